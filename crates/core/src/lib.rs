@@ -1,0 +1,4 @@
+//! The pure heart of Pleach.
+
+pub mod error;
+pub mod word;
