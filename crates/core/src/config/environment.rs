@@ -1,0 +1,91 @@
+//! `[environments.NAME]`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::target::TargetConfig;
+use crate::period::Period;
+use crate::plan::{BatchSize, Limits, OnFailure, Policy, Retry};
+use crate::word::{ServiceName, TargetName};
+
+/// A named set of targets with a policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EnvironmentConfig {
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"This machine")]
+    pub description: Option<String>,
+    /// The services that go here; all if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["pr-review", "nl-sql"])]
+    pub services: Vec<ServiceName>,
+    /// What a failed lane means for the others: `unwind-run` takes all back, `unwind-lane` only the failed one, `hold`
+    /// stops and waits for a person.
+    #[serde(default)]
+    #[schemars(example = &"unwind-run")]
+    pub on_failure: OnFailure,
+    /// How many lanes work at once, and how fast they start.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Rolling batches: the number or share of lanes of each batch in order, the last one repeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = [1])]
+    pub batch: Vec<BatchSize>,
+    /// Lanes that may fail, each taken back alone, before `on-failure` applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 0)]
+    pub failure_budget: Option<u32>,
+    /// The wait between two batches.
+    #[serde(default)]
+    #[schemars(example = &"30s")]
+    pub pause: Period,
+    /// How often a step is tried again after a transient failure.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What consent needs: `yes` allows `--yes`, `ask` wants an answer in a terminal, `typed` wants the environment's
+    /// name typed.
+    #[serde(default)]
+    #[schemars(example = &"yes")]
+    pub consent: ConsentRule,
+    /// How long a lease lasts without a renewal.
+    #[serde(default = "default_lease")]
+    #[schemars(example = &"60s")]
+    pub lease: Period,
+    /// Where to, by name.
+    #[serde(default)]
+    pub targets: BTreeMap<TargetName, TargetConfig>,
+}
+
+fn default_lease() -> Period {
+    Period::seconds(60)
+}
+
+/// What consent needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentRule {
+    /// `--yes` is enough.
+    #[default]
+    Yes,
+    /// An answer in a terminal.
+    Ask,
+    /// The environment's name, typed in a terminal.
+    Typed,
+}
+
+impl EnvironmentConfig {
+    /// The policy that plans for this environment carry.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            on_failure: self.on_failure,
+            limits: self.limits,
+            batch: self.batch.clone(),
+            failure_budget: self.failure_budget,
+            pause: self.pause,
+            lease: self.lease,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `[services.NAME]`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::{CheckConfig, ServiceTest, Thresholds};
+use crate::period::Period;
+use crate::port::SecretName;
+use crate::word::{ServiceName, TargetName};
+
+/// What is deployed: a branch, a path in it, how to build it, how to run it, how to tell that it is healthy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The branch it lives on.
+    #[schemars(example = &"skill/pr-review")]
+    pub branch: String,
+    /// Its directory in the repository; all of the repository if absent.
+    #[serde(default)]
+    #[schemars(example = &"services/pr-review")]
+    pub path: PathBuf,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"Reviews pull requests")]
+    pub description: Option<String>,
+    /// Services that must be done before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["odoo-rpc"])]
+    pub after: Vec<ServiceName>,
+    /// The targets it goes to; all of the environment's if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["here"])]
+    pub targets: Vec<TargetName>,
+    /// Run in the new release's directory before it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"pip install --target vendor -r requirements.txt")]
+    pub build: Option<CommandLine>,
+    /// A process that is started in the release's directory, kept running, and given the port to listen on in `PORT`
+    /// (and the address in `HOST`). Not together with `start` and `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"uvicorn main:app --host $HOST --port $PORT")]
+    pub run: Option<CommandLine>,
+    /// Starts or restarts the service from `current`, for a service that something else keeps running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"systemctl --user restart pr-review")]
+    pub start: Option<CommandLine>,
+    /// Stops what `start` started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"systemctl --user stop pr-review")]
+    pub stop: Option<CommandLine>,
+    /// The port that the service is reached on. With `run`, each release listens on a port of its own and this one
+    /// leads to the current release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = 8101)]
+    pub port: Option<u16>,
+    /// Variables for `build`, `run`, `start` and `stop`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, EnvironmentValue>,
+    /// Files and directories, relative to the release, that all releases share: data, uploads, local settings. A path
+    /// that ends in `/` is made as an empty directory if it is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["data/"])]
+    pub shared: Vec<PathBuf>,
+    /// How to tell that a new release is healthy before it is switched to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<CheckConfig>,
+    /// The five-stage service test of `pleach verify`: health, response time, metadata, error handling, documentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<ServiceTest>,
+    /// Further checks of `pleach verify`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckConfig>,
+    /// The longest that `build` may take.
+    #[serde(default = "default_build_limit")]
+    #[schemars(example = &"10m")]
+    pub build_limit: Period,
+    /// How long a process may take to end after SIGTERM before it gets SIGKILL.
+    #[serde(default = "default_stop_grace")]
+    #[schemars(example = &"10s")]
+    pub stop_grace: Period,
+}
+
+impl ServiceConfig {
+    /// The thresholds of the health check, or the usual ones.
+    pub fn health_thresholds(&self) -> Thresholds {
+        self.health.as_ref().map(|check| check.thresholds).unwrap_or_default()
+    }
+}
+
+fn default_build_limit() -> Period {
+    Period::seconds(600)
+}
+
+fn default_stop_grace() -> Period {
+    Period::seconds(10)
+}
+
+/// A command: a line for the target's POSIX shell, or a program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CommandLine {
+    /// A line for `sh -c`.
+    Line(String),
+    /// A program and its arguments; no shell reads them.
+    Words(Vec<String>),
+}
+
+impl CommandLine {
+    /// The program and arguments to start.
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Line(line) => vec!["sh".into(), "-c".into(), line.clone()],
+            Self::Words(words) => words.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Words(words) => f.write_str(&words.join(" ")),
+        }
+    }
+}
+
+/// The value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EnvironmentValue {
+    /// Stands here and may be shown.
+    Plain(String),
+    /// Lies elsewhere and is never shown.
+    Secret {
+        /// `env:NAME`, `file:PATH` or `command:LINE`.
+        secret: SecretName,
+    },
+}

@@ -1,0 +1,19 @@
+//! The plan: all that will be done, frozen.
+//!
+//! `plan` is a pure function of config, facts, commits and selection. It returns all problems at once or a [`Plan`] that
+//! names everything: commits by hash, steps with their parameters and limits, snapshots, retries, policy, and what it
+//! expects to find on each target. The engine adds no choice to it.
+
+mod approve;
+mod digest;
+mod make;
+mod model;
+mod order;
+mod policy;
+mod recipe;
+
+pub use approve::{ApproveError, ApprovedPlan, Consent, approve};
+pub use make::{PlanInput, ServiceSource, plan};
+pub use model::{FORMAT, Lane, Operation, Plan, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
+pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
+pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn};

@@ -1,0 +1,1 @@
+//! The order of services: which must be done before which.

@@ -1,0 +1,72 @@
+//! How a kind of target turns a service into steps: the pure half of an adapter.
+
+use serde_json::Value;
+
+use super::model::{Operation, Step};
+use crate::config::{Config, ServiceConfig, TargetConfig};
+use crate::error::Failure;
+use crate::target::Facts;
+use crate::word::{CommitId, EnvironmentName, ReleaseId, ServiceName, SnapshotKind, TargetName};
+
+/// What a recipe is asked for: one service on one target.
+#[derive(Clone, Copy)]
+pub struct DraftRequest<'a> {
+    /// All of the config.
+    pub config: &'a Config,
+    /// Where.
+    pub environment: &'a EnvironmentName,
+    /// What for.
+    pub operation: &'a Operation,
+    /// What.
+    pub service: &'a ServiceName,
+    /// Its config.
+    pub service_config: &'a ServiceConfig,
+    /// What is deployed.
+    pub commit: &'a CommitId,
+    /// Where to.
+    pub target: &'a TargetName,
+    /// Its config.
+    pub target_config: &'a TargetConfig,
+    /// What was read from the target.
+    pub facts: &'a Facts,
+}
+
+/// When a step has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// With its service.
+    Main,
+    /// After all services are done and healthy: what makes the way back slower, such as stopping the old release.
+    Finish,
+}
+
+/// A step and its turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftStep {
+    /// When.
+    pub turn: Turn,
+    /// What.
+    pub step: Step,
+}
+
+/// What a recipe gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Draft {
+    /// The release that the steps lead to.
+    pub release: Option<ReleaseId>,
+    /// In order. Empty if the target has all that is wanted already.
+    pub steps: Vec<DraftStep>,
+    /// The snapshots to take first: kind and parameters.
+    pub snapshots: Vec<(SnapshotKind, Value)>,
+    /// The facts that the draft relies on.
+    pub expects: Facts,
+}
+
+/// Turns a service into steps for one kind of target. Pure: the same request gives the same draft.
+pub trait Recipe: Send + Sync {
+    /// The kind of target, as in the config.
+    fn kind(&self) -> &str;
+
+    /// The draft, or every reason why there is none.
+    fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>>;
+}
