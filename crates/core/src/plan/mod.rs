@@ -6,6 +6,7 @@
 
 mod approve;
 mod digest;
+mod expect;
 mod make;
 mod model;
 mod order;
@@ -13,6 +14,7 @@ mod policy;
 mod recipe;
 
 pub use approve::{ApproveError, ApprovedPlan, Consent, approve};
+pub use expect::{Mismatch, mismatches};
 pub use make::{PlanInput, ServiceSource, plan};
 pub use model::{FORMAT, Lane, Operation, Plan, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
 pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
