@@ -10,7 +10,8 @@
 //! | config | [`config::Config`] | [`config::parse`](config) |
 //! | plan | [`plan::Plan`] | [`plan::plan`] |
 //! | consent | [`plan::ApprovedPlan`] | [`plan::approve`] |
-//! | journal | [`journal::Record`] | [`engine`] |
+//! | journal | [`journal::Record`] | [`engine::Engine::execute`] |
+//! | report | [`report::Report`] | [`report::Report::fold`] |
 //!
 //! Nothing here opens a file or a socket, starts a process, reads the environment or the wall clock, or writes to a
 //! terminal: adapters do, behind the traits in [`port`]. `tokio` is used for time and tasks only.
@@ -25,6 +26,7 @@ pub mod phase;
 pub mod plan;
 pub mod port;
 pub mod registry;
+pub mod report;
 pub mod snapshot;
 pub mod target;
 #[cfg(feature = "testing")]

@@ -100,6 +100,7 @@ pub trait Snapshot: Send + Sync {
     /// Brings the state back. Succeeds on a target that still has it.
     async fn restore(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure>;
 
-    /// Gives up what the capture holds. Succeeds where nothing is left.
+    /// Gives up what the capture holds. Succeeds where nothing is left. The record is null if the capture was
+    /// interrupted: then whatever it left for this id is given up.
     async fn discard(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure>;
 }

@@ -1,1 +1,53 @@
-//! The engine.
+//! The engine: what happens next, and making it happen.
+//!
+//! Two halves. [`decide`] is pure: a [`State`] in, the next [`Action`]s out. [`Engine`] is the one loop that takes leases,
+//! writes entries, calls phases and emits events. A state is nothing but the fold of journal entries, through the one
+//! function [`State::apply`], live and on replay; so after a crash the same loop goes on from the same state.
+//!
+//! # A step
+//!
+//! | from | entry | to |
+//! |---|---|---|
+//! | untouched, failed (retry), unknown (pending) | `step-started` | applying |
+//! | applying | `step-finished` | done |
+//! | applying | `step-failed` | failed: tried again if transient and attempts are left, else the lane fails |
+//! | applying | `step-unknown` | unknown |
+//! | unknown | `inspect-started` | inspecting |
+//! | inspecting | `inspected` settled | done |
+//! | inspecting | `inspected` pending | failed, as transient |
+//! | inspecting | `inspect-failed` | unknown: looked at again while attempts are left, else the lane fails |
+//! | done, failed, unknown, undo failed (retry) | `undo-started` | undoing |
+//! | undoing | `undo-finished` | undone |
+//! | undoing | `undo-failed` | undo failed: tried again if transient or unknown and attempts are left, else the lane is stuck |
+//! | applying, inspecting | `resumed` | unknown |
+//! | undoing | `resumed` | undo failed, to be tried again |
+//!
+//! # A lane
+//!
+//! | state | meaning | next |
+//! |---|---|---|
+//! | waiting | its batch or stage is not released | ready, skipped |
+//! | ready | waits for a place under the limits | working |
+//! | working | has a place; its steps are applied in order | done, failed, returning |
+//! | failed | stopped at a step; kept as it is under `hold` | returning, working (after `resumed`) |
+//! | done | all steps are done | going back |
+//! | going back | waits for its turn and a place | returning |
+//! | returning | its steps are undone from the last touched one | taken back, stuck |
+//! | taken back, stuck, skipped | settled | stuck: returning (after `resumed`) |
+//!
+//! Within a lane a step is undone only after all behind it are: a lane stops going back at the first undo that fails,
+//! because what lies before was built to be undone in that order (a release is not deleted under a running process). All
+//! other lanes go on.
+
+mod decide;
+mod drive;
+mod pace;
+mod running;
+mod state;
+mod transition;
+mod work;
+
+pub use decide::{Action, decide};
+pub use drive::{CancelRequest, Engine, RollbackRequest, RunError, RunTargets, Stop, cancel_channel};
+pub use state::{Condition, Course, LaneState, LaneStatus, SnapshotStatus, State, StepState};
+pub use transition::Illegal;

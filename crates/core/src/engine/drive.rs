@@ -1,0 +1,345 @@
+//! The one loop: take leases, write entries, call phases, emit events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::running::Running;
+use super::state::State;
+use crate::error::{Failure, Kind};
+use crate::event::{Event, Events};
+use crate::journal::{Entry, FORMAT, Outcome};
+use crate::plan::{ApprovedPlan, Plan, mismatches};
+use crate::port::{Clock, Journal, Lease, LeaseRequest, Leases, Runs};
+use crate::registry::Registry;
+use crate::report::Report;
+use crate::target::Target;
+use crate::word::{LaneId, RunId, TargetName};
+
+/// The longest that asking a target for its facts, or telling it a token, may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The opened targets of a plan, by name.
+pub type RunTargets = BTreeMap<TargetName, Arc<dyn Target>>;
+
+/// How somebody asks a run to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelRequest {
+    /// Start nothing new, stop at a safe point, take back.
+    Gently(String),
+    /// End what runs, and take back.
+    AtOnce(String),
+    /// Stop working at once and leave the run as it is, to be resumed.
+    Leave,
+}
+
+/// The receiving end of a [`cancel_channel`].
+pub type Stop = mpsc::UnboundedReceiver<CancelRequest>;
+
+/// A way to ask a run to stop; the run goes on undisturbed when the sender is dropped.
+pub fn cancel_channel() -> (mpsc::UnboundedSender<CancelRequest>, Stop) {
+    mpsc::unbounded_channel()
+}
+
+/// What is to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackRequest {
+    /// These lanes, with all lanes of their services on their targets; all if empty.
+    pub lanes: Vec<LaneId>,
+    /// Who asks.
+    pub by: String,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run did not begin; nothing was touched.
+    #[error("{}", .0.what)]
+    Refused(Failure),
+    /// Another holds a lease; nothing was touched.
+    #[error("{}", .0.what)]
+    Leased(Failure),
+    /// The run stopped before its end and can be resumed.
+    #[error("{}", .0.what)]
+    Unfinished(Failure),
+}
+
+impl RunError {
+    /// The failure in its four parts.
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Refused(failure) | Self::Leased(failure) | Self::Unfinished(failure) => failure,
+        }
+    }
+}
+
+/// Carries out plans.
+#[derive(Clone)]
+pub struct Engine {
+    /// What the adapters can do.
+    pub registry: Arc<Registry>,
+    /// Where leases are taken.
+    pub leases: Arc<dyn Leases>,
+    /// Where journals are kept.
+    pub runs: Arc<dyn Runs>,
+    /// Who is told.
+    pub events: Arc<dyn Events>,
+    /// The time of day for records.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Engine {
+    /// Executes a plan to its end.
+    pub async fn execute(
+        &self,
+        run: RunId,
+        plan: ApprovedPlan,
+        targets: &RunTargets,
+        stop: Stop,
+    ) -> Result<Report, RunError> {
+        let plan = Arc::new(plan);
+        self.require_adapters(plan.plan(), targets).map_err(RunError::Refused)?;
+        let leases = self.take_leases(&run, plan.plan(), targets, "deploys").await?;
+        let begun = async {
+            self.require_expected(plan.plan(), targets).await?;
+            self.runs.create(&run, plan.id()).await
+        };
+        let journal = match begun.await {
+            Ok(journal) => journal,
+            Err(failure) => {
+                self.release(&leases).await;
+                return Err(RunError::Refused(failure));
+            }
+        };
+        let mut first = vec![Entry::RunStarted { format: FORMAT, run: run.clone(), plan: plan.clone() }];
+        first.extend(leases.iter().map(|lease| Entry::LeaseTaken { lease: lease.clone() }));
+        let state = State::new(run, plan, self.clock.now());
+        self.go(state, journal, first, leases, targets, stop).await
+    }
+
+    /// Goes on with a run that stopped before its end, that was held, or that left something not taken back.
+    pub async fn resume(&self, run: &RunId, targets: &RunTargets, stop: Stop) -> Result<Report, RunError> {
+        let (state, journal) = self.load(run).await?;
+        if matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack)) {
+            return Err(RunError::Refused(
+                Failure::new(Kind::Conflict, format!("could not resume run `{run}`"))
+                    .because("it has ended")
+                    .state("nothing was touched")
+                    .next("see what runs with `pleach status`"),
+            ));
+        }
+        self.go_on(state, journal, vec![Entry::Resumed], targets, stop).await
+    }
+
+    /// Takes back what a run did: the same loop with a failure already declared.
+    pub async fn roll_back(
+        &self,
+        run: &RunId,
+        request: RollbackRequest,
+        targets: &RunTargets,
+        stop: Stop,
+    ) -> Result<Report, RunError> {
+        let (state, journal) = self.load(run).await?;
+        let mut entries = Vec::new();
+        if !matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack | Outcome::Held)) {
+            entries.push(Entry::Resumed);
+        }
+        entries.push(Entry::RollbackRequested { lanes: request.lanes, by: request.by });
+        self.go_on(state, journal, entries, targets, stop).await
+    }
+
+    async fn load(&self, run: &RunId) -> Result<(State, Arc<dyn Journal>), RunError> {
+        let journal = self.runs.open(run).await.map_err(RunError::Refused)?;
+        let replay = journal.replay().await.map_err(RunError::Refused)?;
+        if let Some(torn) = replay.torn {
+            self.events.emit(Event::TornTail { offset: torn.offset, bytes: torn.bytes });
+        }
+        let state = State::replay(&replay.records).map_err(|illegal| RunError::Refused(illegal.into()))?;
+        Ok((state, journal))
+    }
+
+    async fn go_on(
+        &self,
+        state: State,
+        journal: Arc<dyn Journal>,
+        mut entries: Vec<Entry>,
+        targets: &RunTargets,
+        stop: Stop,
+    ) -> Result<Report, RunError> {
+        self.require_adapters(state.plan(), targets).map_err(RunError::Refused)?;
+        let leases = self.take_leases(state.run(), state.plan(), targets, "goes on with").await?;
+        entries.splice(0..0, leases.iter().map(|lease| Entry::LeaseTaken { lease: lease.clone() }));
+        self.go(state, journal, entries, leases, targets, stop).await
+    }
+
+    async fn go(
+        &self,
+        state: State,
+        journal: Arc<dyn Journal>,
+        entries: Vec<Entry>,
+        leases: Vec<Lease>,
+        targets: &RunTargets,
+        stop: Stop,
+    ) -> Result<Report, RunError> {
+        let (trouble, troubles) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let heartbeat = tokio::spawn(heartbeat(self.clone(), leases.clone(), state.policy().lease.0, trouble));
+        let mut run = Running::new(self, state, journal, targets, &mut tasks);
+        let result = run.until_the_end(entries, stop, troubles).await;
+        let report = Report::of(&run.state);
+        // What still runs is ended before the leases go, so that nobody else starts while it does.
+        tasks.shutdown().await;
+        heartbeat.abort();
+        self.release(&leases).await;
+        result.map(|()| report)
+    }
+
+    /// Everything that the plan names is known here and its target can do it.
+    fn require_adapters(&self, plan: &Plan, targets: &RunTargets) -> Result<(), Failure> {
+        let require_target = |name: &TargetName| {
+            targets.get(name).ok_or_else(|| {
+                Failure::new(Kind::Internal, format!("target `{name}` was not opened")).state("nothing was touched")
+            })
+        };
+        for snapshot in &plan.snapshots {
+            require_target(&snapshot.target)?;
+            self.registry.require_snapshot(&snapshot.kind)?;
+        }
+        for lane in plan.lanes() {
+            let facets = require_target(&lane.target)?.facets();
+            for step in &lane.steps {
+                let phase = self.registry.require_phase(&step.phase)?;
+                if let Some(missing) = phase.needs().iter().find(|need| !facets.contains(need)) {
+                    let what = format!("step `{}` cannot run on target `{}`", step.name, lane.target);
+                    return Err(Failure::new(Kind::Unsupported, what)
+                        .because(format!("phase `{}` needs facet `{missing:?}`", step.phase))
+                        .state("nothing was touched")
+                        .next("choose another kind of target for this service"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all leases in the order of their names, or none.
+    async fn take_leases(
+        &self,
+        run: &RunId,
+        plan: &Plan,
+        targets: &RunTargets,
+        verb: &str,
+    ) -> Result<Vec<Lease>, RunError> {
+        let mut names: Vec<&TargetName> = plan.targets.iter().map(|target| &target.name).collect();
+        names.sort();
+        let mut leases = Vec::new();
+        for name in names {
+            let taken = self.take_lease(run, plan, name, targets, verb).await;
+            match taken {
+                Ok(lease) => leases.push(lease),
+                Err(error) => {
+                    self.release(&leases).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(leases)
+    }
+
+    async fn take_lease(
+        &self,
+        run: &RunId,
+        plan: &Plan,
+        name: &TargetName,
+        targets: &RunTargets,
+        verb: &str,
+    ) -> Result<Lease, RunError> {
+        let request = LeaseRequest {
+            environment: plan.environment.clone(),
+            target: name.clone(),
+            run: run.clone(),
+            reason: format!("{verb} run {run}"),
+            lifetime: plan.policy.lease.0,
+        };
+        let lease = self.leases.acquire(&request).await.map_err(|failure| match failure.kind {
+            Kind::Conflict => RunError::Leased(failure),
+            _ => RunError::Refused(failure),
+        })?;
+        let Some(target) = targets.get(name) else { return Ok(lease) };
+        let fenced = within_probe_limit(name, target.fence(lease.token)).await;
+        match fenced {
+            Ok(()) => Ok(lease),
+            Err(failure) => {
+                self.release(std::slice::from_ref(&lease)).await;
+                Err(match failure.kind {
+                    Kind::Conflict => RunError::Leased(failure),
+                    _ => RunError::Refused(failure),
+                })
+            }
+        }
+    }
+
+    async fn release(&self, leases: &[Lease]) {
+        for lease in leases {
+            if let Err(failure) = self.leases.release(lease).await {
+                // It expires, and its holder can be seen to be gone.
+                self.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
+            }
+        }
+    }
+
+    /// Every target is still as the plan expects it.
+    async fn require_expected(&self, plan: &Plan, targets: &RunTargets) -> Result<(), Failure> {
+        for planned in &plan.targets {
+            let Some(target) = targets.get(&planned.name) else { continue };
+            let facts = within_probe_limit(&planned.name, target.probe()).await?;
+            let changed = mismatches(planned, &facts);
+            if !changed.is_empty() {
+                let what = format!("plan `{}` is stale: target `{}` has changed", plan.id().short(), planned.name);
+                let mut failure = Failure::new(Kind::Conflict, what).state("nothing was touched");
+                for mismatch in changed {
+                    failure = failure.because(mismatch.to_string());
+                }
+                return Err(failure.next(format!("make a new plan: `pleach plan {}`", plan.environment)));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn within_probe_limit<T>(
+    target: &TargetName,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(PROBE_LIMIT, work).await.unwrap_or_else(|_| {
+        Err(Failure::new(Kind::UnknownOutcome, format!("could not read target `{target}`"))
+            .because(format!("it gave no answer within {} s", PROBE_LIMIT.as_secs()))
+            .state("nothing was touched"))
+    })
+}
+
+/// Renews the leases until it is ended; tells the first one that is lost.
+async fn heartbeat(
+    engine: Engine,
+    mut leases: Vec<Lease>,
+    lifetime: Duration,
+    trouble: mpsc::UnboundedSender<Failure>,
+) {
+    let period = (lifetime / 3).max(Duration::from_millis(100));
+    loop {
+        sleep(period).await;
+        for lease in &mut leases {
+            match engine.leases.renew(lease).await {
+                Ok(renewed) => *lease = renewed,
+                Err(failure) if failure.kind == Kind::Conflict => {
+                    let _ = trouble.send(failure);
+                    return;
+                }
+                Err(failure) => engine.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure }),
+            }
+        }
+    }
+}
