@@ -6,6 +6,7 @@
 
 mod check;
 mod environment;
+mod nearest;
 mod service;
 mod target;
 
@@ -19,6 +20,7 @@ use crate::word::{EnvironmentName, ServiceName};
 
 pub use check::{CheckConfig, CheckKind, HttpCheck, ServiceTest, Thresholds};
 pub use environment::{ConsentRule, EnvironmentConfig};
+pub use nearest::nearest;
 pub use service::{CommandLine, EnvironmentValue, ServiceConfig};
 pub use target::{DirectoryConfig, TargetConfig};
 

@@ -12,10 +12,13 @@ mod model;
 mod order;
 mod policy;
 mod recipe;
+mod select;
+mod sound;
 
 pub use approve::{ApproveError, ApprovedPlan, Consent, approve};
 pub use expect::{Mismatch, mismatches};
-pub use make::{PlanInput, ServiceSource, plan};
+pub use make::{PlanInput, ServiceSource, TargetDescription, plan};
 pub use model::{FORMAT, Lane, Operation, Plan, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
+pub use order::{Cycle, levels};
 pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
 pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn};
