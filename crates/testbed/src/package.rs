@@ -1,0 +1,84 @@
+//! The programs that tests start, and the Debian packages they come from.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A program, the arguments that show that it works, and its package.
+struct Need {
+    program: &'static str,
+    proof: &'static [&'static str],
+    package: &'static str,
+    purpose: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need { program: "git", proof: &["--version"], package: "git", purpose: "peer and second back-end of crates/git" },
+    Need { program: "rustc", proof: &["--version"], package: "rustc", purpose: "builds the demo's services" },
+    Need { program: "cc", proof: &["--version"], package: "gcc", purpose: "links the demo's services" },
+    Need { program: "bash", proof: &["--version"], package: "bash", purpose: "reads the shell completions" },
+    Need { program: "jq", proof: &["--version"], package: "jq", purpose: "reads journals and status as users do" },
+    Need {
+        program: "setsid",
+        proof: &["--version"],
+        package: "util-linux",
+        purpose: "starts services that outlive us",
+    },
+];
+
+/// Installs what is missing; fails with the command to run where it may not.
+pub(crate) fn ensure_all() -> Result<(), String> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !works(need)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    eprintln!("testbed: installing {}", packages.join(" "));
+    let installed = apt(&["update", "-q"]).and_then(|()| {
+        let mut arguments = vec!["install", "-qy", "--no-install-recommends"];
+        arguments.extend(&packages);
+        apt(&arguments)
+    });
+    let still: Vec<&&Need> = missing.iter().filter(|need| !works(need)).collect();
+    if still.is_empty() {
+        return Ok(());
+    }
+    let mut message = String::from("error: the tests need programs that are not here\n");
+    for need in &still {
+        message += &format!("  because: `{}` does not run ({})\n", need.program, need.purpose);
+    }
+    if let Err(why) = installed {
+        message += &format!("  because: {why}\n");
+    }
+    message += "  state: no test has run\n";
+    message += &format!("  next: `sudo apt-get install {}`, then `cargo testbed`", packages.join(" "));
+    Err(message)
+}
+
+fn works(need: &Need) -> bool {
+    let run = Command::new(need.program).args(need.proof).stdin(Stdio::null()).stdout(Stdio::null()).output();
+    run.is_ok_and(|output| output.status.success())
+}
+
+fn apt(arguments: &[&str]) -> Result<(), String> {
+    if !Path::new("/usr/bin/apt-get").exists() {
+        return Err("this is no Debian: there is no `apt-get`".into());
+    }
+    let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
+    if !is_root() {
+        // Asks for no password: a test run must never wait for one.
+        command.args(["-n", "apt-get"]);
+    }
+    let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`apt-get {}` ended with {status}", arguments.join(" "))),
+        Err(error) => Err(format!("`apt-get` could not be started: {error}")),
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
