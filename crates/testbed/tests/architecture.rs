@@ -1,7 +1,8 @@
 //! The rules of the house, as a test: who may depend on whom, what core may not touch, how large files may be.
 
-use std::collections::BTreeMap;
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends where it finds something wrong")]
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
