@@ -402,9 +402,11 @@ impl State {
     pub fn cause(&self) -> Cause {
         if self.requested {
             Cause::Request
+        } else if self.failures > 0 {
+            Cause::Failure
         } else if self.cancel.is_some() {
             Cause::Interrupt
-        } else if self.failures > 0 || self.course != Course::Forward {
+        } else if self.course != Course::Forward {
             Cause::Failure
         } else {
             Cause::None
