@@ -1,0 +1,12 @@
+//! `pleach demo`.
+
+use crate::args::Globals;
+use crate::exit::{Ended, Exit};
+
+/// Arguments of `pleach demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
+    Ok(Exit::WRONG)
+}

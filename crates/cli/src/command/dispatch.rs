@@ -1,0 +1,32 @@
+//! From a parsed command line to its command.
+
+use crate::args::{Arguments, Command};
+use crate::exit::{Ended, Exit};
+
+/// Runs the command that the arguments name.
+pub(crate) fn run(arguments: Arguments) -> Result<Exit, Ended> {
+    let globals = &arguments.globals;
+    match arguments.command {
+        Command::Init(args) => super::init::run(args, globals),
+        Command::Doctor(args) => super::doctor::run(args, globals),
+        Command::Plan(args) => super::plan::run(args, globals),
+        Command::Deploy(args) => super::deploy::run(args, globals),
+        Command::Status(args) => super::status::run(args, globals),
+        Command::Logs(args) => super::logs::run(args, globals),
+        Command::Verify(args) => super::verify::run(args, globals),
+        Command::Approve(args) => super::approve::run(args, globals),
+        Command::Resume(args) => super::resume::run(args, globals),
+        Command::Rollback(args) => super::rollback::run(args, globals),
+        Command::Stop(args) => super::stop::run(args, globals),
+        Command::Merge(args) => super::merge::run(args, globals),
+        Command::Runs(args) => super::runs::run(args, globals),
+        Command::Report(args) => super::report::run(args, globals),
+        Command::Worktree(args) => super::worktree::run(args, globals),
+        Command::Config(args) => super::config::run(args, globals),
+        Command::Demo(args) => super::demo::run(args, globals),
+        Command::Completions(args) => super::completions::run(args, globals),
+        Command::Man(args) => super::man::run(args, globals),
+        Command::Supervise(args) => super::supervise::run(args, globals),
+        Command::Route(args) => super::route::run(args, globals),
+    }
+}

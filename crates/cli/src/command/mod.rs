@@ -1,0 +1,26 @@
+//! The commands, one file each.
+
+pub(crate) mod approve;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod deploy;
+mod dispatch;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod merge;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod resume;
+pub(crate) mod rollback;
+pub(crate) mod route;
+pub(crate) mod runs;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod supervise;
+pub(crate) mod verify;
+pub(crate) mod worktree;
+
+pub(crate) use dispatch::run;
