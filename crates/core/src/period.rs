@@ -72,6 +72,7 @@ impl JsonSchema for Period {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "format": "period",
             "description": "A length of time: `30s`, `5m`, `1h 30m`, `250ms`.",
             "examples": ["30s", "5m", "250ms"],
         })

@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 /// The longest name in bytes: what a DNS label and a container name can hold.
 pub const NAME_LIMIT: usize = 63;
 
+/// The alphabet, length and first character of names, as a regular expression for the JSON Schema.
+pub const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+const COMMIT_PATTERN: &str = "^([0-9a-f]{40}|[0-9a-f]{64})$";
+const ANY_PATTERN: &str = "^(.|\\n)+$";
+
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -51,11 +56,11 @@ fn check_commit(text: &str) -> Result<(), NameError> {
 
 // One macro, because the standard traits of eleven newtypes are the same forty lines each.
 macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:expr, $example:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        #[schemars(with = "String")]
+        #[schemars(with = "String", extend("pattern" = $pattern, "examples" = [$example]))]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -117,31 +122,31 @@ fn check_any(text: &str) -> Result<(), NameError> {
 }
 
 word!(/// What is deployed, by name.
-    ServiceName, check_name);
+    ServiceName, check_name, NAME_PATTERN, "pr-review");
 word!(/// A place to deploy to, by name; unique in its environment.
-    TargetName, check_name);
+    TargetName, check_name, NAME_PATTERN, "here");
 word!(/// A named set of targets with a policy: `local`, `uat`, `prod`.
-    EnvironmentName, check_name);
+    EnvironmentName, check_name, NAME_PATTERN, "local");
 word!(/// A kind of work, by name: the key under which a resumed run finds it again.
-    PhaseName, check_name);
+    PhaseName, check_name, NAME_PATTERN, "local-build");
 word!(/// A kind of snapshot, by name.
-    SnapshotKind, check_name);
+    SnapshotKind, check_name, NAME_PATTERN, "pg-dump");
 word!(/// One step, by name; unique in its lane. Usually the name of its phase.
-    StepName, check_name);
+    StepName, check_name, NAME_PATTERN, "build");
 word!(/// One stage, by name; unique in its plan.
-    StageName, check_name);
+    StageName, check_name, NAME_PATTERN, "deploy");
 word!(/// One lane: `STAGE/SERVICE@TARGET`.
-    LaneId, check_any);
+    LaneId, check_any, ANY_PATTERN, "deploy/pr-review@here");
 word!(/// One snapshot of one plan: `KIND/SERVICE@TARGET` or `KIND@TARGET`.
-    SnapshotId, check_any);
+    SnapshotId, check_any, ANY_PATTERN, "pg-dump/pr-review@here");
 word!(/// One execution of a plan: time and a part of the plan's digest, so that names sort by age.
-    RunId, check_name);
+    RunId, check_name, NAME_PATTERN, "20251021T143522-ab12cd34");
 word!(/// What a target runs: a number that grows and the short commit, `0007-ab12cd34`.
-    ReleaseId, check_name);
+    ReleaseId, check_name, NAME_PATTERN, "0007-ab12cd34");
 word!(/// The SHA-256 of a plan's canonical form, in hexadecimal.
-    PlanId, check_commit);
+    PlanId, check_commit, COMMIT_PATTERN, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 word!(/// A full object id of git.
-    CommitId, check_commit);
+    CommitId, check_commit, COMMIT_PATTERN, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
 
 impl CommitId {
     /// The first eight digits, for people.

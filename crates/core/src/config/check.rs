@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::service::CommandLine;
+use super::written::Written;
 use crate::period::Period;
 use crate::port::Method;
 
@@ -48,24 +49,21 @@ impl Default for Thresholds {
 }
 
 /// One check: exactly one of `http` and `command`, with thresholds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+///
+/// In the file `"/health"` stands for `{ http = { path = "/health" } }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct CheckConfig {
     /// The check's name in reports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"answers")]
     pub name: Option<String>,
     /// What is asked.
-    #[serde(flatten)]
     pub kind: CheckKind,
     /// How often.
-    #[serde(flatten)]
     pub thresholds: Thresholds,
 }
 
 /// What a check asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CheckKind {
     /// A request to the service.
     Http(HttpCheck),
@@ -78,14 +76,15 @@ pub enum CheckKind {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HttpCheck {
     /// The path, or a whole URL.
-    #[schemars(example = &"/health")]
+    #[schemars(extend("format" = "http-path"), example = &"/health")]
     pub path: String,
     /// The method.
     #[serde(default = "default_method")]
+    #[schemars(example = &"GET")]
     pub method: Method,
     /// The status that is wanted.
     #[serde(default = "default_status")]
-    #[schemars(example = 200)]
+    #[schemars(range(min = 100, max = 599), example = 200)]
     pub status: u16,
     /// The longest that the answer may take; the check fails if it takes longer, also with the right status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +131,7 @@ pub struct ServiceTest {
     #[schemars(example = &"/health")]
     pub method_not_allowed: String,
     /// Stage 4: the method that must be refused.
+    #[schemars(example = &"DELETE")]
     pub method_not_allowed_method: Method,
     /// Stage 5: this path answers 200 with a body that is not empty.
     #[schemars(example = &"/docs")]

@@ -29,10 +29,11 @@ pub struct EnvironmentConfig {
     pub on_failure: OnFailure,
     /// How many lanes work at once, and how fast they start.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "parallel": 8, "per-target": 4 }))]
     pub limits: Limits,
     /// Rolling batches: the number or share of lanes of each batch in order, the last one repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = [1])]
+    #[schemars(example = serde_json::json!([1, "25%", "100%"]))]
     pub batch: Vec<BatchSize>,
     /// Lanes that may fail, each taken back alone, before `on-failure` applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +45,7 @@ pub struct EnvironmentConfig {
     pub pause: Period,
     /// How often a step is tried again after a transient failure.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "attempts": 3, "backoff": "500ms" }))]
     pub retry: Retry,
     /// What consent needs: `yes` allows `--yes`, `ask` wants an answer in a terminal, `typed` wants the environment's
     /// name typed.
@@ -56,6 +58,7 @@ pub struct EnvironmentConfig {
     pub lease: Period,
     /// Where to, by name.
     #[serde(default)]
+    #[schemars(example = serde_json::json!({ "here": { "kind": "directory", "path": "../odoobo-local" } }))]
     pub targets: BTreeMap<TargetName, TargetConfig>,
 }
 

@@ -16,7 +16,7 @@ use crate::word::{ServiceName, TargetName};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ServiceConfig {
     /// The branch it lives on.
-    #[schemars(example = &"skill/pr-review")]
+    #[schemars(extend("format" = "branch"), example = &"skill/pr-review")]
     pub branch: String,
     /// Its directory in the repository; all of the repository if absent.
     #[serde(default)]
@@ -54,10 +54,11 @@ pub struct ServiceConfig {
     /// The port that the service is reached on. With `run`, each release listens on a port of its own and this one
     /// leads to the current release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = 8101)]
+    #[schemars(range(min = 1), example = 8101)]
     pub port: Option<u16>,
     /// Variables for `build`, `run`, `start` and `stop`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = serde_json::json!({ "LOG_LEVEL": "info", "API_TOKEN": { "secret": "env:API_TOKEN" } }))]
     pub environment: BTreeMap<String, EnvironmentValue>,
     /// Files and directories, relative to the release, that all releases share: data, uploads, local settings. A path
     /// that ends in `/` is made as an empty directory if it is missing.
@@ -66,12 +67,15 @@ pub struct ServiceConfig {
     pub shared: Vec<PathBuf>,
     /// How to tell that a new release is healthy before it is switched to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "http": { "path": "/health" }, "period": "1s", "success": 2 }))]
     pub health: Option<CheckConfig>,
     /// The five-stage service test of `pleach verify`: health, response time, metadata, error handling, documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "health": "/health", "max-response": "2s" }))]
     pub test: Option<ServiceTest>,
     /// Further checks of `pleach verify`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = serde_json::json!([{ "name": "search", "http": { "path": "/search?q=x", "contains": "hits" } }]))]
     pub checks: Vec<CheckConfig>,
     /// The longest that `build` may take.
     #[serde(default = "default_build_limit")]
@@ -103,9 +107,9 @@ fn default_stop_grace() -> Period {
 #[serde(untagged)]
 pub enum CommandLine {
     /// A line for `sh -c`.
-    Line(String),
+    Line(#[schemars(length(min = 1), example = &"make build")] String),
     /// A program and its arguments; no shell reads them.
-    Words(Vec<String>),
+    Words(#[schemars(length(min = 1), example = ["make", "build"])] Vec<String>),
 }
 
 impl CommandLine {
@@ -132,10 +136,12 @@ impl std::fmt::Display for CommandLine {
 #[serde(untagged)]
 pub enum EnvironmentValue {
     /// Stands here and may be shown.
-    Plain(String),
+    Plain(#[schemars(example = &"info")] String),
     /// Lies elsewhere and is never shown.
+    #[schemars(extend("additionalProperties" = false))]
     Secret {
         /// `env:NAME`, `file:PATH` or `command:LINE`.
+        #[schemars(example = &"env:API_TOKEN")]
         secret: SecretName,
     },
 }

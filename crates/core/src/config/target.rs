@@ -27,7 +27,7 @@ impl TargetConfig {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DirectoryConfig {
     /// The directory, from the repository's root.
-    #[schemars(example = &"../odoobo-local")]
+    #[schemars(length(min = 1), example = &"../odoobo-local")]
     pub path: PathBuf,
     /// How many releases of a service are kept, the current one included. One that a rollback needs is never removed.
     #[serde(default = "default_keep")]
@@ -35,7 +35,7 @@ pub struct DirectoryConfig {
     pub keep: u32,
     /// The address that services listen on.
     #[serde(default = "default_host")]
-    #[schemars(example = &"127.0.0.1")]
+    #[schemars(length(min = 1), example = &"127.0.0.1")]
     pub host: String,
     /// Added to each service's port, for several targets on one machine.
     #[serde(default)]

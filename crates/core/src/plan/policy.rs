@@ -26,13 +26,14 @@ pub enum OnFailure {
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Limits {
     /// Lanes at work in all.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), example = 8)]
     pub parallel: u32,
     /// Lanes at work on one target.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), example = 4)]
     pub per_target: u32,
     /// Lanes that may start in one second; no limit if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), example = 2.5)]
     pub starts_per_second: Option<f64>,
 }
 
@@ -126,8 +127,8 @@ impl JsonSchema for BatchSize {
         json_schema!({
             "description": "A number of lanes, or a percentage of the stage's lanes.",
             "anyOf": [
-                { "type": "integer", "minimum": 1 },
-                { "type": "string", "pattern": "^([1-9][0-9]?|100)%$" },
+                { "type": "integer", "format": "uint32", "minimum": 1 },
+                { "type": "string", "format": "batch-size" },
             ],
             "examples": [1, "25%"],
         })
@@ -139,11 +140,13 @@ impl JsonSchema for BatchSize {
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all, the first included.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), example = 3)]
     pub attempts: u32,
     /// The wait before the second attempt; each later one is twice as long.
+    #[schemars(example = &"500ms")]
     pub backoff: Period,
     /// The longest wait.
+    #[schemars(example = &"30s")]
     pub longest: Period,
 }
 

@@ -18,18 +18,8 @@ pub(super) struct Selection<'a> {
 pub(super) fn select<'a>(input: &PlanInput<'a>) -> Result<Selection<'a>, Vec<Failure>> {
     let environment = require_environment(input).map_err(|failure| vec![failure])?;
     let mut failures = Vec::new();
-    let mut services: BTreeMap<&ServiceName, Vec<&TargetName>> = BTreeMap::new();
-    for (service, config) in &input.config.services {
-        let goes_here = environment.services.is_empty() || environment.services.contains(service);
-        if !goes_here || !(input.only.is_empty() || input.only.contains(service)) {
-            continue;
-        }
-        let goes_to = |target: &&TargetName| config.targets.is_empty() || config.targets.contains(target);
-        let targets: Vec<_> = environment.targets.keys().filter(goes_to).collect();
-        if !targets.is_empty() {
-            services.insert(service, targets);
-        }
-    }
+    let mut services = input.config.destinations(environment);
+    services.retain(|service, _| input.only.is_empty() || input.only.contains(service));
     let asked: BTreeSet<&ServiceName> = input.only.iter().collect();
     failures.extend(asked.into_iter().filter_map(|name| refuse_name(input, environment, &services, name)));
     if services.is_empty() && failures.is_empty() {

@@ -13,7 +13,7 @@ use crate::error::Failure;
 /// Where a secret lies: `env:NAME`, `file:PATH` or `command:LINE`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("format" = "secret", "examples" = ["env:TOKEN"]))]
 pub enum SecretName {
     /// A variable of the environment that Pleach was started in.
     Env(String),

@@ -1,0 +1,14 @@
+//! What a config must keep beyond its types: one file a rule.
+
+mod check;
+mod environment;
+mod finding;
+mod location;
+mod name;
+mod order;
+mod port;
+mod process;
+mod reference;
+
+pub(super) use finding::Aim;
+pub use finding::Finding;

@@ -1,0 +1,52 @@
+//! A service has one way to run, and its variables can be set.
+
+use super::Finding;
+use crate::config::{Config, KeyPath};
+
+pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
+    for (name, service) in &config.services {
+        let key = KeyPath::of(["services", name.as_str()]);
+        for (other, present) in [("start", service.start.is_some()), ("stop", service.stop.is_some())] {
+            if present && service.run.is_some() {
+                let what = format!("`run` and `{other}` exclude each other");
+                let finding = Finding::new(key.at(other), what).at_key().because_of(key.at("run"));
+                found.push(finding.expected("expected `run` alone, or `start` and `stop`"));
+            }
+        }
+        if service.run.is_some() {
+            continue;
+        }
+        if service.start.is_some() && service.health.is_none() {
+            let what = format!("nothing tells whether `start` of service `{name}` has worked");
+            let finding = Finding::new(key.at("start"), what).at_key().because_of(key.at("health"));
+            found.push(finding.expected("expected `health` beside it"));
+        }
+        if service.stop.is_some() && service.start.is_none() {
+            let finding = Finding::new(key.at("stop"), "`stop` without `start`").at_key().because_of(key.at("start"));
+            found.push(finding.expected("expected `start` beside it"));
+        }
+    }
+}
+
+pub(super) fn variables_have_names(config: &Config, found: &mut Vec<Finding>) {
+    for (name, service) in &config.services {
+        for variable in service.environment.keys() {
+            let key = KeyPath::of(["services", name.as_str(), "environment", variable]);
+            let letters = variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !letters || variable.is_empty() || variable.starts_with(|c: char| c.is_ascii_digit()) {
+                let what = format!("{variable:?} is not the name of a variable");
+                found.push(
+                    Finding::new(key, what).at_key().expected("expected letters, digits and `_`, no digit in front"),
+                );
+            } else if service.run.is_some() && matches!(variable.as_str(), "PORT" | "HOST") {
+                let what =
+                    format!("`{variable}` is given to `run` by Pleach: each release listens on a port of its own");
+                found.push(Finding::new(key, what).at_key().because_of(KeyPath::of([
+                    "services",
+                    name.as_str(),
+                    "run",
+                ])));
+            }
+        }
+    }
+}
