@@ -1,7 +1,7 @@
 //! `pleach.toml`: the types, and the way from text to them.
 //!
 //! The types are the only description of the file. [`schema`] generates a JSON Schema from them; each key's documentation
-//! is its doc comment.
+//! is its doc comment, and [`reference()`](fn@reference) is a page made of all of them.
 //!
 //! ```text
 //! text ─tree▶ values with their places ─validate▶ the schema's shape ─serde▶ Config ─rules▶ Config
@@ -14,6 +14,7 @@
 
 mod check;
 mod environment;
+mod keys;
 mod leaf;
 mod mask;
 mod nearest;
@@ -22,6 +23,7 @@ mod path;
 mod place;
 mod problem;
 mod project;
+mod reference;
 mod render;
 mod rule;
 mod schema;
@@ -33,11 +35,13 @@ mod written;
 
 pub use check::{CheckConfig, CheckKind, HttpCheck, ServiceTest, Thresholds};
 pub use environment::{ConsentRule, EnvironmentConfig};
+pub use keys::{KeyDescription, describe_key, keys};
 pub use nearest::nearest;
 pub use parse::parse;
 pub use path::{KeyPath, Segment};
 pub use problem::{ConfigErrors, Problem};
 pub use project::{Config, ProjectConfig};
+pub use reference::reference;
 pub use render::Style;
 pub use rule::Finding;
 pub use schema::schema;

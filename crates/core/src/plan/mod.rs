@@ -12,6 +12,7 @@ mod model;
 mod order;
 mod policy;
 mod recipe;
+mod render;
 mod select;
 mod sound;
 
@@ -22,3 +23,4 @@ pub use model::{FORMAT, Lane, Operation, Plan, PlannedService, PlannedTarget, Sn
 pub use order::{Cycle, levels};
 pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
 pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn};
+pub use render::{Detail, render};
