@@ -1,0 +1,595 @@
+//! What is true on the scripted targets, and every law that was broken at the moment it was.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
+
+use super::memory::MemoryLeases;
+use super::script::{Script, SnapshotScript, StepScript};
+use super::witness::View;
+use crate::error::{Failure, Kind};
+use crate::phase::{IdempotencyKey, Leftover, Reversal, StepContext};
+use crate::plan::{ApprovedPlan, Limits};
+use crate::port::FencingToken;
+use crate::snapshot::{SnapshotContext, SnapshotRecord};
+use crate::target::Facts;
+use crate::word::{LaneId, SnapshotId, TargetName};
+
+/// What a step has left on its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A part.
+    Half,
+    /// All.
+    Whole,
+}
+
+/// A law that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, by number and name.
+    pub law: &'static str,
+    /// How.
+    pub what: String,
+}
+
+pub(super) const BEFORE: &str = "1: before, not after";
+pub(super) const WAY_BACK: &str = "2: no change without a way back";
+pub(super) const HALF_DONE: &str = "3: a half-done step is undone too";
+pub(super) const UNKNOWN: &str = "4: unknown is a state";
+pub(super) const ONE_HAND: &str = "5: one hand at a time";
+pub(super) const EVIDENCE: &str = "6: no green without evidence";
+pub(super) const ORDER: &str = "order: the plan's order, and the reverse on the way back";
+pub(super) const LIMITS: &str = "limits: no more at once and no faster than the policy says";
+pub(super) const POLICY: &str = "policy: the failure policy decides who goes back and who goes on";
+
+#[derive(Clone, Debug)]
+pub(super) struct StepWorld {
+    pub(super) script: StepScript,
+    pub(super) effect: Effect,
+    pub(super) applies: usize,
+    pub(super) looks: usize,
+    pub(super) undos: usize,
+    /// An attempt has ended in another way than by a good answer.
+    pub(super) in_doubt: bool,
+    pub(super) key: Option<IdempotencyKey>,
+}
+
+impl StepWorld {
+    pub(super) fn satisfied(&self) -> bool {
+        self.script.already_there || self.effect == Effect::Whole
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LaneWorld {
+    pub(super) target: TargetName,
+    pub(super) stage: usize,
+    pub(super) place: usize,
+    pub(super) batch: usize,
+    pub(super) group: usize,
+    pub(super) steps: Vec<StepWorld>,
+    pub(super) calls: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SnapshotWorld {
+    pub(super) script: SnapshotScript,
+    pub(super) captures: usize,
+    pub(super) proofs: usize,
+    pub(super) discards: usize,
+    pub(super) captured: Option<SnapshotRecord>,
+    pub(super) proven: bool,
+    pub(super) calls: usize,
+}
+
+pub(super) struct Inner {
+    pub(super) approved: Arc<ApprovedPlan>,
+    pub(super) lanes: Vec<LaneWorld>,
+    pub(super) by_id: HashMap<LaneId, usize>,
+    pub(super) snapshots: Vec<SnapshotWorld>,
+    pub(super) view: View,
+    fenced: HashMap<TargetName, FencingToken>,
+    facts: HashMap<TargetName, Facts>,
+    pub(super) violations: Vec<Violation>,
+    broken: bool,
+    refused: usize,
+    last_start: Option<Instant>,
+}
+
+/// The scripted targets of one plan.
+pub struct World {
+    inner: Mutex<Inner>,
+    leases: Arc<MemoryLeases>,
+}
+
+/// A call that is under way on a lane or snapshot; over when it is dropped.
+pub(super) struct Under<'a> {
+    world: &'a World,
+    lane: Option<usize>,
+    snapshot: Option<usize>,
+}
+
+impl Drop for Under<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.world.lock();
+        if let Some(lane) = self.lane {
+            inner.lanes[lane].calls -= 1;
+        }
+        if let Some(snapshot) = self.snapshot {
+            inner.snapshots[snapshot].calls -= 1;
+        }
+    }
+}
+
+impl World {
+    /// A world in which nothing of the plan is done, but what the script says is there already.
+    pub fn new(approved: Arc<ApprovedPlan>, script: &Script, leases: Arc<MemoryLeases>) -> Self {
+        let plan = approved.plan();
+        let mut lanes = Vec::new();
+        let mut by_id = HashMap::new();
+        let mut groups = HashMap::new();
+        for (stage_at, stage) in plan.stages.iter().enumerate() {
+            let batches = batches(&plan.policy.batch, stage.lanes.len());
+            for (place, lane) in stage.lanes.iter().enumerate() {
+                let next_group = groups.len();
+                let group = *groups.entry((lane.service.clone(), lane.target.clone())).or_insert(next_group);
+                let step = |name: &crate::word::StepName| StepWorld {
+                    script: script.steps.get(&(lane.id.clone(), name.clone())).cloned().unwrap_or_default(),
+                    effect: Effect::None,
+                    applies: 0,
+                    looks: 0,
+                    undos: 0,
+                    in_doubt: false,
+                    key: None,
+                };
+                by_id.insert(lane.id.clone(), lanes.len());
+                lanes.push(LaneWorld {
+                    target: lane.target.clone(),
+                    stage: stage_at,
+                    place,
+                    batch: batches[place],
+                    group,
+                    steps: lane.steps.iter().map(|planned| step(&planned.name)).collect(),
+                    calls: 0,
+                });
+            }
+        }
+        let snapshot = |id: &SnapshotId| SnapshotWorld {
+            script: script.snapshots.get(id).cloned().unwrap_or_default(),
+            captures: 0,
+            proofs: 0,
+            discards: 0,
+            captured: None,
+            proven: false,
+            calls: 0,
+        };
+        let snapshots = plan.snapshots.iter().map(|planned| snapshot(&planned.id)).collect();
+        let view = View::new(lanes.iter().map(|lane: &LaneWorld| lane.steps.len()), plan.snapshots.len());
+        let inner = Inner {
+            lanes,
+            by_id,
+            snapshots,
+            view,
+            fenced: HashMap::new(),
+            facts: approved.plan().targets.iter().map(|target| (target.name.clone(), target.expects.clone())).collect(),
+            violations: Vec::new(),
+            broken: false,
+            refused: 0,
+            last_start: None,
+            approved,
+        };
+        Self { inner: Mutex::new(inner), leases }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The laws that were broken so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.lock().violations.clone()
+    }
+
+    /// What a step has left on its target.
+    pub fn effect(&self, lane: &str, step: &str) -> Effect {
+        let inner = self.lock();
+        let (lane, step) = inner.find(lane, step);
+        inner.lanes[lane].steps[step].effect
+    }
+
+    /// How often a step was applied, looked at and undone.
+    pub fn calls(&self, lane: &str, step: &str) -> (usize, usize, usize) {
+        let inner = self.lock();
+        let (lane, step) = inner.find(lane, step);
+        let step = &inner.lanes[lane].steps[step];
+        (step.applies, step.looks, step.undos)
+    }
+
+    /// How often a target refused a change because its token was old.
+    pub fn refusals(&self) -> usize {
+        self.lock().refused
+    }
+
+    /// Whether nothing of the plan is on any target.
+    pub fn is_untouched(&self) -> bool {
+        let inner = self.lock();
+        inner.lanes.iter().flat_map(|lane| &lane.steps).all(|step| step.effect == Effect::None)
+    }
+
+    /// Changes what a step does from now on.
+    pub fn rescript(&self, lane: &str, step: &str, script: StepScript) {
+        let mut inner = self.lock();
+        let (lane, step) = inner.find(lane, step);
+        let step = &mut inner.lanes[lane].steps[step];
+        step.script = script;
+        (step.applies, step.looks, step.undos) = (0, 0, 0);
+    }
+
+    /// What a probe of a target reads.
+    pub fn facts(&self, target: &TargetName) -> Facts {
+        self.lock().facts.get(target).cloned().unwrap_or_default()
+    }
+
+    /// Somebody else changes a target.
+    pub fn change_fact(&self, target: &TargetName, fact: &str, value: Value) {
+        self.lock().facts.entry(target.clone()).or_default().insert(fact.to_owned(), value);
+    }
+
+    /// A new process begins: what an old one had under way is over.
+    pub fn begin_life(&self) {
+        let mut inner = self.lock();
+        inner.broken = false;
+        inner.last_start = None;
+    }
+
+    pub(super) fn journal_broke(&self) {
+        self.lock().broken = true;
+    }
+
+    /// Refuses writes with an older token from now on.
+    pub fn fence(&self, target: &TargetName, token: FencingToken) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        let seen = inner.fenced.entry(target.clone()).or_insert(token);
+        if token < *seen {
+            return Err(stale(target));
+        }
+        *seen = token;
+        Ok(())
+    }
+
+    pub(super) fn begin_apply(&self, cx: &StepContext<'_>) -> Result<(Under<'_>, usize, usize), Failure> {
+        let mut inner = self.lock();
+        let (lane, step) = inner.find(cx.lane.as_str(), cx.step.as_str());
+        inner.admit(cx.target.id(), cx.token, &self.leases)?;
+        inner.check_apply(lane, step, cx);
+        inner.lanes[lane].steps[step].applies += 1;
+        inner.begin_call(lane);
+        Ok((Under { world: self, lane: Some(lane), snapshot: None }, lane, step))
+    }
+
+    pub(super) fn begin_look(&self, cx: &StepContext<'_>) -> (Under<'_>, usize, usize) {
+        let mut inner = self.lock();
+        let (lane, step) = inner.find(cx.lane.as_str(), cx.step.as_str());
+        if !inner.view.is_looking(lane, step) {
+            inner.note(BEFORE, format!("`{}` was looked at without an entry", cx.step));
+        }
+        inner.lanes[lane].steps[step].looks += 1;
+        inner.begin_call(lane);
+        (Under { world: self, lane: Some(lane), snapshot: None }, lane, step)
+    }
+
+    pub(super) fn begin_undo(
+        &self,
+        cx: &StepContext<'_>,
+        leftover: &Leftover,
+    ) -> Result<(Under<'_>, usize, usize), Failure> {
+        let mut inner = self.lock();
+        let (lane, step) = inner.find(cx.lane.as_str(), cx.step.as_str());
+        inner.admit(cx.target.id(), cx.token, &self.leases)?;
+        let finished = inner.view.output(lane, step);
+        let told = match leftover {
+            Leftover::Completed { output } => Some(output),
+            Leftover::Unknown => None,
+        };
+        if told != finished.as_ref() {
+            inner.note(HALF_DONE, format!("`{}` in `{}` was undone as {told:?}, not {finished:?}", cx.step, cx.lane));
+        }
+        inner.check_undo(lane, step);
+        inner.lanes[lane].steps[step].undos += 1;
+        inner.begin_call(lane);
+        Ok((Under { world: self, lane: Some(lane), snapshot: None }, lane, step))
+    }
+
+    /// A restore takes back the step that names the snapshot.
+    pub(super) fn begin_restore(
+        &self,
+        cx: &SnapshotContext<'_>,
+        record: &SnapshotRecord,
+    ) -> Result<(Under<'_>, usize, usize), Failure> {
+        let mut inner = self.lock();
+        inner.admit(cx.target.id(), cx.token, &self.leases)?;
+        let at = inner.find_snapshot(cx.id);
+        let snapshot = &inner.snapshots[at];
+        if !snapshot.proven || snapshot.captured.as_ref() != Some(record) {
+            inner.note(WAY_BACK, format!("`{}` was restored from what was not proven", cx.id));
+        }
+        let (lane, step) = inner
+            .restored_by(cx.id)
+            .ok_or_else(|| Failure::new(Kind::Internal, format!("no step is taken back by snapshot `{}`", cx.id)))?;
+        inner.check_undo(lane, step);
+        inner.lanes[lane].steps[step].undos += 1;
+        inner.begin_call(lane);
+        Ok((Under { world: self, lane: Some(lane), snapshot: None }, lane, step))
+    }
+
+    pub(super) fn begin_snapshot(
+        &self,
+        cx: &SnapshotContext<'_>,
+        doing: Doing<'_>,
+    ) -> Result<(Under<'_>, usize), Failure> {
+        let mut inner = self.lock();
+        inner.admit(cx.target.id(), cx.token, &self.leases)?;
+        let at = inner.find_snapshot(cx.id);
+        inner.check_snapshot(at, cx, doing);
+        inner.snapshots[at].calls += 1;
+        let parallel = inner.limits().parallel;
+        if inner.snapshots.iter().map(|snapshot| snapshot.calls).sum::<usize>() > count(parallel) {
+            inner.note(LIMITS, format!("more than {parallel} snapshots at once"));
+        }
+        Ok((Under { world: self, lane: None, snapshot: Some(at) }, at))
+    }
+}
+
+/// What is being done to a snapshot.
+#[derive(Clone, Copy)]
+pub(super) enum Doing<'a> {
+    Capture,
+    Prove(&'a SnapshotRecord),
+    Discard(&'a SnapshotRecord),
+}
+
+impl Inner {
+    pub(super) fn note(&mut self, law: &'static str, what: impl Into<String>) {
+        self.violations.push(Violation { law, what: what.into() });
+    }
+
+    pub(super) fn find(&self, lane: &str, step: &str) -> (usize, usize) {
+        let at = *self.by_id.get(lane).unwrap_or_else(|| panic!("the plan has no lane `{lane}`"));
+        let planned = self.lane_plan(at);
+        let step = planned.steps.iter().position(|planned| planned.name.as_str() == step);
+        (at, step.unwrap_or_else(|| panic!("lane `{lane}` has no such step")))
+    }
+
+    pub(super) fn lane_plan(&self, lane: usize) -> &crate::plan::Lane {
+        &self.approved.plan().stages[self.lanes[lane].stage].lanes[self.lanes[lane].place]
+    }
+
+    pub(super) fn reversal(&self, lane: usize, step: usize) -> &Reversal {
+        &self.lane_plan(lane).steps[step].reversal
+    }
+
+    fn limits(&self) -> Limits {
+        self.approved.plan().policy.limits
+    }
+
+    pub(super) fn find_snapshot(&self, id: &SnapshotId) -> usize {
+        let planned = self.approved.plan().snapshots.iter().position(|planned| planned.id == *id);
+        planned.unwrap_or_else(|| panic!("the plan has no snapshot `{id}`"))
+    }
+
+    fn restored_by(&self, id: &SnapshotId) -> Option<(usize, usize)> {
+        (0..self.lanes.len()).find_map(|lane| {
+            let steps = &self.lane_plan(lane).steps;
+            let names =
+                |reversal: &Reversal| matches!(reversal, Reversal::Restore { snapshots } if snapshots.contains(id));
+            steps.iter().position(|step| names(&step.reversal)).map(|step| (lane, step))
+        })
+    }
+
+    /// Lets a change in, if it comes under a lease that the target honours.
+    fn admit(&mut self, target: &TargetName, token: FencingToken, leases: &MemoryLeases) -> Result<(), Failure> {
+        if self.fenced.get(target).is_some_and(|seen| token < *seen) {
+            self.refused += 1;
+            return Err(stale(target));
+        }
+        if let Err(why) = leases.check(target, token) {
+            self.note(ONE_HAND, format!("`{target}` was changed though {why}"));
+        }
+        if self.fenced.get(target) != Some(&token) {
+            self.note(ONE_HAND, format!("`{target}` was changed before it was told the token"));
+        }
+        if self.broken {
+            self.note(BEFORE, format!("`{target}` was changed after the journal broke"));
+        }
+        Ok(())
+    }
+
+    fn begin_call(&mut self, lane: usize) {
+        self.lanes[lane].calls += 1;
+        if self.lanes[lane].calls > 1 {
+            self.note(ONE_HAND, format!("two calls at once in `{}`", self.lane_plan(lane).id));
+        }
+        let limits = self.limits();
+        let target = &self.lanes[lane].target;
+        let at_work = self.lanes.iter().filter(|lane| lane.calls > 0);
+        let (mut all, mut here) = (0, 0);
+        for other in at_work {
+            all += 1;
+            here += usize::from(other.target == *target);
+        }
+        if all > count(limits.parallel) || here > count(limits.per_target) {
+            self.note(LIMITS, format!("{all} lanes at work, {here} of them on `{}`", self.lanes[lane].target));
+        }
+    }
+
+    fn check_apply(&mut self, lane: usize, step: usize, cx: &StepContext<'_>) {
+        if !self.view.is_applying(lane, step, cx.attempt) {
+            self.note(BEFORE, format!("`{}` in `{}` was applied without an entry", cx.step, cx.lane));
+        }
+        if !self.snapshots.iter().all(|snapshot| snapshot.proven) {
+            self.note(WAY_BACK, format!("`{}` was applied before all snapshots were proven", cx.step));
+        }
+        let world = &mut self.lanes[lane].steps[step];
+        let key = world.key.get_or_insert_with(|| cx.key.clone());
+        if key != cx.key {
+            self.note(UNKNOWN, format!("`{}` got another idempotency key", cx.step));
+        }
+        let elsewhere = self.lanes.iter().flat_map(|lane| &lane.steps).filter(|step| step.key.as_ref() == Some(cx.key));
+        if elsewhere.count() > 1 {
+            self.note(UNKNOWN, format!("two steps share the key of `{}`", cx.step));
+        }
+        for before in 0..step {
+            let name = self.lane_plan(lane).steps[before].name.clone();
+            if !self.lanes[lane].steps[before].satisfied() {
+                self.note(ORDER, format!("`{}` in `{}` was applied before `{name}` was", cx.step, cx.lane));
+            }
+            if cx.outputs.get(&name) != self.view.output(lane, before).as_ref() {
+                self.note(ORDER, format!("`{}` in `{}` did not get what `{name}` gave", cx.step, cx.lane));
+            }
+        }
+        if step == 0 && cx.attempt == 1 {
+            self.check_turn(lane);
+            self.check_rate();
+        }
+    }
+
+    /// All lanes of earlier stages and batches are settled.
+    fn check_turn(&mut self, lane: usize) {
+        let mine = (self.lanes[lane].stage, self.lanes[lane].batch);
+        let unsettled = (0..self.lanes.len()).find(|other| {
+            let earlier = &self.lanes[*other];
+            (earlier.stage, earlier.batch) < mine && !self.is_settled(*other)
+        });
+        if let Some(other) = unsettled {
+            let (id, other) = (self.lane_plan(lane).id.clone(), self.lane_plan(other).id.clone());
+            self.note(ORDER, format!("`{id}` started before `{other}` was settled"));
+        }
+    }
+
+    fn is_settled(&self, lane: usize) -> bool {
+        let world = &self.lanes[lane];
+        let all_done = world.steps.iter().all(StepWorld::satisfied);
+        world.calls == 0 && (all_done || self.is_bare(lane) || self.cannot_go_back(world.group))
+    }
+
+    /// Whether something of a service that goes back stays on its target.
+    fn cannot_go_back(&self, group: usize) -> bool {
+        let forward_only = |lane: usize, step: usize| {
+            self.has_lasting_effect(lane, step) && *self.reversal(lane, step) == Reversal::ForwardOnly
+        };
+        let stays = |lane: usize| (0..self.lanes[lane].steps.len()).any(|step| forward_only(lane, step));
+        let mut lanes = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].group == group);
+        self.view.group_goes_back(group) && lanes.any(|lane| self.view.is_stuck(lane) || stays(lane))
+    }
+
+    fn is_bare(&self, lane: usize) -> bool {
+        (0..self.lanes[lane].steps.len()).all(|step| !self.has_lasting_effect(lane, step))
+    }
+
+    pub(super) fn has_lasting_effect(&self, lane: usize, step: usize) -> bool {
+        self.lanes[lane].steps[step].effect != Effect::None && *self.reversal(lane, step) != Reversal::Nothing
+    }
+
+    fn check_rate(&mut self) {
+        let Some(rate) = self.limits().starts_per_second else { return };
+        let now = Instant::now();
+        // Timers have a grain of a millisecond.
+        let gap = Duration::from_secs_f64(1.0 / rate).saturating_sub(Duration::from_millis(2));
+        if self.last_start.is_some_and(|last| now < last + gap) {
+            self.note(LIMITS, format!("more than {rate} lanes started in a second"));
+        }
+        self.last_start = Some(now);
+    }
+
+    fn check_undo(&mut self, lane: usize, step: usize) {
+        let name = format!("`{}` in `{}`", self.lane_plan(lane).steps[step].name, self.lane_plan(lane).id);
+        if !self.view.is_undoing(lane, step) {
+            self.note(BEFORE, format!("{name} was undone without an entry"));
+        }
+        let world = &self.lanes[lane].steps[step];
+        if world.script.already_there && world.applies <= 1 && !world.in_doubt && self.view.output(lane, step).is_some()
+        {
+            self.note(HALF_DONE, format!("{name} was undone though it had changed nothing"));
+        }
+        let group = self.lanes[lane].group;
+        let behind = (step + 1..self.lanes[lane].steps.len()).map(|later| (lane, later));
+        let later_lanes = (lane + 1..self.lanes.len()).filter(|other| self.lanes[*other].group == group);
+        let later = later_lanes.flat_map(|other| (0..self.lanes[other].steps.len()).map(move |step| (other, step)));
+        if let Some((other, left)) = behind.chain(later).find(|(lane, step)| self.has_lasting_effect(*lane, *step)) {
+            let left = &self.lane_plan(other).steps[left].name;
+            self.note(ORDER, format!("{name} was undone while `{left}` behind it is still applied"));
+        }
+    }
+
+    fn check_snapshot(&mut self, at: usize, cx: &SnapshotContext<'_>, doing: Doing<'_>) {
+        let changed = (0..self.lanes.len()).any(|lane| !self.is_bare(lane));
+        match doing {
+            Doing::Capture => {
+                if !self.view.is_capturing(at) {
+                    self.note(BEFORE, format!("`{}` was captured without an entry", cx.id));
+                }
+                if changed {
+                    self.note(WAY_BACK, format!("`{}` was captured after a change", cx.id));
+                }
+                let snapshot = &mut self.snapshots[at];
+                snapshot.captures += 1;
+                (snapshot.captured, snapshot.proven) = (None, false);
+            }
+            Doing::Prove(record) => {
+                if self.snapshots[at].captured.as_ref() != Some(record) {
+                    self.note(WAY_BACK, format!("`{}` was proven by another record", cx.id));
+                }
+                if !self.view.is_captured(at) {
+                    self.note(BEFORE, format!("`{}` was proven before its record was durable", cx.id));
+                }
+                self.snapshots[at].proofs += 1;
+            }
+            Doing::Discard(record) => {
+                if !self.view.is_discarding(at) {
+                    self.note(BEFORE, format!("`{}` was discarded without an entry", cx.id));
+                }
+                if changed {
+                    self.note(WAY_BACK, format!("`{}` was discarded while a change is still there", cx.id));
+                }
+                let known = self.view.record(at);
+                if *record != known.clone().unwrap_or(Value::Null) {
+                    self.note(WAY_BACK, format!("`{}` was discarded as {record}, not {known:?}", cx.id));
+                }
+                self.snapshots[at].discards += 1;
+                (self.snapshots[at].captured, self.snapshots[at].proven) = (None, false);
+            }
+        }
+    }
+
+    /// What a capture leaves behind.
+    pub(super) fn capture(&mut self, at: usize) -> SnapshotRecord {
+        let record = json!({ "capture": self.snapshots[at].captures });
+        self.snapshots[at].captured = Some(record.clone());
+        record
+    }
+}
+
+fn stale(target: &TargetName) -> Failure {
+    Failure::new(Kind::Conflict, format!("target `{target}` refused a change under an old lease"))
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit.max(1)).unwrap_or(usize::MAX)
+}
+
+/// The batch of each lane of a stage.
+fn batches(sizes: &[crate::plan::BatchSize], lanes: usize) -> Vec<usize> {
+    let mut batch_of = Vec::new();
+    let mut batch = 0;
+    while batch_of.len() < lanes {
+        let size = sizes.get(batch).or(sizes.last()).map_or(lanes, |size| size.of(lanes));
+        batch_of.extend(std::iter::repeat_n(batch, size.min(lanes - batch_of.len())));
+        batch += 1;
+    }
+    batch_of
+}
