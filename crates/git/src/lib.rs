@@ -1,1 +1,17 @@
-//! 
+//! Worktrees, branches, merges and push, on `gix`.
+
+mod branch;
+mod checkout;
+mod commit;
+mod durable;
+mod error;
+mod repository;
+mod system_git;
+mod tree;
+pub mod worktree;
+
+pub use branch::{Branch, Divergence, Head, RemoteBranch};
+pub use commit::{CommitInfo, FileChange, FileMode, Identity};
+pub use error::{Cause, Error, Result};
+pub use repository::{Layout, Repository};
+pub use tree::{Mode, TreeEntry, TreeSource};

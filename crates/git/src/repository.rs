@@ -1,0 +1,198 @@
+//! One repository, seen from one of its worktrees.
+//!
+//! Opening reads the configuration and nothing else. The handle can be cloned and shared between threads; each
+//! operation takes its own thread-local view, so no two of them share a cache or a lock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gix::sec::trust::DefaultForLevel as _;
+use pleach_core::word::CommitId;
+
+use crate::error::{Error, Result};
+
+/// Whether there are files beside the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A main worktree and its `.git`.
+    Checkout,
+    /// History alone; worktrees can still be added to it.
+    Bare,
+}
+
+/// An opened repository. Cheap to clone, `Send` and `Sync`.
+#[derive(Clone)]
+pub struct Repository {
+    inner: gix::ThreadSafeRepository,
+    layout: Layout,
+    root: PathBuf,
+    current: PathBuf,
+    common: PathBuf,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("root", &self.root).field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// Finds the repository that `path` lies in, looking upwards.
+    ///
+    /// A repository without commits, or a bare one, is found as well: what needs more says so. A repository of a format
+    /// that cannot be read (reftable, SHA-256) is [`Error::Unreadable`].
+    pub fn discover(path: &Path) -> Result<Self> {
+        let place = fs::canonicalize(path).map_err(|_| Error::NotARepository(path.to_owned()))?;
+        let (git_dir, trust) = gix::discover::upwards(&place).map_err(|_| Error::NotARepository(path.to_owned()))?;
+        let (git_dir, _) = git_dir.into_repository_and_work_tree_directories();
+        let options =
+            gix::open::Options::default_for_level(trust).with(trust).open_path_as_is(true).strict_config(false);
+        let inner = gix::ThreadSafeRepository::open_opts(&git_dir, options)
+            .map_err(|error| Error::Unreadable(place.clone(), error.into()))?;
+        Self::new(inner, &place)
+    }
+
+    fn new(inner: gix::ThreadSafeRepository, place: &Path) -> Result<Self> {
+        let local = inner.to_thread_local();
+        let canonical =
+            |path: &Path| fs::canonicalize(path).map_err(|error| Error::Unreadable(path.to_owned(), error.into()));
+        let common = canonical(local.common_dir())?;
+        let main = local.main_repo().map_err(|error| Error::Unreadable(place.to_owned(), error.into()))?;
+        let main_root = main.workdir().filter(|_| !main.is_bare()).map(canonical).transpose()?;
+        let layout = if main_root.is_some() { Layout::Checkout } else { Layout::Bare };
+        let root = main_root.unwrap_or_else(|| common.clone());
+        let current = match local.workdir() {
+            Some(workdir) => canonical(workdir)?,
+            None => root.clone(),
+        };
+        Ok(Self { inner, layout, root, current, common })
+    }
+
+    /// This thread's own view.
+    pub(crate) fn local(&self) -> gix::Repository {
+        let mut local = self.inner.to_thread_local();
+        local.object_cache_size_if_unset(4 * 1024 * 1024);
+        local
+    }
+
+    /// This thread's own view, able to write reflogs also where no identity is configured.
+    pub(crate) fn local_for_writing(&self) -> Result<gix::Repository> {
+        let mut local = self.local();
+        local.committer_or_set_fallback("Pleach", "pleach@localhost").map_err(Error::failed("read the identity"))?;
+        Ok(local)
+    }
+
+    pub(crate) fn shared(&self) -> &gix::ThreadSafeRepository {
+        &self.inner
+    }
+
+    /// The same repository seen from the worktree at `path`, with that worktree's own index, `HEAD` and configuration.
+    pub(crate) fn at(&self, path: &Path) -> Result<Self> {
+        Self::discover(path)
+    }
+
+    /// Whether it has a main worktree.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The main worktree; of a bare repository, the repository itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The worktree that was found: where the user is.
+    pub fn current_worktree(&self) -> &Path {
+        &self.current
+    }
+
+    /// The directory that all worktrees share: `.git` of the main one.
+    pub fn common_dir(&self) -> &Path {
+        &self.common
+    }
+
+    /// Where Pleach keeps its own files for this repository: `pleach` in [`common_dir`](Self::common_dir).
+    pub fn state_dir(&self) -> PathBuf {
+        self.common.join("pleach")
+    }
+
+    /// [`state_dir`](Self::state_dir), made when it is not there yet.
+    pub fn ensure_state_dir(&self) -> Result<PathBuf> {
+        let path = self.state_dir();
+        fs::create_dir_all(&path).map_err(Error::file("make", &path))?;
+        Ok(path)
+    }
+
+    /// The commit that `rev` names: a branch, a tag, `HEAD~2`, a full or short id.
+    pub fn resolve(&self, rev: &str) -> Result<CommitId> {
+        let local = self.local();
+        if rev == "HEAD" {
+            self.require_commits()?;
+        }
+        let found = local.rev_parse_single(rev).and_then(|id| id.object()).and_then(|object| object.peel_to_commit());
+        match found {
+            Ok(commit) => Ok(commit_id(commit.id)),
+            Err(_) => {
+                self.require_commits()?;
+                Err(Error::UnknownRevision(rev.to_owned(), self.nearest_branch(rev)))
+            }
+        }
+    }
+
+    /// An error when nothing was committed on any branch yet.
+    pub fn require_commits(&self) -> Result<()> {
+        let local = self.local();
+        if local.head_id().is_ok() {
+            return Ok(());
+        }
+        let failed = || Error::failed("list the branches");
+        let any = local.references().map_err(failed())?.all().map_err(failed())?.next().is_some();
+        if any { Ok(()) } else { Err(Error::NoCommits(self.root.clone())) }
+    }
+
+    pub(crate) fn nearest_branch(&self, name: &str) -> Option<String> {
+        let branches = self.branches().ok()?;
+        let mut near: Vec<(usize, String)> =
+            branches.into_iter().map(|branch| (distance(name, &branch.name), branch.name)).collect();
+        near.sort();
+        near.into_iter().next().filter(|(distance, _)| *distance <= 1 + name.len() / 4).map(|(_, name)| name)
+    }
+}
+
+/// How many single-character changes lead from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+pub(crate) fn commit_id(id: gix::ObjectId) -> CommitId {
+    // A full hexadecimal id always has the shape that `CommitId` checks.
+    CommitId::new(id.to_string()).unwrap_or_else(|_| unreachable!("an object id is hexadecimal"))
+}
+
+pub(crate) fn object_id(id: &CommitId) -> Result<gix::ObjectId> {
+    gix::ObjectId::from_hex(id.as_str().as_bytes())
+        .map_err(|error| Error::Failed(format!("read the id `{id}`"), crate::error::Cause::new(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_single_changes() {
+        for (a, b, expected) in [("", "abc", 3), ("main", "main", 0), ("mian", "main", 2), ("skil/a", "skill/a", 1)] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}
