@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::model::{Lane, Operation, Plan, Step};
-use super::policy::{OnFailure, Policy};
+use super::policy::{OnFailure, Policy, Retry};
 use crate::period::Period;
 use crate::phase::Reversal;
 
@@ -85,6 +85,7 @@ fn steps(page: &mut Page, plan: &Plan) {
             page.line(2, &format!("{}, at most {}", snapshot.id, snapshot.time_limit));
         }
     }
+    let retry = shared_retry(plan);
     for stage in &plan.stages {
         page.heading(&format!("stage {}: {}", stage.name, count(stage.lanes.len(), "lane")));
         for lane in &stage.lanes {
@@ -92,20 +93,35 @@ fn steps(page: &mut Page, plan: &Plan) {
             page.line(2, &format!("{} on {}{release}", lane.service, lane.target));
             for (at, step) in lane.steps.iter().enumerate() {
                 page.line(4, &format!("{}. {}: {}", at + 1, step.name, step.summary));
-                page.line(7, &limits(step));
+                page.line(7, &limits(step, retry));
             }
         }
     }
     page.heading("how it runs");
     policy(page, &plan.policy);
+    if let Some(retry) = retry {
+        page.line(2, &format!("each step is tried {}", tries(retry)));
+    }
 }
 
-fn limits(step: &Step) -> String {
-    let retry = step.retry;
-    let tries = match retry.attempts {
+/// How often every step is tried, if that is the same for all.
+fn shared_retry(plan: &Plan) -> Option<Retry> {
+    let mut retries = plan.lanes().flat_map(|lane| &lane.steps).map(|step| step.retry);
+    let first = retries.next()?;
+    retries.all(|retry| retry == first).then_some(first)
+}
+
+fn tries(retry: Retry) -> String {
+    match retry.attempts {
         1 => "once".to_owned(),
-        attempts => format!("{attempts} times, {} apart and longer", retry.backoff),
-    };
+        attempts => {
+            format!("up to {attempts} times while failures are passing ones, {} apart and longer", retry.backoff)
+        }
+    }
+}
+
+/// How often it is tried is told here only if it is not `shared` by all.
+fn limits(step: &Step, shared: Option<Retry>) -> String {
     let back = match &step.reversal {
         Reversal::Nothing => "nothing to take back".to_owned(),
         Reversal::Undo => "taken back by undoing it".to_owned(),
@@ -115,7 +131,8 @@ fn limits(step: &Step) -> String {
         }
         Reversal::ForwardOnly => "NO WAY BACK".to_owned(),
     };
-    format!("{back} · at most {} · tried {tries}", step.time_limit)
+    let tried = if shared.is_some() { String::new() } else { format!(" · tried {}", tries(step.retry)) };
+    format!("{back} · at most {}{tried}", step.time_limit)
 }
 
 fn policy(page: &mut Page, policy: &Policy) {
@@ -187,7 +204,7 @@ impl Page {
                 self.out.push(' ');
                 at += 1;
             }
-            self.out.push_str(word);
+            self.push(word);
             at += length;
         }
         self.out.push('\n');
@@ -198,11 +215,17 @@ impl Page {
         let room = self.width - indent;
         let _ = write!(self.out, "{:indent$}", "");
         if text.chars().count() > room {
-            self.out.extend(text.chars().take(room - 1));
+            let clipped: String = text.chars().take(room - 1).collect();
+            self.push(&clipped);
             self.out.push('…');
         } else {
-            self.out.push_str(text.trim_end());
+            self.push(text.trim_end());
         }
         self.out.push('\n');
+    }
+
+    /// Subjects of commits and facts were written by others: what steers a terminal does not pass.
+    fn push(&mut self, text: &str) {
+        self.out.extend(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
     }
 }
