@@ -21,6 +21,16 @@ pub(super) fn kind(content: &Content) -> &'static str {
     }
 }
 
+/// The same value, written as the type that `schema` wants, if it is plain what was meant.
+pub(super) fn retyped(content: &Content, schema: &Value) -> Option<String> {
+    match (content, schema["type"].as_str(), schema["format"].as_str()) {
+        (Content::Text(text), Some("integer"), _) => text.parse::<u32>().ok().map(|number| number.to_string()),
+        (Content::Text(text), Some("boolean"), _) => text.parse::<bool>().ok().map(|truth| truth.to_string()),
+        (Content::Whole(Some(number @ 0..)), _, Some("period")) => Some(format!("\"{number}s\"")),
+        _ => None,
+    }
+}
+
 /// The value, if it fits; else what is wrong with it.
 pub(super) fn check(content: &Content, schema: &Value) -> Result<Value, String> {
     match content {

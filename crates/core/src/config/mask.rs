@@ -74,7 +74,8 @@ impl<'t> Mask<'t> {
             .collect();
         if self.lines.contains(&range.start) {
             hidden.clear();
-            hidden.push(line.find('=').map_or(0, |at| at + 1)..line.len());
+            let value = line.find('=').map_or(line, |at| line[at + 1..].trim_start());
+            hidden.push(line.len() - value.len()..line.len());
         }
         let mut text = String::new();
         let (mut start, mut end) = (None, None);

@@ -86,10 +86,19 @@ fn told(root: &Node, lines: &Lines<'_>, text: &str, error: &SyntaxError) -> Faul
     let (what, expected) = if error.is_duplicate() {
         let key = text.get(error.span.clone()).unwrap_or_default();
         let first = first_place(root, key.trim_matches(['"', '\'']), &error.span);
-        let first = first.map(|span| format!("it is set in line {}", lines.number(span.start) + 1));
+        let number = lines.number(error.span.start);
+        // Of two headers the parser keeps the second one.
+        let header = || lines.all().position(|(_, line)| line.trim() == lines.line(number).trim());
+        let first = first.map(|span| lines.number(span.start)).or_else(header).filter(|first| *first < number);
+        let first = first.map(|first| format!("it is set in line {}", first + 1));
         (format!("key `{key}` is set twice"), first)
     } else {
         match error.message.split_once(", expected ") {
+            // The parser takes all that is no value for a text without quotes.
+            Some(("string values must be quoted", _)) => (
+                "not TOML: there is no value here".to_owned(),
+                Some("expected a text in quotes, a number, `true` or `false`, a list or a table".to_owned()),
+            ),
             Some((what, expected)) => (format!("not TOML: {what}"), Some(format!("expected {expected}"))),
             None => (format!("not TOML: {}", error.message), None),
         }

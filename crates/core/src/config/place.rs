@@ -35,6 +35,10 @@ impl<'t> Lines<'t> {
         self.lines.get(number).cloned().unwrap_or_default()
     }
 
+    pub(super) fn line(&self, number: usize) -> &'t str {
+        &self.text[self.range(number)]
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = (Range<usize>, &'t str)> {
         self.lines.iter().map(|line| (line.clone(), &self.text[line.clone()]))
     }

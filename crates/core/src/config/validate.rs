@@ -84,6 +84,9 @@ impl<'s> Validator<'s> {
         let expected = Some(expectation(self.schema, schema));
         let span = if matches!(node.content, Content::Table(_)) { &place.key_span } else { &node.span };
         self.fault(&place.path, span.clone(), what, expected);
+        if !is_sensitive(&place.path) {
+            self.suggest(leaf::retyped(&node.content, schema).as_deref());
+        }
     }
 
     fn choice(&mut self, node: &Node, schema: &Value, values: &[&str], place: &Place) -> Option<Value> {
@@ -211,7 +214,14 @@ impl<'s> Validator<'s> {
         let names = either.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
         match present.as_slice() {
             [] => {
-                self.missing(node, place, format!("one of {names} is missing"), None);
+                let slipped = |fault: &Fault| {
+                    let near = fault.nearest.as_deref().unwrap_or_default();
+                    fault.path.0.split_last().is_some_and(|(_, of)| of == place.path.0)
+                        && either.iter().any(|key| near.split('.').next() == Some(*key))
+                };
+                if !self.faults.iter().any(slipped) {
+                    self.missing(node, place, format!("one of {names} is missing"), None);
+                }
                 table.insert(either[0].to_owned(), example(self.schema, &schema["properties"][either[0]]));
             }
             [one] => {
@@ -260,7 +270,8 @@ impl<'s> Validator<'s> {
                 if found.is_none() {
                     let what = format!("unknown {tag} `{text}`");
                     self.fault(&path, member.value.span.clone(), what, Some(one_of(&names)));
-                    self.suggest(nearest(text, names));
+                    // With one name there is nothing to choose.
+                    self.suggest(nearest(text, names).filter(|_| variants.len() > 1));
                 }
                 found.map(|(_, schema)| *schema)
             }

@@ -80,6 +80,6 @@ fn needs_port(service: &ServiceConfig, owner: &KeyPath, key: KeyPath, found: &mu
 }
 
 fn no_time(key: KeyPath) -> Finding {
-    let what = format!("`{key}` is no time at all");
+    let what = format!("`{}` is no time at all", key.tail());
     Finding::new(key, what).expected("expected a length of time such as `5s`")
 }
