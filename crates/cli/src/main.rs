@@ -8,6 +8,7 @@
 //! | [`args`] | every argument, one definition for parsing, help, completions and man pages |
 //! | [`command`] | one file a command; its top function is the command's runbook |
 //! | [`exit`] | exit codes, and how a command ends without its answer |
+//! | [`init`] | what a repository says of the services in it |
 //! | [`print`] | what people read: failures, tables, durations |
 //!
 //! Answers go to standard output, narration to standard error.
@@ -15,6 +16,7 @@
 mod args;
 mod command;
 mod exit;
+mod init;
 mod print;
 
 use std::process::ExitCode;

@@ -1,0 +1,304 @@
+//! From a survey to a proposal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pleach_core::error::Failure;
+use pleach_core::word::ServiceName;
+
+use super::branch::{Purpose, group, service_name, telling_name, version_key};
+use super::candidate::{directories, directory_of, marker};
+use super::docker::{ComposeService, compose};
+use super::odoo::{Addons, addons, listed};
+use super::place::Found;
+use super::platform::{SpecService, StatusService, specs, status_services};
+use super::proposal::{Group, Proposal, ServiceProposal, assign_ports};
+use super::recipe::{Recipe, recipe};
+use super::survey::{Seen, Survey, Tree};
+
+/// Branches whose names say nothing are looked into up to this many: each costs a walk through its tree.
+const LOOKED_INTO: usize = 120;
+
+/// Version branches are many and old ones are seldom deployed.
+const VERSIONS: usize = 5;
+
+/// What is known before the first branch is looked into.
+struct Known<'a> {
+    survey: &'a Survey,
+    main: Tree<'a>,
+    specs: BTreeMap<String, SpecService>,
+    statuses: Vec<StatusService>,
+    compose: Vec<ComposeService>,
+    limit: usize,
+}
+
+/// Proposes at most `limit` services; the rest is told by group.
+pub(crate) fn propose(survey: &Survey, limit: usize) -> Result<Proposal, Failure> {
+    let main = survey.tree(&survey.main)?;
+    let root = main.place("");
+    let status = survey.status.clone().or_else(|| root.text("WORKTREE_STATUS.json")).unwrap_or_default();
+    let (specs, compose) = (specs(&root), compose(&root));
+    drop(root);
+    let known = Known { survey, main, specs, statuses: status_services(&status), compose, limit };
+
+    let mut proposal = Proposal {
+        project: service_name(&survey.name).map_or_else(|| "project".to_owned(), |name| name.to_string()),
+        main: survey.main.name.clone(),
+        worktrees: known.worktrees(),
+        services: Vec::new(),
+        stages: Vec::new(),
+        others: Vec::new(),
+        notes: Vec::new(),
+    };
+    branches(&known, &mut proposal)?;
+    versions(&known, &mut proposal)?;
+    on_main(&known, &mut proposal);
+    if proposal.services.is_empty() {
+        proposal.services.extend(all_of_main(&known));
+    }
+    settle_names(&mut proposal.services);
+    proposal.services.sort_by(|a, b| a.name.cmp(&b.name));
+    assign_ports(&mut proposal.services);
+    Ok(proposal)
+}
+
+impl Known<'_> {
+    /// The directory that a status file keeps its worktrees in.
+    fn worktrees(&self) -> Option<Found<String>> {
+        let mut parents =
+            self.statuses.iter().filter_map(|status| Some(status.worktree.as_deref()?.rsplit_once('/')?.0));
+        let first = parents.next().filter(|first| !first.is_empty())?;
+        parents.all(|parent| parent == first).then(|| Found::new(first, "`worktree` in WORKTREE_STATUS.json"))
+    }
+
+    /// What a status file or an app spec calls the service of a branch.
+    fn named(&self, branch: &str) -> Option<String> {
+        let status = self.statuses.iter().find(|status| status.branch == branch).map(|status| status.name.clone());
+        let spec = || self.specs.values().find(|spec| spec.branch.as_deref() == Some(branch));
+        status.or_else(|| spec().map(|spec| spec.name.clone()))
+    }
+}
+
+/// Services that have a branch of their own.
+fn branches(known: &Known<'_>, proposal: &mut Proposal) -> Result<(), Failure> {
+    let mut others: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    let mut candidates = Vec::new();
+    for seen in &known.survey.branches {
+        let purpose = if known.named(&seen.name).is_some() { Purpose::Service } else { Purpose::of(&seen.name) };
+        match purpose {
+            Purpose::Service | Purpose::Change | Purpose::Unknown => candidates.push((purpose, seen)),
+            Purpose::Stage => proposal.stages.push(seen.name.clone()),
+            Purpose::Machine => others.entry("made by programs").or_default().push(seen.name.clone()),
+            Purpose::Version => {}
+        }
+    }
+    candidates.sort_by_key(|(purpose, seen)| (*purpose != Purpose::Service, *purpose == Purpose::Unknown, &seen.name));
+    let mut looked_into = 0;
+    for (purpose, seen) in candidates {
+        let mut leave = |why| others.entry(why).or_default().push(seen.name.clone());
+        if proposal.services.len() >= known.limit {
+            leave("more of them: `pleach init --print --limit 500` shows all");
+        } else if purpose != Purpose::Service && looked_into >= LOOKED_INTO {
+            leave("not looked into, there are many");
+        } else {
+            looked_into += 1;
+            match of_branch(known, &purpose, seen)? {
+                Some(service) => proposal.services.push(service),
+                None => leave("changes, not services of their own"),
+            }
+        }
+    }
+    proposal.others.extend(others.into_iter().map(|(why, names)| grouped(names, why)));
+    Ok(())
+}
+
+/// Names with a first part that many share are told by it.
+fn grouped(mut names: Vec<String>, why: &'static str) -> Group {
+    const MANY: usize = 4;
+    names.sort();
+    let count = names.len();
+    let mut told: Vec<String> = Vec::new();
+    for name in &names {
+        let group = group(name);
+        let share = names.iter().filter(|other| self::group(other) == group).count();
+        let name = if share >= MANY { group } else { name.clone() };
+        if told.last() != Some(&name) {
+            told.push(name);
+        }
+    }
+    Group { names: told, count, why }
+}
+
+fn of_branch(known: &Known<'_>, purpose: &Purpose, seen: &Seen) -> Result<Option<ServiceProposal>, Failure> {
+    let short = known.named(&seen.name).unwrap_or_else(|| seen.name.rsplit('/').next().unwrap_or_default().to_owned());
+    let Some(name) = service_name(&short) else { return Ok(None) };
+    let tree = known.survey.tree(seen)?;
+    let spec = known.specs.get(&short);
+    let from_spec = spec.and_then(|spec| {
+        let directory = spec.directory.clone().filter(|directory| tree.has_directory(directory))?;
+        Some((directory, format!("`source_dir` in {}", spec.file)))
+    });
+    let (directory, why) = match from_spec {
+        Some(found) => found,
+        None => directory_of(&short, &tree.files, &known.survey.changed(seen, &tree)?),
+    };
+    // What edits a directory that main has as well is a change to it, unless it carries its name.
+    let is_own = !directory.is_empty() && (why.contains("name") || !known.main.has_directory(&directory));
+    if *purpose != Purpose::Service && !is_own {
+        return Ok(None);
+    }
+    let service = service(&tree, name, seen, &directory, &why, spec);
+    let says_something = service.recipe.run.is_some() || service.description.is_some();
+    Ok((*purpose == Purpose::Service || says_something || *purpose == Purpose::Change).then_some(service))
+}
+
+/// A service whose branch and directory are known: what its files say of it.
+fn service(
+    tree: &Tree<'_>,
+    name: ServiceName,
+    seen: &Seen,
+    directory: &str,
+    why: &str,
+    spec: Option<&SpecService>,
+) -> ServiceProposal {
+    let place = tree.place(directory);
+    let modules = addons(&place.files).into_iter().next();
+    let own = spec.map(|spec| spec.recipe(&place)).unwrap_or_default();
+    let mut found = match &modules {
+        // Addons are run by an Odoo that is elsewhere; what a `requirements.txt` beside them names is Odoo's to install.
+        Some(_) => own.or(Recipe::default()),
+        None => own.or(recipe(&place)),
+    };
+    let (mut directory, mut why) = (directory.to_owned(), why.to_owned());
+    if let Some(root) = found.root.take() {
+        if let Some(run) = &mut found.run
+            && root.value != directory
+        {
+            run.why = format!("{}; {}", run.why, root.why);
+        }
+        (directory, why) = (root.value, root.why);
+    }
+    let document = ["README.md", "README.rst", "README"].into_iter().find(|file| place.has(file)).map(str::to_owned);
+    ServiceProposal {
+        name,
+        branch: seen.name.clone(),
+        remote: seen.remote.clone(),
+        directory,
+        why,
+        description: modules.map(|modules| listed(&modules.modules)),
+        document,
+        recipe: found,
+        port: None,
+    }
+}
+
+/// Version branches of a repository of Odoo modules: the same modules, once a version.
+fn versions(known: &Known<'_>, proposal: &mut Proposal) -> Result<(), Failure> {
+    let mut versions: Vec<&Seen> =
+        known.survey.branches.iter().filter(|seen| Purpose::of(&seen.name) == Purpose::Version).collect();
+    versions.sort_by_key(|seen| std::cmp::Reverse(version_key(&seen.name)));
+    let mut left: Vec<String> = versions.iter().skip(VERSIONS).map(|seen| seen.name.clone()).collect();
+    let main = Purpose::of(&known.survey.main.name) == Purpose::Version;
+    let mut found = 0;
+    for seen in versions.iter().take(VERSIONS).copied().chain(main.then_some(&known.survey.main)) {
+        let tree = known.survey.tree(seen)?;
+        match addons(&tree.files).first() {
+            Some(modules) => {
+                found += 1;
+                proposal.services.extend(of_version(known, seen, &tree, modules));
+            }
+            None => left.push(seen.name.clone()),
+        }
+    }
+    if !left.is_empty() {
+        let why = if found > 0 { "older versions" } else { "versions of all of it" };
+        proposal.others.push(grouped(left, why));
+    }
+    Ok(())
+}
+
+fn of_version(known: &Known<'_>, seen: &Seen, tree: &Tree<'_>, modules: &Addons) -> Option<ServiceProposal> {
+    let name = service_name(&format!("{}-{}", known.survey.name, seen.name.rsplit('/').next()?))?;
+    let why = format!("holds {}", listed(&modules.modules));
+    Some(service(tree, name, seen, &modules.directory, &why, None))
+}
+
+/// Services that live side by side on main, without a branch of their own.
+fn on_main(known: &Known<'_>, proposal: &mut Proposal) {
+    let mut taken: BTreeSet<String> = proposal.services.iter().map(|service| service.directory.clone()).collect();
+    let main = &known.survey.main;
+    let composed: BTreeMap<&str, &ComposeService> =
+        known.compose.iter().map(|service| (service.directory.as_str(), service)).collect();
+    let marked = directories(&known.main.files);
+    let specified = known.specs.values().filter_map(|spec| spec.directory.clone());
+    let all: BTreeSet<String> =
+        marked.into_iter().chain(specified).chain(composed.keys().map(|directory| (*directory).to_owned())).collect();
+    let mut left = 0;
+    for directory in all.iter().filter(|directory| !directory.is_empty() && known.main.has_directory(directory)) {
+        if taken.contains(directory) {
+            continue;
+        }
+        let composed = composed.get(directory.as_str());
+        let spec = known.specs.values().find(|spec| spec.directory.as_deref() == Some(directory));
+        let short = spec.map(|spec| spec.name.as_str()).or(composed.map(|service| service.name.as_str()));
+        let Some(name) = short.map_or_else(|| telling_name(directory), service_name) else { continue };
+        let why = match (spec, composed) {
+            (Some(spec), _) => format!("`source_dir` in {}", spec.file),
+            (None, Some(service)) => format!("`{}` in {}", service.name, service.file),
+            (None, None) => marker(&known.main.files, directory).unwrap_or_default(),
+        };
+        let mut found = service(&known.main, name, main, directory, &why, spec);
+        if let Some((service, port)) = composed.and_then(|service| Some((service, service.port?))) {
+            found
+                .recipe
+                .port
+                .get_or_insert_with(|| Found::new(port, format!("`{}` in {}", service.name, service.file)));
+        }
+        let has_image = known.main.files.binary_search(&format!("{directory}/Dockerfile")).is_ok();
+        if !(found.recipe.answers() || spec.is_some() || composed.is_some() || has_image) {
+            continue;
+        }
+        if proposal.services.len() >= known.limit {
+            left += 1;
+            continue;
+        }
+        taken.insert(directory.clone());
+        proposal.services.push(found);
+    }
+    // A version branch was told with the other versions.
+    if Purpose::of(&main.name) != Purpose::Version {
+        for modules in addons(&known.main.files).iter().filter(|modules| !taken.contains(&modules.directory)) {
+            let short = if modules.directory.is_empty() { &known.survey.name } else { &modules.directory };
+            if let Some(name) = service_name(short).filter(|_| proposal.services.len() < known.limit) {
+                let why = format!("holds {}", listed(&modules.modules));
+                proposal.services.push(service(&known.main, name, main, &modules.directory, &why, None));
+            }
+        }
+    }
+    if left > 0 {
+        proposal
+            .notes
+            .push(format!("{left} more directories of `{}`: `pleach init --print --limit 500` shows all", main.name));
+    }
+}
+
+/// The last resort: all of main as one service.
+fn all_of_main(known: &Known<'_>) -> Option<ServiceProposal> {
+    let name = service_name(&known.survey.name).or_else(|| service_name("service"))?;
+    Some(service(&known.main, name, &known.survey.main, "", "", None))
+}
+
+/// Services of one name get longer ones.
+fn settle_names(services: &mut [ServiceProposal]) {
+    let mut seen: BTreeSet<ServiceName> = BTreeSet::new();
+    for service in services {
+        let long = service_name(&service.branch.replace('/', "-"));
+        let longer = service_name(&format!("{}-{}", service.branch, service.directory).replace('/', "-"));
+        let own = [Some(service.name.clone()), long, longer].into_iter().flatten().find(|name| !seen.contains(name));
+        let counted =
+            || (2..).find_map(|n| service_name(&format!("{}-{n}", service.name)).filter(|name| !seen.contains(name)));
+        if let Some(name) = own.or_else(counted) {
+            service.name = name;
+        }
+        seen.insert(service.name.clone());
+    }
+}

@@ -1,0 +1,110 @@
+//! The repository as `pleach init` sees it: branches, their trees, and what they change against main.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pleach_core::error::Failure;
+use pleach_core::word::CommitId;
+use pleach_git::{Mode, Repository};
+
+use super::place::Place;
+
+/// A branch, local or only on a remote.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Without the remote's name.
+    pub(crate) name: String,
+    /// The remote, if there is no local branch.
+    pub(crate) remote: Option<String>,
+    /// Where it is.
+    pub(crate) commit: CommitId,
+}
+
+/// All branches of a repository.
+pub(crate) struct Survey {
+    repository: Repository,
+    /// The name of the repository's directory.
+    pub(crate) name: String,
+    /// The branch that the others start from.
+    pub(crate) main: Seen,
+    /// The others, by name.
+    pub(crate) branches: Vec<Seen>,
+    /// `WORKTREE_STATUS.json` in the main worktree, tracked or not.
+    pub(crate) status: Option<String>,
+}
+
+/// The files of a branch.
+pub(crate) struct Tree<'a> {
+    repository: &'a Repository,
+    commit: CommitId,
+    /// Paths, sorted.
+    pub(crate) files: Vec<String>,
+    ids: BTreeMap<String, String>,
+}
+
+impl Survey {
+    /// Looks at `repository`.
+    pub(crate) fn of(repository: &Repository) -> Result<Self, Failure> {
+        let default = repository.default_branch()?;
+        let local = repository.branches()?;
+        let mut branches: BTreeMap<String, Seen> = BTreeMap::new();
+        for branch in repository.remote_branches()? {
+            let seen = Seen { name: branch.name.clone(), remote: Some(branch.remote), commit: branch.commit };
+            branches.entry(branch.name).or_insert(seen);
+        }
+        for branch in local {
+            let seen = Seen { name: branch.name.clone(), remote: None, commit: branch.commit };
+            branches.insert(branch.name, seen);
+        }
+        let main = Seen { name: default.name, remote: None, commit: default.commit };
+        branches.remove(&main.name);
+        let name = repository.root().file_name().map(|name| name.to_string_lossy().trim_end_matches(".git").to_owned());
+        Ok(Self {
+            repository: repository.clone(),
+            name: name.unwrap_or_default(),
+            main,
+            branches: branches.into_values().collect(),
+            status: std::fs::read_to_string(repository.root().join("WORKTREE_STATUS.json")).ok(),
+        })
+    }
+
+    /// The files of a branch.
+    pub(crate) fn tree(&self, seen: &Seen) -> Result<Tree<'_>, Failure> {
+        Tree::of(&self.repository, &seen.commit)
+    }
+
+    /// The files that a branch changes since it left main.
+    pub(crate) fn changed(&self, seen: &Seen, tree: &Tree<'_>) -> Result<Vec<String>, Failure> {
+        // Histories without a common commit: all of it is the branch's own.
+        let Some(base) = self.repository.merge_base(&self.main.commit, &seen.commit)? else {
+            return Ok(tree.files.clone());
+        };
+        let base = Tree::of(&self.repository, &base)?;
+        let differs = |path: &&String| base.ids.get(*path) != tree.ids.get(*path);
+        Ok(tree.files.iter().filter(differs).cloned().collect())
+    }
+}
+
+impl<'a> Tree<'a> {
+    fn of(repository: &'a Repository, commit: &CommitId) -> Result<Self, Failure> {
+        let entries = repository.tree(commit, Path::new(""))?;
+        let files = entries.into_iter().filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
+        // A path that is no text cannot stand in a config, so nothing of it is proposed.
+        let ids: BTreeMap<String, String> =
+            files.filter_map(|entry| Some((entry.path.to_str()?.to_owned(), entry.id))).collect();
+        Ok(Self { repository, commit: commit.clone(), files: ids.keys().cloned().collect(), ids })
+    }
+
+    /// One directory of it.
+    pub(crate) fn place(&self, directory: &str) -> Place<'_> {
+        let read = |path: &str| self.repository.read_file(&self.commit, Path::new(path)).ok().flatten();
+        Place::new(directory, &self.files, read)
+    }
+
+    /// Whether there is a file below `directory`.
+    pub(crate) fn has_directory(&self, directory: &str) -> bool {
+        let prefix = format!("{directory}/");
+        let at = self.files.partition_point(|path| path.as_str() < prefix.as_str());
+        self.files.get(at).is_some_and(|path| path.starts_with(&prefix))
+    }
+}
