@@ -322,18 +322,13 @@ async fn within_probe_limit<T>(
 }
 
 /// Renews the leases until it is ended; tells the first one that is lost.
-async fn heartbeat(
-    engine: Engine,
-    mut leases: Vec<Lease>,
-    lifetime: Duration,
-    trouble: mpsc::UnboundedSender<Failure>,
-) {
+async fn heartbeat(engine: Engine, leases: Vec<Lease>, lifetime: Duration, trouble: mpsc::UnboundedSender<Failure>) {
     let period = (lifetime / 3).max(Duration::from_millis(100));
     loop {
         sleep(period).await;
-        for lease in &mut leases {
+        for lease in &leases {
             match engine.leases.renew(lease).await {
-                Ok(renewed) => *lease = renewed,
+                Ok(_) => {}
                 Err(failure) if failure.kind == Kind::Conflict => {
                     let _ = trouble.send(failure);
                     return;

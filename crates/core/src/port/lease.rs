@@ -83,7 +83,7 @@ pub trait Leases: Send + Sync {
     /// A dead holder's lease is taken over, with proof that it is dead.
     async fn acquire(&self, request: &LeaseRequest) -> Result<Lease, Failure>;
 
-    /// Moves the expiry on. Fails with [`Kind::Conflict`](crate::error::Kind::Conflict) once another holds it.
+    /// Moves the expiry on by the lifetime that was asked for; `lease` is as [`acquire`](Self::acquire) gave it. Fails with [`Kind::Conflict`](crate::error::Kind::Conflict) once another holds it.
     async fn renew(&self, lease: &Lease) -> Result<Lease, Failure>;
 
     /// Gives it back; nothing happens if it has passed on.

@@ -1,0 +1,7 @@
+//! Leases in local files.
+
+mod error;
+mod files;
+
+pub use error::LeaseError;
+pub use files::FileLeases;
