@@ -291,6 +291,31 @@ pub(crate) fn branch_name(name: &str) -> Result<FullName> {
     }
 }
 
+/// Moves a detached `HEAD` of the worktree that `at` was opened at.
+pub(crate) fn move_detached(at: &Repository, expected: &CommitId, new: &CommitId, why: &str) -> Result<()> {
+    let local = at.local_for_writing()?;
+    let bad = |error: gix::validate::reference::name::Error| {
+        Error::Failed("move `HEAD`".into(), Cause::new(error.to_string()))
+    };
+    let edit = RefEdit {
+        change: Change::Update {
+            log: LogChange { mode: RefLog::AndReference, force_create_reflog: false, message: why.into() },
+            expected: PreviousValue::Any,
+            new: Target::Object(object_id(new)?),
+        },
+        name: FullName::try_from("HEAD").map_err(bad)?,
+        deref: false,
+    };
+    match at.head()? {
+        Head::Detached(commit) if commit == *new => Ok(()),
+        Head::Detached(commit) if commit == *expected => {
+            local.edit_reference(edit).map(|_| ()).map_err(Error::failed("move `HEAD`"))
+        }
+        Head::Detached(commit) => Err(moved("HEAD", expected, &commit)),
+        Head::Branch(name, _) | Head::Unborn(name) => Err(Error::CheckedOut(name, at.current_worktree().to_owned())),
+    }
+}
+
 /// Deletes any ref, if it is still at `expected`.
 pub(crate) fn delete_reference(repo: &Repository, name: &str, expected: &CommitId) -> Result<()> {
     let local = repo.local_for_writing()?;

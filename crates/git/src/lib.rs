@@ -5,13 +5,18 @@ mod checkout;
 mod commit;
 mod durable;
 mod error;
+mod export;
+mod merge;
 mod repository;
 mod system_git;
 mod tree;
+mod update;
 pub mod worktree;
 
 pub use branch::{Branch, Divergence, Head, RemoteBranch};
 pub use commit::{CommitInfo, FileChange, FileMode, Identity};
 pub use error::{Cause, Error, Result};
+pub use export::ExportSummary;
+pub use merge::{MergeError, MergeOutcome, MergeRequest};
 pub use repository::{Layout, Repository};
 pub use tree::{Mode, TreeEntry, TreeSource};

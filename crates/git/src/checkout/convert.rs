@@ -37,6 +37,7 @@ impl Attributes {
         for (path, id) in files {
             state.dangerously_push_entry(Stat::default(), id, Flags::empty(), Mode::FILE, path.as_bstr());
         }
+        state.sort_entries();
         Self { files: state, plain }
     }
 

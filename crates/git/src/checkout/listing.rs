@@ -14,6 +14,8 @@ use crate::error::{Cause, Error, Result};
 pub(crate) struct Listing {
     /// All paths, one after the other.
     paths: Vec<u8>,
+    /// How many bytes of each path are above the directory that is written: `services/a/` of an export of one service.
+    base: usize,
     pub(crate) entries: Vec<Entry>,
     /// The content of the `TREE` extension.
     pub(crate) cache_tree: Vec<u8>,
@@ -33,6 +35,11 @@ impl Listing {
     /// Reads `tree` and refuses names that git would refuse to check out (`..`, `.git`, and what NTFS and HFS+ take
     /// for those), and a name that is both file and directory.
     pub(crate) fn new(local: &gix::Repository, tree: ObjectId) -> Result<Self> {
+        Self::below(local, tree, &[])
+    }
+
+    /// The files below a directory of `tree`, with the attributes that hold there.
+    pub(crate) fn below(local: &gix::Repository, tree: ObjectId, directory: &[&[u8]]) -> Result<Self> {
         let options = local
             .checkout_options(gix::worktree::stack::state::attributes::Source::IdMapping)
             .map_err(Error::failed("read the configuration"))?;
@@ -41,6 +48,7 @@ impl Listing {
             validate: options.validate,
             listing: Self {
                 paths: Vec::new(),
+                base: 0,
                 entries: Vec::new(),
                 cache_tree: Vec::new(),
                 attributes: Attributes::new(local, Vec::new()),
@@ -48,6 +56,11 @@ impl Listing {
             attribute_files: Vec::new(),
             path: Vec::new(),
         };
+        let mut tree = tree;
+        for part in directory {
+            tree = walk.descend(tree, part)?;
+        }
+        walk.listing.base = walk.path.len();
         walk.listing.cache_tree = walk.directory(tree, b"")?.0;
         let Walk { mut listing, attribute_files, .. } = walk;
         listing.attributes = Attributes::new(local, attribute_files);
@@ -59,11 +72,14 @@ impl Listing {
         self.paths[start as usize..end as usize].as_bstr()
     }
 
-    /// Whether the tree has a file at this path.
-    pub(crate) fn contains(&self, path: &[u8]) -> bool {
-        let found =
-            self.entries.binary_search_by(|entry| self.paths[entry.start as usize..entry.end as usize].cmp(path));
-        found.is_ok()
+    /// Where the file goes, below the directory that is written.
+    pub(crate) fn place(&self, entry: usize) -> &BStr {
+        self.path(entry)[self.base..].as_bstr()
+    }
+
+    /// The entry at this path.
+    pub(crate) fn find(&self, path: &[u8]) -> Option<usize> {
+        self.entries.binary_search_by(|entry| self.paths[entry.start as usize..entry.end as usize].cmp(path)).ok()
     }
 }
 
@@ -76,6 +92,27 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Goes into one directory, taking its `.gitattributes` along.
+    fn descend(&mut self, tree: ObjectId, name: &[u8]) -> Result<ObjectId> {
+        let failed = || Error::failed(format!("read tree {tree}"));
+        let object = self.local.find_tree(tree).map_err(failed())?;
+        let mut found = None;
+        for entry in object.iter() {
+            let entry = entry.map_err(failed())?;
+            if entry.filename() == ".gitattributes" && entry.mode().is_blob() {
+                self.attribute_files.push(([&self.path, b".gitattributes".as_slice()].concat(), entry.object_id()));
+            }
+            if entry.filename() == name.as_bstr() && entry.mode().is_tree() {
+                found = Some(entry.object_id());
+            }
+        }
+        self.path.extend_from_slice(name);
+        let missing = || Error::NoPath(self.path.to_path_lossy().into_owned(), tree.to_hex_with_len(8).to_string());
+        let found = found.ok_or_else(missing)?;
+        self.path.push(b'/');
+        Ok(found)
+    }
+
     /// Adds all files below `tree`; gives its part of the `TREE` extension and how many entries it covers.
     fn directory(&mut self, tree: ObjectId, name: &[u8]) -> Result<(Vec<u8>, usize)> {
         let failed = || Error::failed(format!("read tree {tree}"));

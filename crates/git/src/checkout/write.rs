@@ -285,7 +285,7 @@ impl<'a> Worker<'a> {
                 if let Some(target) = self.decode(group, members, buffer) {
                     for (at, entry) in receivers(batch, members) {
                         // Its directory is made now, while no link can be in the way.
-                        if self.directory(at, parent(batch.destinations[at].listing.path(entry as usize))) {
+                        if self.directory(at, parent(batch.destinations[at].listing.place(entry as usize))) {
                             self.links.push((at, entry, target.to_vec()));
                         }
                     }
@@ -432,7 +432,7 @@ impl<'a> Worker<'a> {
 
     fn file(&mut self, at: usize, entry: u32, content: Content<'_>) -> bool {
         let destination = &self.batch.destinations[at];
-        let path = destination.listing.path(entry as usize);
+        let path = destination.listing.place(entry as usize);
         if !self.directory(at, parent(path)) {
             return false;
         }
@@ -468,14 +468,14 @@ impl<'a> Worker<'a> {
 
     fn unlink(&self, at: usize, entry: u32) {
         if let Some((_, directory)) = &self.open[at] {
-            let path = self.batch.destinations[at].listing.path(entry as usize);
+            let path = self.batch.destinations[at].listing.place(entry as usize);
             let _ = rustix::fs::unlinkat(directory, name(path), rustix::fs::AtFlags::empty());
         }
     }
 
     fn submodule(&mut self, members: &[Member]) {
         for (at, entry) in receivers(self.batch, members) {
-            let path = self.batch.destinations[at].listing.path(entry as usize);
+            let path = self.batch.destinations[at].listing.place(entry as usize);
             self.directory(at, path);
         }
     }
@@ -486,7 +486,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let destination = &self.batch.destinations[at];
-        let path = destination.listing.path(entry as usize);
+        let path = destination.listing.place(entry as usize);
         if !self.directory(at, parent(path)) {
             return;
         }

@@ -20,7 +20,7 @@ use crate::worktree::list::{Worktree, describe};
 use crate::worktree::note::Note;
 use crate::worktree::record::{self, Creation, Record};
 use crate::worktree::registry::{self, Entry, IndexLock};
-use crate::worktree::{WorktreeError, exclude, lock};
+use crate::worktree::{WorktreeError, exclude, hand};
 
 /// A worktree that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ fn claim_all(
     progress: &dyn Fn(Progress),
     interrupt: &AtomicBool,
 ) -> Vec<Result<Claim, WorktreeError>> {
-    let begun = lock::acquire(repository, interrupt).and_then(|guard| {
+    let begun = hand::acquire(repository, interrupt).and_then(|guard| {
         record::recover(repository, &guard)?;
         exclude::ensure(repository)?;
         Ok((guard, Taken::load(repository)?))
@@ -201,7 +201,7 @@ fn claim(
     repository: &Repository,
     spec: &WorktreeSpec,
     taken: &mut Taken,
-    guard: &lock::Guard,
+    guard: &hand::Guard,
 ) -> Result<Claim, WorktreeError> {
     check_name(&spec.name)?;
     if let Some(at) = taken.names.get(&spec.name) {
@@ -390,7 +390,7 @@ impl Claim {
 
     fn take_back(self, repository: &Repository, error: Error) -> Result<Worktree, WorktreeError> {
         // Not interruptible: this is what an interruption asks for, and it takes milliseconds to get the lock.
-        let guard = lock::acquire(repository, &AtomicBool::new(false))?;
+        let guard = hand::acquire(repository, &AtomicBool::new(false))?;
         self.creation.roll_back(repository, &guard)?;
         Err(error.into())
     }

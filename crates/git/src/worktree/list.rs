@@ -10,7 +10,7 @@ use pleach_core::word::CommitId;
 use crate::error::Result;
 use crate::repository::{Repository, commit_id};
 use crate::worktree::registry::{self, Registration};
-use crate::worktree::{WorktreeError, lock, record};
+use crate::worktree::{WorktreeError, hand, record};
 
 /// One linked worktree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub enum State {
 /// Cleans up first after processes that died, if there are any; on a read-only disk it lists without.
 pub fn list(repository: &Repository) -> Result<Vec<Worktree>, WorktreeError> {
     if record::is_anything_left(repository)
-        && let Ok(guard) = lock::acquire(repository, &AtomicBool::new(false))
+        && let Ok(guard) = hand::acquire(repository, &AtomicBool::new(false))
     {
         record::recover(repository, &guard)?;
     }

@@ -27,17 +27,24 @@
 //! [`undo`] takes it back. [`prune`] empties the trash after some days.
 
 mod add;
+mod change;
+mod error;
 mod exclude;
+pub(crate) mod hand;
 mod list;
-mod lock;
 mod note;
-mod record;
+pub(crate) mod record;
 pub(crate) mod registry;
+mod remove;
+pub(crate) mod status;
+mod sync;
 mod trash;
 
-mod error;
-
 pub use add::{Head, Progress, WorktreeSpec, add_many};
+pub use change::{lock, move_to, repair, unlock};
 pub use error::WorktreeError;
 pub use list::{State, Worktree, find, list};
 pub use note::{ENVIRONMENT_FILE, README_FILE};
+pub use remove::{Pruned, Removal, Removed, prune, remove, undo};
+pub use status::{Dirt, status};
+pub use sync::{Onto, Synced, sync};

@@ -16,9 +16,10 @@ use crate::branch;
 use crate::durable;
 use crate::error::{Cause, Error, Result};
 use crate::repository::Repository;
-use crate::worktree::lock::{self, Guard};
-use crate::worktree::registry;
+use crate::update;
+use crate::worktree::hand::{self, Guard};
 use crate::worktree::trash;
+use crate::worktree::{change, registry};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -54,8 +55,8 @@ pub(crate) fn begin(repository: &Repository, record: Record) -> Result<Creation>
     let path = directory.join(format!("{}.json", record.name));
     let text = serde_json::to_vec_pretty(&record)
         .map_err(|error| Error::file("write", &path)(Cause::new(error.to_string())))?;
-    let mut file = lock::open(&path)?;
-    if !lock::is_free(&file) {
+    let mut file = hand::open(&path)?;
+    if !hand::is_free(&file) {
         return Err(Error::File("lock", path, Cause::new("another process is making a worktree of this name")));
     }
     let mut write = || -> std::io::Result<()> {
@@ -110,10 +111,12 @@ fn complete(record: &Record) -> Result<()> {
 /// Finishes or takes away what dead processes left. Called first by every operation, under the lock.
 pub(crate) fn recover(repository: &Repository, guard: &Guard) -> Result<()> {
     trash::recover(repository, guard)?;
+    change::recover(repository, guard)?;
+    update::recover(repository, guard)?;
     let directory = directory(repository);
     for path in files(&directory)? {
-        let file = lock::open(&path)?;
-        if !lock::is_free(&file) {
+        let file = hand::open(&path)?;
+        if !hand::is_free(&file) {
             continue;
         }
         let text = fs::read(&path).map_err(Error::file("read", &path))?;
@@ -158,7 +161,10 @@ fn forget_branch(repository: &Repository, record: &Record) {
 
 /// Whether dead processes may have left something: cheap, and needs no lock.
 pub(crate) fn is_anything_left(repository: &Repository) -> bool {
-    files(&directory(repository)).is_ok_and(|files| !files.is_empty()) || trash::is_anything_left(repository)
+    files(&directory(repository)).is_ok_and(|files| !files.is_empty())
+        || trash::is_anything_left(repository)
+        || change::is_anything_left(repository)
+        || update::is_anything_left(repository)
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {

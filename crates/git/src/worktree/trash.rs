@@ -23,7 +23,7 @@ use crate::branch;
 use crate::durable;
 use crate::error::{Cause, Error, Result};
 use crate::repository::{Repository, object_id};
-use crate::worktree::lock::Guard;
+use crate::worktree::hand::Guard;
 use crate::worktree::record::Record;
 use crate::worktree::registry;
 
