@@ -2,6 +2,12 @@
 //!
 //! `cargo bench -p pleach-bench --bench engine`
 
+#![allow(
+    clippy::expect_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark stops where something is wrong, and prints rounded figures"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
