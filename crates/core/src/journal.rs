@@ -112,6 +112,13 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "is_zero")]
         delay_ms: u64,
     },
+    /// It was not begun after all: before its wait was over the run turned back, or was held.
+    StepWithdrawn {
+        /// The lane.
+        lane: LaneId,
+        /// The step.
+        step: StepName,
+    },
     /// It was applied.
     StepFinished {
         /// The lane.

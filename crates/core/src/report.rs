@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Condition, Illegal, LaneState, LaneStatus, SnapshotStatus, State, StepState};
+use crate::engine::{Condition, Illegal, LaneState, LaneStatus, State, StepState};
 use crate::error::Failure;
 use crate::journal::{Outcome, Record};
 use crate::phase::{Change, Evidence};
@@ -78,7 +78,13 @@ impl LaneReport {
 
     /// The step that could not be taken back, and why.
     pub fn left(&self) -> Option<(&StepReport, &Failure)> {
-        self.steps.iter().find_map(|step| step.undo_failure.as_ref().map(|failure| (step, failure)))
+        self.all_left().next()
+    }
+
+    /// All steps that are still there though they were to be taken back, the last one first: the order in which to
+    /// finish it. The first could not be taken back, those after it had to wait for it.
+    pub fn all_left(&self) -> impl Iterator<Item = (&StepReport, &Failure)> {
+        self.steps.iter().rev().filter_map(|step| step.undo_failure.as_ref().map(|failure| (step, failure)))
     }
 }
 
@@ -127,7 +133,6 @@ impl Report {
     /// What a state has come to.
     pub fn of(state: &State) -> Self {
         let plan = state.plan();
-        let unproven = state.snapshots().filter(|(_, status, _)| *status == SnapshotStatus::Failed);
         Self {
             run: state.run().clone(),
             plan: state.approved().id().clone(),
@@ -139,7 +144,9 @@ impl Report {
             outcome: state.outcome(),
             cause: state.cause(),
             lanes: state.lanes().map(|(plan, lane)| lane_report(plan, lane)).collect(),
-            unproven: unproven
+            // By its failure and not its status: it is discarded on the way back.
+            unproven: state
+                .snapshots()
                 .filter_map(|(plan, _, failure)| {
                     failure.map(|failure| UnprovenSnapshot { id: plan.id.clone(), failure: failure.clone() })
                 })

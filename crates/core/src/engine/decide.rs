@@ -124,16 +124,19 @@ pub fn decide(state: &State) -> Vec<Action> {
     advance_working_lanes(state, &mut actions);
     start_lanes(state, &mut actions);
     open_batch(state, &mut actions);
-    if actions.is_empty() && !state.is_busy() && !batch_is_pausing(state) {
+    if actions.is_empty() && !state.is_working() && !batch_is_pausing(state) {
         end(state, &mut actions);
     }
     actions
 }
 
 fn secure(state: &State, actions: &mut Vec<Action>) {
-    let parallel = usize::try_from(state.policy().limits.parallel.max(1)).unwrap_or(usize::MAX);
-    let free = parallel.saturating_sub(state.snapshots_under_way);
+    let free = parallel(state).saturating_sub(state.snapshots_under_way);
     actions.extend(state.snapshots_waiting.iter().take(free).map(|snapshot| Action::Secure { snapshot: *snapshot }));
+}
+
+fn parallel(state: &State) -> usize {
+    usize::try_from(state.policy().limits.parallel.max(1)).unwrap_or(usize::MAX)
 }
 
 fn advance_working_lanes(state: &State, actions: &mut Vec<Action>) {
@@ -186,17 +189,24 @@ fn start_lanes(state: &State, actions: &mut Vec<Action>) {
         let next = if from_offered { offered.pop_first() } else { heads.next() };
         let Some((lane, target)) = next else { break };
         let lane_state = &state.lanes[lane];
-        match lane_state.status {
-            LaneStatus::GoingBack => actions.push(undo(state, lane)),
+        let begun = match lane_state.status {
+            LaneStatus::GoingBack => Some(undo(state, lane)),
             _ if state.course == Course::Forward => {
-                let attempt = lane_state.steps[lane_state.at].attempts + 1;
-                actions.push(Action::Apply { lane, attempt, delay: Duration::ZERO });
+                let step = &lane_state.steps[lane_state.at];
+                Some(match step.condition {
+                    Condition::Unknown => Action::Inspect { lane, delay: Duration::ZERO },
+                    _ => Action::Apply { lane, attempt: step.attempts + 1, delay: Duration::ZERO },
+                })
             }
-            _ => continue,
-        }
-        free -= 1;
+            // It waits for a person; one behind it on the same target may go back.
+            _ => None,
+        };
         let taken = taken.entry(target).or_default();
-        *taken += 1;
+        if begun.is_some() {
+            free -= 1;
+            *taken += 1;
+        }
+        actions.extend(begun);
         if state.places[target] + *taken < limits.per_target.max(1) {
             let next = state.ready[target].range(lane + 1..).next();
             offered.extend(next.map(|next| (*next, target)));
@@ -234,14 +244,13 @@ fn end(state: &State, actions: &mut Vec<Action>) {
     let outcome = outcome(state);
     // The way back has been gone, or nothing was changed: what was kept for it is no longer needed.
     if outcome == Outcome::RolledBack && state.course == Course::Back {
-        let kept = state
-            .snapshots
-            .iter()
-            .enumerate()
-            .filter(|(_, snapshot)| snapshot.touched && snapshot.status != SnapshotStatus::Discarded);
-        actions.extend(kept.map(|(snapshot, _)| Action::Discard { snapshot }));
+        let over = |status| matches!(status, SnapshotStatus::Discarding | SnapshotStatus::Discarded);
+        let kept =
+            state.snapshots.iter().enumerate().filter(|(_, snapshot)| snapshot.touched && !over(snapshot.status));
+        let free = parallel(state).saturating_sub(state.discards_under_way);
+        actions.extend(kept.take(free).map(|(snapshot, _)| Action::Discard { snapshot }));
     }
-    if actions.is_empty() {
+    if actions.is_empty() && state.discards_under_way == 0 {
         actions.push(Action::Finish { outcome });
     }
 }

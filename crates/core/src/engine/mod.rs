@@ -9,6 +9,7 @@
 //! | from | entry | to |
 //! |---|---|---|
 //! | untouched, failed (retry), unknown (pending) | `step-started` | applying |
+//! | applying | `step-withdrawn` | as it was before: no further attempt may begin |
 //! | applying | `step-finished` | done |
 //! | applying | `step-failed` | failed: tried again if transient and attempts are left, else the lane fails |
 //! | applying | `step-unknown` | unknown |
@@ -27,9 +28,9 @@
 //! | state | meaning | next |
 //! |---|---|---|
 //! | waiting | its batch or stage is not released | ready, skipped |
-//! | ready | waits for a place under the limits | working |
+//! | ready | waits for a place under the limits; under `hold` also one that had begun | working, going back |
 //! | working | has a place; its steps are applied in order | done, failed, returning |
-//! | failed | stopped at a step; kept as it is under `hold` | returning, working (after `resumed`) |
+//! | failed | stopped at a step and kept as it is under `hold` | going back, ready (after `resumed`) |
 //! | done | all steps are done | going back |
 //! | going back | waits for its turn and a place | returning |
 //! | returning | its steps are undone from the last touched one | taken back, stuck |

@@ -53,6 +53,8 @@ pub(super) struct Running<'a> {
     pace: Arc<Pace>,
     /// Asks steps to stop at a safe point.
     gentle: CancellationToken,
+    /// Set once no further attempt may begin.
+    closed: CancellationToken,
     /// Goes along with undos, which nobody can ask to stop.
     firm: CancellationToken,
     tasks: &'a mut JoinSet<Entry>,
@@ -79,6 +81,7 @@ impl<'a> Running<'a> {
             targets,
             pace: Arc::new(Pace::new(state.policy().limits.starts_per_second)),
             gentle: CancellationToken::new(),
+            closed: CancellationToken::new(),
             firm: CancellationToken::new(),
             tasks,
             doing: HashMap::new(),
@@ -131,14 +134,18 @@ impl<'a> Running<'a> {
     fn take(&mut self, entry: Entry) -> Result<(), RunError> {
         let record = Record { at: self.engine.clock.now(), entry };
         self.state.apply(&record).map_err(|illegal| self.unfinished(illegal.into()))?;
-        if self.state.course() == Course::Back {
-            self.gentle.cancel();
-        }
         self.unwritten.push(record);
         Ok(())
     }
 
     fn decide(&mut self) -> Result<(), RunError> {
+        // Not before all entries of the start are in: a held run that is resumed goes forward again.
+        if self.state.course() != Course::Forward {
+            self.closed.cancel();
+        }
+        if self.state.course() == Course::Back {
+            self.gentle.cancel();
+        }
         loop {
             let actions = decide(&self.state);
             if actions.is_empty() {
@@ -250,6 +257,7 @@ impl<'a> Running<'a> {
             registry: self.engine.registry.clone(),
             events: self.engine.events.clone(),
             cancel,
+            closed: self.closed.clone(),
             pace: self.pace.clone(),
         })
     }

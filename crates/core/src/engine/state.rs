@@ -75,6 +75,8 @@ pub struct StepState {
     pub failure: Option<Failure>,
     /// Why it could not be taken back.
     pub undo_failure: Option<Failure>,
+    /// What it was before the attempt that is announced.
+    pub(super) before: Condition,
     /// Set once the outcome of an attempt was not known: then even "unchanged" does not prove that nothing is to undo.
     pub(super) in_doubt: bool,
 }
@@ -99,6 +101,7 @@ impl StepState {
             evidence: None,
             failure: None,
             undo_failure: None,
+            before: Condition::Untouched,
             in_doubt: false,
         }
     }
@@ -146,7 +149,7 @@ pub enum LaneStatus {
 
 impl LaneStatus {
     fn has_place(self) -> bool {
-        matches!(self, Self::Working | Self::Failed | Self::Returning)
+        matches!(self, Self::Working | Self::Returning)
     }
 }
 
@@ -168,6 +171,13 @@ pub struct LaneState {
     pub(super) target: usize,
     pub(super) batch: usize,
     pub(super) group: usize,
+}
+
+impl LaneState {
+    /// Whether a step of it was ever begun.
+    pub(super) fn is_begun(&self) -> bool {
+        self.at > 0 || self.steps.first().is_some_and(|step| step.condition != Condition::Untouched)
+    }
 }
 
 /// Where a snapshot is.
@@ -427,6 +437,11 @@ impl State {
     /// Whether something is under way that a process still works on.
     pub fn is_busy(&self) -> bool {
         self.under_way + self.snapshots_under_way + self.discards_under_way > 0
+    }
+
+    /// Whether a lane or a capture is under way.
+    pub(super) fn is_working(&self) -> bool {
+        self.under_way + self.snapshots_under_way > 0
     }
 
     pub(super) fn lane_plan(&self, lane: usize) -> &Lane {

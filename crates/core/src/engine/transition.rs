@@ -90,6 +90,7 @@ impl State {
             }
             Entry::BatchPaused { .. } | Entry::BatchReleased { .. } => self.batch(entry)?,
             Entry::StepStarted { lane, step, .. } => self.step_started(lane, step)?,
+            Entry::StepWithdrawn { lane, step } => self.step_withdrawn(lane, step)?,
             Entry::StepFinished { lane, step, applied } => self.step_finished(lane, step, applied)?,
             Entry::StepFailed { lane, step, failure } => self.step_failed(lane, step, failure)?,
             Entry::StepUnknown { lane, step, failure } => self.step_unknown(lane, step, failure)?,
@@ -170,7 +171,7 @@ impl State {
                 self.stages[self.lanes[lane].stage].open += 1;
                 self.set_status(lane, LaneStatus::GoingBack);
             }
-            LaneStatus::Failed if self.course == Course::Forward => self.set_status(lane, LaneStatus::Working),
+            LaneStatus::Failed if self.course == Course::Forward => self.set_status(lane, LaneStatus::Ready),
             _ => {}
         }
     }
@@ -274,6 +275,7 @@ impl State {
         let now = self.now;
         let step = self.step(at);
         step.started.get_or_insert(now);
+        step.before = step.condition;
         step.condition = Condition::Applying;
         step.attempts += 1;
         step.tries.applied += 1;
@@ -281,6 +283,24 @@ impl State {
             self.set_status(at, LaneStatus::Working);
         }
         self.set_under_way(at, true);
+        Ok(())
+    }
+
+    fn step_withdrawn(&mut self, lane: &LaneId, step: &StepName) -> Result<(), Illegal> {
+        let at = self.at_hand(lane, step, &[Condition::Applying])?;
+        let step = self.step(at);
+        step.condition = step.before;
+        step.attempts -= 1;
+        step.tries.applied = step.tries.applied.saturating_sub(1);
+        if step.attempts == 0 {
+            step.started = None;
+        }
+        self.set_under_way(at, false);
+        if self.lanes[at].back {
+            self.begin_return(at);
+        } else {
+            self.yield_place(at);
+        }
         Ok(())
     }
 
@@ -309,6 +329,8 @@ impl State {
             if state.at == state.steps.len() {
                 self.set_status(lane, LaneStatus::Done);
                 self.settled(lane);
+            } else {
+                self.yield_place(lane);
             }
         }
     }
@@ -354,6 +376,9 @@ impl State {
         let step = self.step(at);
         step.condition = Condition::Inspecting;
         step.tries.inspected += 1;
+        if self.lanes[at].status == LaneStatus::Ready {
+            self.set_status(at, LaneStatus::Working);
+        }
         self.set_under_way(at, true);
         Ok(())
     }
@@ -437,14 +462,32 @@ impl State {
         Ok(())
     }
 
+    /// A lane stays as it is. What is left of it is told for each step, with the command that finishes it.
     fn stick(&mut self, lane: usize) {
+        let at = self.lanes[lane].at;
+        let told = self.lane_plan(lane).steps.get(at).map(|step| step.name.clone());
+        for ahead in (0..=at).rev() {
+            let Some(planned) = self.lane_plan(lane).steps.get(ahead) else { continue };
+            if planned.reversal == Reversal::Nothing || self.lanes[lane].steps[ahead].left_nothing() {
+                continue;
+            }
+            let next = planned.undo_by_hand.clone().unwrap_or_else(|| format!("`pleach resume {}`", self.run));
+            let what = format!("did not take back step `{}`", planned.name);
+            let because = told.as_ref().filter(|_| ahead < at);
+            let because = because.map_or_else(
+                || "what was built on it could not be taken back".to_owned(),
+                |step| format!("step `{step}` behind it could not be taken back"),
+            );
+            let step = &mut self.lanes[lane].steps[ahead];
+            let failure = step.undo_failure.get_or_insert_with(|| Failure::new(Kind::Conflict, what).because(because));
+            failure.next.get_or_insert(next);
+        }
         self.set_status(lane, LaneStatus::Stuck);
         self.back_settled(lane);
     }
 
     fn lane_failed(&mut self, lane: usize) {
         self.failures += 1;
-        self.set_status(lane, LaneStatus::Failed);
         let budget = self.policy().failure_budget;
         let spent = self.failures > budget.unwrap_or(0);
         match (self.policy().on_failure, self.course) {
@@ -455,10 +498,25 @@ impl State {
                     self.freeze();
                 }
             }
-            (_, Course::Hold) => {}
+            (_, Course::Hold) => self.set_status(lane, LaneStatus::Failed),
             (_, Course::Forward) if !spent => self.send_group_back(lane),
             (OnFailure::UnwindRun, Course::Forward) => self.turn_back(),
-            (OnFailure::Hold, Course::Forward) => self.course = Course::Hold,
+            (OnFailure::Hold, Course::Forward) => {
+                self.course = Course::Hold;
+                self.set_status(lane, LaneStatus::Failed);
+                for idle in self.idle.clone() {
+                    self.yield_place(idle);
+                }
+            }
+        }
+    }
+
+    /// A lane that may not go on gives its place up: one that goes back may need it.
+    fn yield_place(&mut self, lane: usize) {
+        let state = &self.lanes[lane];
+        let may_start = matches!(state.steps[state.at].condition, Condition::Untouched | Condition::Failed);
+        if self.course == Course::Hold && state.status == LaneStatus::Working && may_start {
+            self.set_status(lane, LaneStatus::Ready);
         }
     }
 
@@ -484,24 +542,26 @@ impl State {
 
     fn send_back(&mut self, lane: usize) {
         let state = &self.lanes[lane];
-        let (stage, batch, status, newly) = (state.stage, state.batch, state.status, !state.back);
+        let (stage, batch, status) = (state.stage, state.batch, state.status);
+        let newly = !std::mem::replace(&mut self.lanes[lane].back, true);
         match status {
-            LaneStatus::Waiting | LaneStatus::Ready => {
-                self.lanes[lane].back = true;
+            LaneStatus::Waiting | LaneStatus::Ready if !self.lanes[lane].is_begun() => {
                 self.set_status(lane, LaneStatus::Skipped);
                 if batch < self.stages[stage].released {
                     self.stages[stage].open -= 1;
                 }
             }
-            LaneStatus::Working | LaneStatus::Failed if newly => {
-                self.lanes[lane].back = true;
+            LaneStatus::Working if newly => {
                 self.going_back[stage] += 1;
                 if !self.lanes[lane].under_way {
                     self.begin_return(lane);
                 }
             }
+            LaneStatus::Failed | LaneStatus::Ready if newly => {
+                self.going_back[stage] += 1;
+                self.set_status(lane, LaneStatus::GoingBack);
+            }
             LaneStatus::Done if newly => {
-                self.lanes[lane].back = true;
                 self.going_back[stage] += 1;
                 self.stages[stage].open += 1;
                 // The step at hand is now the last one.
@@ -576,13 +636,6 @@ impl State {
         }
     }
 
-    fn enter_return(&mut self, lane: usize) {
-        self.settle_return(lane);
-        if self.lanes[lane].status == LaneStatus::GoingBack {
-            self.queue_return(lane);
-        }
-    }
-
     fn release_batch(&mut self, stage: usize) {
         let state = &mut self.stages[stage];
         let first = state.released.checked_sub(1).map_or(state.lanes.start, |before| state.batch_ends[before]);
@@ -635,7 +688,10 @@ impl State {
     fn enter_return_in_turn(&mut self, lane: usize) {
         let group = &self.groups[self.lanes[lane].group];
         let stuck_behind = group.iter().any(|other| *other > lane && self.lanes[*other].status == LaneStatus::Stuck);
-        if stuck_behind { self.stick(lane) } else { self.enter_return(lane) }
+        self.settle_return(lane);
+        if self.lanes[lane].status == LaneStatus::GoingBack {
+            if stuck_behind { self.stick(lane) } else { self.queue_return(lane) }
+        }
     }
 
     fn settled_before(&self, stage: usize) -> bool {

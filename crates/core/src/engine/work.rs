@@ -14,7 +14,7 @@ use super::state::State;
 use crate::error::{Failure, Kind};
 use crate::event::{Event, Events};
 use crate::journal::Entry;
-use crate::phase::{Applied, Evidence, IdempotencyKey, Leftover, Outputs, Phase, StepContext};
+use crate::phase::{Evidence, IdempotencyKey, Inspection, Leftover, Outputs, Phase, StepContext};
 use crate::plan::{ApprovedPlan, Lane, Step};
 use crate::port::{FencingToken, LineSink, Stream};
 use crate::registry::Registry;
@@ -40,6 +40,8 @@ pub(super) struct StepWork {
     pub(super) registry: Arc<Registry>,
     pub(super) events: Arc<dyn Events>,
     pub(super) cancel: CancellationToken,
+    /// Set once no further attempt may begin.
+    pub(super) closed: CancellationToken,
     pub(super) pace: Arc<Pace>,
 }
 
@@ -108,7 +110,7 @@ impl StepWork {
         }
     }
 
-    /// Waits; `false` if it was cancelled meanwhile.
+    /// Waits for its turn; `false` if none may begin any more.
     async fn wait(&self) -> bool {
         let turn = async {
             sleep(self.delay).await;
@@ -118,7 +120,7 @@ impl StepWork {
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => false,
+            () = self.closed.cancelled() => false,
             () = turn => true,
         }
     }
@@ -126,11 +128,11 @@ impl StepWork {
     pub(super) async fn apply(self) -> Entry {
         let this = &self;
         if !self.wait().await {
-            let failure = Failure::new(Kind::Cancelled, self.doing("apply")).because("the run was asked to stop");
-            return self.tell(|lane, step| Entry::StepFailed { lane, step, failure });
+            return self.tell(|lane, step| Entry::StepWithdrawn { lane, step });
         }
         let work = |phase: Arc<dyn Phase>, parts: StepParts| async move { phase.apply(&this.context(&parts)).await };
-        let result = self.call("apply", work).await.and_then(|applied| self.require_evidence(applied));
+        let result =
+            self.call("apply", work).await.and_then(|applied| self.believe(&applied.evidence).map(|()| applied));
         self.tell(|lane, step| match result {
             Ok(applied) => Entry::StepFinished { lane, step, applied },
             Err(failure) if failure.kind == Kind::UnknownOutcome => Entry::StepUnknown { lane, step, failure },
@@ -138,19 +140,23 @@ impl StepWork {
         })
     }
 
-    fn require_evidence(&self, applied: Applied) -> Result<Applied, Failure> {
-        if applied.evidence.is_empty() {
+    /// Nothing is believed done unless something was read back.
+    fn believe(&self, evidence: &Evidence) -> Result<(), Failure> {
+        if evidence.is_empty() {
             let failure = Failure::new(Kind::Internal, self.doing("believe"));
             return Err(failure.because(format!("phase `{}` named nothing that it read back", self.step().phase)));
         }
-        Ok(applied)
+        Ok(())
     }
 
     pub(super) async fn inspect(self) -> Entry {
         let this = &self;
         sleep(self.delay).await;
         let work = |phase: Arc<dyn Phase>, parts: StepParts| async move { phase.inspect(&this.context(&parts)).await };
-        let result = self.call("inspect", work).await;
+        let result = self.call("inspect", work).await.and_then(|inspection| match &inspection {
+            Inspection::Settled { evidence, .. } => self.believe(evidence).map(|()| inspection),
+            Inspection::Pending { .. } => Ok(inspection),
+        });
         self.tell(|lane, step| match result {
             Ok(inspection) => Entry::Inspected { lane, step, inspection },
             Err(failure) => Entry::InspectFailed { lane, step, failure },
@@ -169,6 +175,7 @@ impl StepWork {
                 self.call("take back", work).await
             }
         };
+        let result = result.and_then(|evidence| self.believe(&evidence).map(|()| evidence));
         let result = result.map_err(|failure| self.with_way_by_hand(failure));
         self.tell(|lane, step| match result {
             Ok(evidence) => Entry::UndoFinished { lane, step, evidence },
@@ -211,6 +218,7 @@ impl StepWork {
                 Failure::new(Kind::UnknownOutcome, format!("could not restore snapshot `{id}`"))
                     .because(format!("it was not done within its time limit of {}", planned.time_limit))
             })??;
+            self.believe(&restored)?;
             seen.push(restored.as_str().to_owned());
         }
         Ok(Evidence::seen(seen.join("; ")))

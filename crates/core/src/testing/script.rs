@@ -151,6 +151,12 @@ impl Default for StepScript {
 }
 
 impl StepScript {
+    /// Whether every call succeeds.
+    pub fn is_smooth(&self) -> bool {
+        Self { pace: self.pace, already_there: self.already_there, heeds_cancel: self.heeds_cancel, ..Self::default() }
+            == *self
+    }
+
     /// Applying does these in turn, then succeeds.
     pub fn applying(first: impl IntoIterator<Item = Act>) -> Self {
         Self { apply: Turns { first: first.into_iter().collect(), then: Act::Change }, ..Self::default() }
@@ -195,6 +201,13 @@ impl Default for SnapshotScript {
     fn default() -> Self {
         let succeed = Turns::always(CaptureAct::Succeed);
         Self { capture: succeed.clone(), prove: succeed.clone(), discard: succeed, pace: Pace::default() }
+    }
+}
+
+impl SnapshotScript {
+    /// Whether every call succeeds.
+    pub fn is_smooth(&self) -> bool {
+        Self { pace: self.pace, ..Self::default() } == *self
     }
 }
 

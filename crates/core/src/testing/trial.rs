@@ -247,13 +247,14 @@ impl Trial {
     fn live(&self, life: Life, work: impl AsyncFnOnce(Stop) -> Result<Report, RunError>) -> Ending {
         let (sender, stop) = cancel_channel();
         self.leases.kill_holders();
+        self.leases.renewal(Renewal::Succeed);
         self.world.begin_life();
         self.runs.begin_life(life.fate);
         *self.watch.due.lock().unwrap() = Due { records: 0, interruptions: life.interruptions, stop: Some(sender) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime needs only memory");
         self.watch.interrupt();
-        runtime.block_on(async {
+        let ending = runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = self.runs.killed() => Ending::Killed,
@@ -264,6 +265,11 @@ impl Trial {
                     Err(_) => Ending::Endless,
                 },
             }
-        })
+        });
+        drop(runtime);
+        if matches!(ending, Ending::Killed) {
+            self.leases.kill_holders();
+        }
+        ending
     }
 }

@@ -35,16 +35,20 @@ struct StepView {
     last: Last,
     /// A new process has begun since: what was under way is over.
     resumed: bool,
+    /// What `last` was before the attempt at hand, and how often the step had been applied.
+    before: (Last, usize),
     attempts: u32,
     tries: u32,
     looks: u32,
     undos: u32,
     output: Option<Value>,
+    was_stuck: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct SnapshotView {
     doing: &'static str,
+    failed: bool,
     record: Option<SnapshotRecord>,
 }
 
@@ -68,8 +72,17 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(lanes: impl Iterator<Item = usize>, snapshots: usize) -> Self {
-        let step =
-            StepView { last: Last::Nothing, resumed: false, attempts: 0, tries: 0, looks: 0, undos: 0, output: None };
+        let step = StepView {
+            last: Last::Nothing,
+            resumed: false,
+            before: (Last::Nothing, 0),
+            attempts: 0,
+            tries: 0,
+            looks: 0,
+            undos: 0,
+            output: None,
+            was_stuck: false,
+        };
         Self {
             lanes: lanes.map(|steps| vec![step.clone(); steps]).collect(),
             snapshots: vec![SnapshotView::default(); snapshots],
@@ -114,14 +127,18 @@ impl View {
         self.snapshots[snapshot].record.clone()
     }
 
+    pub(super) fn failed_snapshots(&self) -> usize {
+        self.snapshots.iter().filter(|snapshot| snapshot.failed).count()
+    }
+
     /// What a step gave when it was done.
     pub(super) fn output(&self, lane: usize, step: usize) -> Option<Value> {
         self.lanes[lane][step].output.clone()
     }
 
-    /// Whether an undo in the lane failed for good.
-    pub(super) fn is_stuck(&self, lane: usize) -> bool {
-        self.lanes[lane].iter().any(|step| matches!(step.last, Last::UndoFailed(_)))
+    /// Whether an undo in the lane has failed: then a later stage may have begun, and it is tried again beside it.
+    pub(super) fn was_stuck(&self, lane: usize) -> bool {
+        self.lanes[lane].iter().any(|step| step.was_stuck)
     }
 
     /// Whether a service goes back on a target.
@@ -160,18 +177,22 @@ impl Inner {
             Entry::Cancelled { .. } => self.view.back = true,
             Entry::CaptureStarted { snapshot } => {
                 let at = self.find_snapshot(snapshot);
-                self.view.snapshots[at] = SnapshotView { doing: "capture", record: None };
+                self.view.snapshots[at] = SnapshotView { doing: "capture", ..SnapshotView::default() };
             }
             Entry::Captured { snapshot, record } => {
                 let at = self.find_snapshot(snapshot);
-                self.view.snapshots[at] = SnapshotView { doing: "prove", record: Some(record.clone()) };
+                self.view.snapshots[at] = SnapshotView { doing: "prove", record: Some(record.clone()), failed: false };
             }
             Entry::Proven { snapshot, evidence } => {
                 let at = self.find_snapshot(snapshot);
                 self.require_evidence(evidence.is_empty(), snapshot);
                 self.view.snapshots[at].doing = "proven";
             }
-            Entry::SnapshotFailed { .. } => self.view.back = true,
+            Entry::SnapshotFailed { snapshot, .. } => {
+                let at = self.find_snapshot(snapshot);
+                self.view.snapshots[at].failed = true;
+                self.view.back = true;
+            }
             Entry::DiscardStarted { snapshot } => {
                 let at = self.find_snapshot(snapshot);
                 self.view.snapshots[at].doing = "discard";
@@ -191,6 +212,20 @@ impl Inner {
     fn take_step_record(&mut self, entry: &Entry) {
         match entry {
             Entry::StepStarted { lane, step, attempt, .. } => self.step_started(lane, step, *attempt),
+            Entry::StepWithdrawn { lane, step } => {
+                let (at, step_at) = self.find(lane.as_str(), step.as_str());
+                let (before, applies) = self.view.lanes[at][step_at].before;
+                self.ends(lane, step, Last::Started, before);
+                let view = self.view_of(lane, step);
+                view.attempts -= 1;
+                view.tries -= 1;
+                if self.lanes[at].steps[step_at].applies != applies {
+                    self.note(HALF_DONE, format!("`{step}` in `{lane}` was withdrawn after it was applied"));
+                }
+                if !self.view.back && !self.view.held && !self.view.group_goes_back(self.lanes[at].group) {
+                    self.note(POLICY, format!("`{step}` in `{lane}` was withdrawn while the run goes forward"));
+                }
+            }
             Entry::StepFinished { lane, step, applied } => {
                 self.require_evidence(applied.evidence.is_empty(), step);
                 self.ends(lane, step, Last::Started, Last::Finished);
@@ -242,6 +277,7 @@ impl Inner {
             }
             Entry::UndoFailed { lane, step, failure } => {
                 self.ends(lane, step, Last::Undoing, Last::UndoFailed(failure.kind));
+                self.view_of(lane, step).was_stuck = true;
             }
             other => self.note(ORDER, format!("an entry that the witness does not know: {other:?}")),
         }
@@ -295,7 +331,9 @@ impl Inner {
         if self.view.lanes[at][..step_at].iter().any(|before| before.last != Last::Finished) {
             self.note(ORDER, format!("{name} was started before the steps ahead of it were done"));
         }
+        let applies = self.lanes[at].steps[step_at].applies;
         let view = &mut self.view.lanes[at][step_at];
+        view.before = (view.last, applies);
         view.attempts += 1;
         view.tries += 1;
         let (last, resumed, tries, attempts) = (view.last, view.resumed, view.tries, view.attempts);

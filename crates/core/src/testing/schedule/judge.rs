@@ -2,10 +2,9 @@
 
 use crate::engine::{Condition, LaneStatus};
 use crate::journal::Outcome;
-use crate::phase::Reversal;
 use crate::report::{LaneReport, Report, StepReport};
 use crate::testing::Trial;
-use crate::testing::world::{Effect, Inner};
+use crate::testing::world::Inner;
 
 /// Every claim of `report` that is not true, and every law that was broken on the way to it.
 pub fn judge(trial: &Trial, report: &Report) -> Vec<String> {
@@ -27,8 +26,8 @@ pub fn judge(trial: &Trial, report: &Report) -> Vec<String> {
     if report.outcome.is_none() || ends.is_none() {
         wrong.push("the run has no outcome".into());
     }
-    if trial.world.refusals() > 0 {
-        wrong.push("a target had to refuse a change under an old lease".into());
+    if trial.leases.living() > 0 {
+        wrong.push("a lease was not given back".into());
     }
     wrong
 }
@@ -51,13 +50,15 @@ fn judge_lane(inner: &Inner, lane: usize, told: &LaneReport, wrong: &mut Vec<Str
         LaneStatus::TakenBack | LaneStatus::Skipped if touched => {
             wrong.push(format!("`{}` is called {:?} and something is left", told.id, told.status));
         }
-        LaneStatus::Stuck => match told.left() {
-            None => wrong.push(format!("`{}` is stuck and no step is listed", told.id)),
-            Some((step, failure)) if failure.next.is_none() => {
-                wrong.push(format!("`{}` in `{}` is left without a way to finish it", step.name, told.id));
+        LaneStatus::Stuck => {
+            if told.left().is_none() {
+                wrong.push(format!("`{}` is stuck and no step is listed", told.id));
             }
-            Some(_) => {}
-        },
+            let listed = |at: usize| told.steps[at].undo_failure.as_ref().is_some_and(|failure| failure.next.is_some());
+            for at in (0..told.steps.len()).filter(|at| inner.has_lasting_effect(lane, *at) && !listed(*at)) {
+                wrong.push(format!("`{}` in `{}` is left and not listed", told.steps[at].name, told.id));
+            }
+        }
         _ => {}
     }
 }
@@ -76,14 +77,7 @@ fn judge_step(inner: &Inner, lane: usize, at: usize, told: &StepReport) -> Optio
         Condition::Applying | Condition::Inspecting | Condition::Undoing => Some("after the end"),
         Condition::Failed | Condition::Unknown if told.failure.is_none() => Some("and nobody says why"),
         Condition::UndoFailed if told.undo_failure.is_none() => Some("and nobody says why"),
-        // Only what goes forward may be listed as left though a failed attempt may have left nothing.
-        Condition::UndoFailed
-            if *inner.reversal(lane, at) == Reversal::ForwardOnly
-                && world.applies == 0
-                && world.effect == Effect::None =>
-        {
-            Some("and was never begun")
-        }
+        Condition::UndoFailed if told.attempts == 0 => Some("and was never begun"),
         _ => None,
     }
 }
@@ -101,6 +95,10 @@ fn judge_outcome(inner: &Inner, report: &Report, wrong: &mut Vec<String>) {
     };
     for lane in report.lanes.iter().filter(|lane| !allowed.contains(&lane.status)) {
         wrong.push(format!("the run is {:?} and `{}` is {:?}", report.outcome, lane.id, lane.status));
+    }
+    let failed = inner.view.failed_snapshots();
+    if failed != report.unproven.len() {
+        wrong.push(format!("{failed} snapshots failed and {} are told", report.unproven.len()));
     }
     let any = |status| report.lanes.iter().any(|lane| lane.status == status);
     if report.outcome == Some(Outcome::Stuck) && !any(Stuck) {

@@ -6,15 +6,26 @@ use super::judge;
 use crate::journal::Outcome;
 use crate::plan::ApprovedPlan;
 use crate::report::Report;
-use crate::testing::{Ending, Life, Script, Trial};
+use crate::testing::{Ending, Interruption, Life, Script, Trial};
 
 /// What goes wrong around a run: one process after the other, the last of which is left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// The processes before the last.
     pub lives: Vec<Life>,
-    /// The wall clock, the leases and the stop requests of the last.
+    /// The last: it is asked to stop at most.
     pub last: Life,
+    /// The run is taken back after its end.
+    pub back: Option<TakenBack>,
+}
+
+/// A rollback after the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakenBack {
+    /// Lanes by their place in the plan; all if empty.
+    pub lanes: Vec<usize>,
+    /// What becomes of the first process that does it.
+    pub life: Life,
 }
 
 impl Faults {
@@ -25,7 +36,17 @@ impl Faults {
 
     /// Killed once so many records of each process are durable.
     pub fn killed_after(records: impl IntoIterator<Item = usize>) -> Self {
-        Self { lives: records.into_iter().map(Life::killed_after).collect(), last: Life::quiet() }
+        Self { lives: records.into_iter().map(Life::killed_after).collect(), ..Self::default() }
+    }
+}
+
+impl Faults {
+    /// Whether a lease is lost on the way: then targets have to refuse what comes late.
+    fn loses_lease(&self) -> bool {
+        let back = self.back.iter().map(|back| &back.life);
+        let lives = self.lives.iter().chain([&self.last]).chain(back);
+        let mut interruptions = lives.flat_map(|life| &life.interruptions);
+        interruptions.any(|(_, interruption)| matches!(interruption, Interruption::LosesLease(_)))
     }
 }
 
@@ -60,62 +81,104 @@ impl std::error::Error for Broken {}
 /// Runs one schedule to its end: all-new or all-old, with every claim true and no law broken on the way.
 pub fn check_laws(plan: &ApprovedPlan, script: &Script, faults: &Faults) -> Result<Checked, Broken> {
     let trial = Trial::new(plan.clone(), script);
-    let broken = |wrong: Vec<String>| Broken { wrong, journal: trial.told() };
-    let mut lives = 0;
-    let mut rounds = faults.lives.iter().chain([&faults.last]).cloned();
-    loop {
-        let quiet = Life::quiet;
-        let life = rounds.next();
-        let is_last = life.is_none();
-        let before = trial.records().len();
-        let ending = if before == 0 {
-            trial.execute(life.unwrap_or_else(quiet))
-        } else {
-            trial.resume(life.unwrap_or_else(quiet))
-        };
-        lives += 1;
-        let now = trial.records();
-        match ending {
-            Ending::Reported(report) => {
-                let wrong = judge(&trial, &report);
-                if !wrong.is_empty() {
-                    return Err(broken(wrong));
+    let course = Course { trial: &trial, faults, lives: 0 };
+    course.run().map_err(|wrong| Broken { wrong, journal: trial.told() })
+}
+
+struct Course<'a> {
+    trial: &'a Trial,
+    faults: &'a Faults,
+    lives: usize,
+}
+
+/// What a process left.
+enum Left {
+    /// A report that was judged.
+    Report(Report),
+    /// A run to go on with.
+    Unfinished,
+    /// Nothing: it was refused before the first change.
+    Nothing,
+}
+
+impl Course<'_> {
+    fn run(mut self) -> Result<Checked, Vec<String>> {
+        let mut lives = self.faults.lives.iter().chain([&self.faults.last]).cloned();
+        let mut report = None;
+        // Two more for processes that nobody disturbs: one may meet a run that was held or is stuck.
+        for life in lives.by_ref().map(Some).chain([None, None]) {
+            let disturbed = life.is_some();
+            match self.live(life.unwrap_or_default())? {
+                Left::Nothing => return Ok(self.checked(None)),
+                Left::Unfinished if !disturbed => {
+                    return Err(vec!["an undisturbed process did not end the run".into()]);
                 }
-                return Ok(Checked { report: Some(report), records: now.len(), lives });
+                Left::Unfinished => {}
+                Left::Report(left) => {
+                    let ended = matches!(left.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
+                    report = Some(left);
+                    if ended || !disturbed {
+                        break;
+                    }
+                }
             }
-            Ending::Endless => return Err(broken(vec!["the run did not end".into()])),
-            Ending::Killed if now.is_empty() => {
-                // The plan is used up, and nothing was done with it.
-                if !trial.world.is_untouched() {
-                    return Err(broken(vec!["something was changed before the journal was begun".into()]));
-                }
-                return Ok(Checked { report: None, records: 0, lives });
+        }
+        if let Some(back) = &self.faults.back {
+            report = Some(self.take_back(back)?);
+        }
+        Ok(self.checked(report))
+    }
+
+    fn checked(&self, report: Option<Report>) -> Checked {
+        Checked { report, records: self.trial.records().len(), lives: self.lives }
+    }
+
+    fn live(&mut self, life: Life) -> Result<Left, Vec<String>> {
+        let begun = !self.trial.records().is_empty();
+        let ending = if begun { self.trial.resume(life) } else { self.trial.execute(life) };
+        self.left(ending)
+    }
+
+    fn take_back(&mut self, back: &TakenBack) -> Result<Report, Vec<String>> {
+        let all: Vec<_> = self.trial.approved().plan().lanes().map(|lane| lane.id.clone()).collect();
+        let lanes: Vec<&str> = back.lanes.iter().filter_map(|at| all.get(*at)).map(|lane| lane.as_str()).collect();
+        let mut ending = self.trial.roll_back(&lanes, back.life.clone());
+        for _ in 0..3 {
+            match self.left(ending)? {
+                Left::Report(report) => return Ok(report),
+                _ => ending = self.trial.roll_back(&lanes, Life::quiet()),
             }
-            Ending::Killed if is_last => return Err(broken(vec!["nobody killed the last process".into()])),
-            Ending::Killed => {}
-            Ending::Failed(error) => match Report::fold(&now) {
-                // It was killed between its last record and its answer: the journal has the report.
-                Ok(report) if matches!(report.outcome, Some(Outcome::Succeeded | Outcome::RolledBack)) => {
-                    let wrong = judge(&trial, &report);
-                    return if wrong.is_empty() {
-                        Ok(Checked { report: Some(report), records: now.len(), lives })
-                    } else {
-                        Err(broken(wrong))
-                    };
+        }
+        Err(vec!["the rollback does not come to an end".into()])
+    }
+
+    fn left(&mut self, ending: Ending) -> Result<Left, Vec<String>> {
+        self.lives += 1;
+        let records = self.trial.records();
+        let folded = Report::fold(&records);
+        let report = match ending {
+            Ending::Endless => return Err(vec!["the run did not end".into()]),
+            Ending::Reported(report) => report,
+            Ending::Killed | Ending::Failed(_) if records.is_empty() => {
+                let wrong = vec!["something was changed before the journal was begun".into()];
+                return if self.trial.world.is_untouched() { Ok(Left::Nothing) } else { Err(wrong) };
+            }
+            Ending::Killed | Ending::Failed(_) => match folded {
+                // It ended between its last record and its answer: the journal has the report.
+                Ok(report) if matches!(report.outcome, Some(Outcome::Succeeded | Outcome::RolledBack)) => report,
+                Ok(_) => {
+                    let wrong: Vec<String> =
+                        self.trial.violations().iter().map(|broken| format!("{broken:?}")).collect();
+                    return if wrong.is_empty() { Ok(Left::Unfinished) } else { Err(wrong) };
                 }
-                _ if now.is_empty() && trial.world.is_untouched() => {
-                    return Ok(Checked { report: None, records: 0, lives });
-                }
-                Ok(_) if !is_last => {}
-                Ok(_) => return Err(broken(vec![format!("the last process failed: {error:?}")])),
-                Err(illegal) => {
-                    return Err(broken(vec![format!("the journal cannot be folded: {illegal}; {error:?}")]));
-                }
+                Err(illegal) => return Err(vec![format!("the journal cannot be folded: {illegal}")]),
             },
+        };
+        let mut wrong = judge(self.trial, &report);
+        if self.trial.world.refusals() > 0 && !self.faults.loses_lease() {
+            wrong.push("a target had to refuse a change under an old lease".into());
         }
-        if lives > faults.lives.len() + 3 {
-            return Err(broken(vec!["the run does not come to an end".into()]));
-        }
+        if wrong.is_empty() { Ok(Left::Report(report)) } else { Err(wrong) }
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod judge;
 mod law;
+mod strategy;
 
 pub use judge::judge;
-pub use law::{Broken, Checked, Depth, Faults, check_every_crash, check_laws};
+pub use law::{Broken, Checked, Depth, Faults, TakenBack, check_every_crash, check_laws};
+pub use strategy::{Schedule, schedules};

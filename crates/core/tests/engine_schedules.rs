@@ -1,0 +1,44 @@
+//! No law breaks under any of thousands of generated plans, scripts and faults.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it finds something wrong"
+)]
+
+use std::cell::Cell;
+
+use pleach_core::testing::check_laws;
+use pleach_core::testing::schedule::{Faults, Schedule, schedules};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// Each generated schedule is run as it is, and killed after some of its records; gives the number of runs.
+fn run(cases: u32, seed: u8) -> usize {
+    let config = Config { cases, max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let ran = Cell::new(0);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&schedules(), |schedule| {
+        let Schedule { shape, script, faults } = schedule;
+        let plan = shape.approved();
+        let whole = check_laws(&plan, &script, &faults);
+        let whole = whole.map_err(|broken| proptest::test_runner::TestCaseError::fail(broken.to_string()))?;
+        ran.set(ran.get() + 1);
+        let step = (whole.records / 4).max(1);
+        for crash in (whole.records * 7 % step..whole.records).step_by(step) {
+            check_laws(&plan, &script, &Faults::killed_after([crash, crash / 2])).map_err(|broken| {
+                proptest::test_runner::TestCaseError::fail(format!("killed after {crash}: {broken}"))
+            })?;
+            ran.set(ran.get() + 1);
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    ran.get()
+}
+
+#[test]
+fn no_law_breaks_under_a_first_series_of_schedules() {
+    assert!(run(1_000, 1) >= 4_000);
+}
