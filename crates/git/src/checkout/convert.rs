@@ -11,7 +11,9 @@ use gix::filter::plumbing::pipeline::convert::{ToWorktreeOutcome, to_worktree};
 use gix::index::entry::{Flags, Mode, Stat};
 use gix::worktree::stack::state::attributes::Source;
 
-use crate::error::{Error, Result};
+use crate::checkout::ident;
+use crate::checkout::wide::Wide;
+use crate::error::{Cause, Error, Result};
 
 /// The attributes that change content; all others are for people and for diffs.
 const CONVERTING: [&str; 6] = ["crlf", "eol", "filter", "ident", "text", "working-tree-encoding"];
@@ -109,14 +111,41 @@ impl Converter {
         let failed = || Error::failed(format!("convert `{path}` for the worktree"));
         let unreadable = |error: std::io::Error| Error::Failed(format!("convert `{path}`"), error.into());
         let platform = self.stack.at_entry(path, Some(Mode::FILE), &local.objects).map_err(unreadable)?;
+        self.matches.reset();
+        platform.matching_attributes(&mut self.matches);
+        let has_ident = |found: gix::attrs::search::Match<'_>| {
+            found.assignment.name.as_str() == "ident" && found.assignment.state == StateRef::Set
+        };
+        let wide = self.matches.iter_selected().find_map(|found| match found.assignment.state {
+            StateRef::Value(value) if found.assignment.name.as_str() == "working-tree-encoding" => {
+                Wide::parse(value.as_bstr())
+            }
+            _ => None,
+        });
+        let expanded = if self.matches.iter_selected().any(has_ident) {
+            let id = gix::objs::compute_hash(local.object_hash(), gix::objs::Kind::Blob, data).map_err(failed())?;
+            ident::expand(data, id)
+        } else {
+            None
+        };
         let options =
             to_worktree::Options { can_delay: Delay::Forbid, unknown_encoding: to_worktree::UnknownEncoding::Ignore };
         let mut attributes = |_: &BStr, outcome: &mut gix::attrs::search::Outcome| {
             platform.matching_attributes(outcome);
         };
-        match self.pipeline.convert_to_worktree(data, path, &mut attributes, options).map_err(failed())? {
-            ToWorktreeOutcome::Unchanged(_) => Ok(None),
-            ToWorktreeOutcome::Buffer(buffer) => Ok(Some(buffer.to_vec())),
+        let source = expanded.as_deref().unwrap_or(data);
+        let encode = |content: Option<Vec<u8>>| match wide {
+            Some(wide) => wide.encode(content.as_deref().unwrap_or(data)).or(content),
+            None => content,
+        };
+        match self.pipeline.convert_to_worktree(source, path, &mut attributes, options).map_err(failed())? {
+            ToWorktreeOutcome::Unchanged(_) => Ok(encode(expanded)),
+            ToWorktreeOutcome::Buffer(buffer) => Ok(encode(Some(buffer.to_vec()))),
+            // A filter driver sees what is encoded; that order cannot be had here.
+            ToWorktreeOutcome::Process(_) if wide.is_some() => {
+                let why = "a filter and an encoding of two or four bytes at the same path are not supported";
+                Err(Error::Failed(format!("convert `{path}`"), Cause::new(why)))
+            }
             ToWorktreeOutcome::Process(MaybeDelayed::Immediate(mut output)) => {
                 let mut content = Vec::new();
                 output.read_to_end(&mut content).map_err(unreadable)?;

@@ -18,8 +18,10 @@
 //! * [`index`] writes the index of version 2.
 
 pub(crate) mod convert;
+mod ident;
 pub(crate) mod index;
 pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod template;
+mod wide;
 pub(crate) mod write;

@@ -166,8 +166,16 @@ pub(crate) fn take_back(repository: &Repository, kept: &Kept, _guard: &Guard) ->
         }
         rename(&kept.entry.files, &kept.entry.work_dir)?;
     }
-    rename(&kept.admin(), &kept.entry.admin)?;
+    register(kept)?;
     forget(repository, kept)
+}
+
+/// Git deletes the directory of all registrations when it is empty.
+fn register(kept: &Kept) -> Result<()> {
+    if let Some(all) = kept.entry.admin.parent() {
+        fs::create_dir_all(all).map_err(Error::file("make", all))?;
+    }
+    rename(&kept.admin(), &kept.entry.admin)
 }
 
 /// Deletes an entry for good.
@@ -198,7 +206,7 @@ pub(crate) fn recover(repository: &Repository, _guard: &Guard) -> Result<()> {
     for kept in all(repository)?.iter().filter(|kept| is_unfinished(kept)) {
         let in_trash = kept.admin().exists();
         if in_trash {
-            rename(&kept.admin(), &kept.entry.admin)?;
+            register(kept)?;
             forget(repository, kept)?;
         } else if exists(&kept.entry.files) || kept.entry.why == Why::HalfMade && kept.entry.admin.exists() {
             if kept.entry.admin.exists() {

@@ -1,4 +1,14 @@
 //! What the git side promises, one file a promise, against the system's `git` as the judge.
 
 mod add;
+mod convert;
+mod crash;
+mod diff;
+mod discover;
+mod export;
+mod merge;
+mod push;
+mod refuse;
+mod remove;
 mod sample;
+mod sync;
