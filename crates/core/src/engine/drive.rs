@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use super::lease::Leased;
 use super::running::Running;
 use super::state::State;
 use crate::error::{Failure, Kind};
@@ -20,8 +21,8 @@ use crate::report::Report;
 use crate::target::Target;
 use crate::word::{LaneId, RunId, TargetName};
 
-/// The longest that asking a target for its facts, or telling it a token, may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// The longest that asking a target for its facts, telling it a token, taking or giving back its lease may take.
+const ASK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The opened targets of a plan, by name.
 pub type RunTargets = BTreeMap<TargetName, Arc<dyn Target>>;
@@ -103,7 +104,7 @@ impl Engine {
     ) -> Result<Report, RunError> {
         let plan = Arc::new(plan);
         self.require_adapters(plan.plan(), targets).map_err(RunError::Refused)?;
-        let leases = self.take_leases(&run, plan.plan(), targets, "deploys").await?;
+        let leased = self.take_leases(&run, plan.plan(), targets, "deploys").await?;
         let begun = async {
             self.require_expected(plan.plan(), targets).await?;
             self.runs.create(&run, plan.id()).await
@@ -111,28 +112,27 @@ impl Engine {
         let journal = match begun.await {
             Ok(journal) => journal,
             Err(failure) => {
-                self.release(&leases).await;
+                leased.release(self).await;
                 return Err(RunError::Refused(failure));
             }
         };
-        let mut first = vec![Entry::RunStarted { format: FORMAT, run: run.clone(), plan: plan.clone() }];
-        first.extend(leases.iter().map(|lease| Entry::LeaseTaken { lease: lease.clone() }));
+        let first = vec![Entry::RunStarted { format: FORMAT, run: run.clone(), plan: plan.clone() }];
         let state = State::new(run, plan, self.clock.now());
-        self.go(state, journal, first, leases, targets, stop).await
+        self.go(state, journal, first, leased, targets, stop).await
     }
 
     /// Goes on with a run that stopped before its end, that was held, or that left something not taken back.
     pub async fn resume(&self, run: &RunId, targets: &RunTargets, stop: Stop) -> Result<Report, RunError> {
-        let (state, journal) = self.load(run).await?;
-        if matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack)) {
-            return Err(RunError::Refused(
-                Failure::new(Kind::Conflict, format!("could not resume run `{run}`"))
+        let resumed = |state: &State| {
+            if matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack)) {
+                return Err(Failure::new(Kind::Conflict, format!("could not resume run `{run}`"))
                     .because("it has ended")
                     .state("nothing was touched")
-                    .next("see what runs with `pleach status`"),
-            ));
-        }
-        self.go_on(state, journal, vec![Entry::Resumed], targets, stop).await
+                    .next("see what runs with `pleach status`"));
+            }
+            Ok(vec![Entry::Resumed])
+        };
+        self.go_on(run, resumed, targets, stop).await
     }
 
     /// Takes back what a run did: the same loop with a failure already declared.
@@ -143,58 +143,76 @@ impl Engine {
         targets: &RunTargets,
         stop: Stop,
     ) -> Result<Report, RunError> {
-        let (state, journal) = self.load(run).await?;
-        let mut entries = Vec::new();
-        if !matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack | Outcome::Held)) {
-            entries.push(Entry::Resumed);
-        }
-        entries.push(Entry::RollbackRequested { lanes: request.lanes, by: request.by });
-        self.go_on(state, journal, entries, targets, stop).await
+        let requested = |state: &State| {
+            if let Some(lane) = request.lanes.iter().find(|lane| state.require_lane(lane).is_none()) {
+                let lanes: Vec<String> = state.plan().lanes().map(|lane| format!("`{}`", lane.id)).collect();
+                return Err(Failure::new(Kind::Rejected, format!("run `{run}` has no lane `{lane}`"))
+                    .because(format!("its lanes are {}", lanes.join(", ")))
+                    .state("nothing was touched")
+                    .next("name one of them"));
+            }
+            let mut entries = Vec::new();
+            if !matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack | Outcome::Held)) {
+                entries.push(Entry::Resumed);
+            }
+            entries.push(Entry::RollbackRequested { lanes: request.lanes.clone(), by: request.by.clone() });
+            Ok(entries)
+        };
+        self.go_on(run, requested, targets, stop).await
     }
 
-    async fn load(&self, run: &RunId) -> Result<(State, Arc<dyn Journal>), RunError> {
-        let journal = self.runs.open(run).await.map_err(RunError::Refused)?;
-        let replay = journal.replay().await.map_err(RunError::Refused)?;
+    async fn load(&self, journal: &dyn Journal) -> Result<State, Failure> {
+        let replay = journal.replay().await?;
         if let Some(torn) = replay.torn {
             self.events.emit(Event::TornTail { offset: torn.offset, bytes: torn.bytes });
         }
-        let state = State::replay(&replay.records).map_err(|illegal| RunError::Refused(illegal.into()))?;
-        Ok((state, journal))
+        Ok(State::replay(&replay.records)?)
     }
 
+    /// Goes on with a run by the entries that its state asks for, or refuses to.
     async fn go_on(
         &self,
-        state: State,
-        journal: Arc<dyn Journal>,
-        mut entries: Vec<Entry>,
+        run: &RunId,
+        entries: impl Fn(&State) -> Result<Vec<Entry>, Failure>,
         targets: &RunTargets,
         stop: Stop,
     ) -> Result<Report, RunError> {
+        let journal = self.runs.open(run).await.map_err(leased_or_refused)?;
+        let state = self.load(journal.as_ref()).await.map_err(RunError::Refused)?;
+        entries(&state).map_err(RunError::Refused)?;
         self.require_adapters(state.plan(), targets).map_err(RunError::Refused)?;
-        let leases = self.take_leases(state.run(), state.plan(), targets, "goes on with").await?;
-        entries.splice(0..0, leases.iter().map(|lease| Entry::LeaseTaken { lease: lease.clone() }));
-        self.go(state, journal, entries, leases, targets, stop).await
+        let leased = self.take_leases(run, state.plan(), targets, "goes on with").await?;
+        // Read again under the leases: their last holder may have gone on with this run, or ended it, meanwhile.
+        let loaded = self.load(journal.as_ref()).await;
+        let ready = loaded.and_then(|state| entries(&state).map(|entries| (state, entries)));
+        match ready {
+            Ok((state, entries)) => self.go(state, journal, entries, leased, targets, stop).await,
+            Err(failure) => {
+                leased.release(self).await;
+                Err(RunError::Refused(failure))
+            }
+        }
     }
 
+    /// The loop, under leases. `entries` are the first that are written, with the leases.
     async fn go(
         &self,
         state: State,
         journal: Arc<dyn Journal>,
-        entries: Vec<Entry>,
-        leases: Vec<Lease>,
+        mut entries: Vec<Entry>,
+        mut leased: Leased,
         targets: &RunTargets,
         stop: Stop,
     ) -> Result<Report, RunError> {
-        let (trouble, troubles) = mpsc::unbounded_channel();
+        let begins = entries.iter().take_while(|entry| matches!(entry, Entry::RunStarted { .. })).count();
+        entries.splice(begins..begins, leased.leases.iter().map(|lease| Entry::LeaseTaken { lease: lease.clone() }));
         let mut tasks = JoinSet::new();
-        let heartbeat = tokio::spawn(heartbeat(self.clone(), leases.clone(), state.policy().lease.0, trouble));
         let mut run = Running::new(self, state, journal, targets, &mut tasks);
-        let result = run.until_the_end(entries, stop, troubles).await;
+        let result = run.until_the_end(entries, stop, &mut leased.troubles).await;
         let report = Report::of(&run.state);
         // What still runs is ended before the leases go, so that nobody else starts while it does.
         tasks.shutdown().await;
-        heartbeat.abort();
-        self.release(&leases).await;
+        leased.release(self).await;
         result.map(|()| report)
     }
 
@@ -225,28 +243,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes all leases in the order of their names, or none.
+    /// Takes all leases in the order of their names, or none, and renews them from then on.
     async fn take_leases(
         &self,
         run: &RunId,
         plan: &Plan,
         targets: &RunTargets,
         verb: &str,
-    ) -> Result<Vec<Lease>, RunError> {
+    ) -> Result<Leased, RunError> {
         let mut names: Vec<&TargetName> = plan.targets.iter().map(|target| &target.name).collect();
         names.sort();
-        let mut leases = Vec::new();
+        let mut leased = Leased::new();
         for name in names {
-            let taken = self.take_lease(run, plan, name, targets, verb).await;
-            match taken {
-                Ok(lease) => leases.push(lease),
+            match self.take_lease(run, plan, name, targets, verb).await {
+                Ok(lease) => leased.keep(self, lease, plan.policy.lease.0),
                 Err(error) => {
-                    self.release(&leases).await;
+                    leased.release(self).await;
                     return Err(error);
                 }
             }
         }
-        Ok(leases)
+        Ok(leased)
     }
 
     async fn take_lease(
@@ -264,30 +281,21 @@ impl Engine {
             reason: format!("{verb} run {run}"),
             lifetime: plan.policy.lease.0,
         };
-        let lease = self.leases.acquire(&request).await.map_err(|failure| match failure.kind {
-            Kind::Conflict => RunError::Leased(failure),
-            _ => RunError::Refused(failure),
-        })?;
+        let lease = within_limit(name, self.leases.acquire(&request)).await.map_err(leased_or_refused)?;
         let Some(target) = targets.get(name) else { return Ok(lease) };
-        let fenced = within_probe_limit(name, target.fence(lease.token)).await;
-        match fenced {
+        match within_limit(name, target.fence(lease.token)).await {
             Ok(()) => Ok(lease),
             Err(failure) => {
-                self.release(std::slice::from_ref(&lease)).await;
-                Err(match failure.kind {
-                    Kind::Conflict => RunError::Leased(failure),
-                    _ => RunError::Refused(failure),
-                })
+                self.release(&lease).await;
+                Err(leased_or_refused(failure))
             }
         }
     }
 
-    async fn release(&self, leases: &[Lease]) {
-        for lease in leases {
-            if let Err(failure) = self.leases.release(lease).await {
-                // It expires, and its holder can be seen to be gone.
-                self.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
-            }
+    pub(super) async fn release(&self, lease: &Lease) {
+        if let Err(failure) = within_limit(&lease.target, self.leases.release(lease)).await {
+            // It expires, and its holder can be seen to be gone.
+            self.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
         }
     }
 
@@ -295,7 +303,7 @@ impl Engine {
     async fn require_expected(&self, plan: &Plan, targets: &RunTargets) -> Result<(), Failure> {
         for planned in &plan.targets {
             let Some(target) = targets.get(&planned.name) else { continue };
-            let facts = within_probe_limit(&planned.name, target.probe()).await?;
+            let facts = within_limit(&planned.name, target.probe()).await?;
             let changed = mismatches(planned, &facts);
             if !changed.is_empty() {
                 let what = format!("plan `{}` is stale: target `{}` has changed", plan.id().short(), planned.name);
@@ -310,31 +318,17 @@ impl Engine {
     }
 }
 
-async fn within_probe_limit<T>(
-    target: &TargetName,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    timeout(PROBE_LIMIT, work).await.unwrap_or_else(|_| {
-        Err(Failure::new(Kind::UnknownOutcome, format!("could not read target `{target}`"))
-            .because(format!("it gave no answer within {} s", PROBE_LIMIT.as_secs()))
-            .state("nothing was touched"))
-    })
+fn leased_or_refused(failure: Failure) -> RunError {
+    match failure.kind {
+        Kind::Conflict => RunError::Leased(failure),
+        _ => RunError::Refused(failure),
+    }
 }
 
-/// Renews the leases until it is ended; tells the first one that is lost.
-async fn heartbeat(engine: Engine, leases: Vec<Lease>, lifetime: Duration, trouble: mpsc::UnboundedSender<Failure>) {
-    let period = (lifetime / 3).max(Duration::from_millis(100));
-    loop {
-        sleep(period).await;
-        for lease in &leases {
-            match engine.leases.renew(lease).await {
-                Ok(_) => {}
-                Err(failure) if failure.kind == Kind::Conflict => {
-                    let _ = trouble.send(failure);
-                    return;
-                }
-                Err(failure) => engine.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure }),
-            }
-        }
-    }
+async fn within_limit<T>(target: &TargetName, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(ASK_LIMIT, work).await.unwrap_or_else(|_| {
+        Err(Failure::new(Kind::UnknownOutcome, format!("target `{target}` or its lease gave no answer"))
+            .because(format!("it was asked {} s ago", ASK_LIMIT.as_secs()))
+            .state("nothing was touched"))
+    })
 }

@@ -42,6 +42,7 @@
 
 mod decide;
 mod drive;
+mod lease;
 mod pace;
 mod running;
 mod state;

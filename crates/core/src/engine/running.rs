@@ -96,10 +96,17 @@ impl<'a> Running<'a> {
         &mut self,
         entries: Vec<Entry>,
         mut stop: Stop,
-        mut troubles: mpsc::UnboundedReceiver<Failure>,
+        troubles: &mut mpsc::UnboundedReceiver<Failure>,
     ) -> Result<(), RunError> {
         self.start(entries)?;
         loop {
+            // Before anything new begins; what is announced already is begun, so that a later request finds it.
+            if let Ok(request) = stop.try_recv() {
+                self.write().await?;
+                self.begin();
+                self.stop(request)?;
+                continue;
+            }
             self.decide()?;
             self.write().await?;
             self.begin();

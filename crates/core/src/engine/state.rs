@@ -272,7 +272,7 @@ pub struct State {
 impl State {
     /// The state that the records tell. The first must be `run-started`.
     pub fn replay(records: &[Record]) -> Result<Self, Illegal> {
-        let Some((first, rest)) = records.split_first() else { return Err(Illegal::Run) };
+        let Some((first, rest)) = records.split_first() else { return Err(Illegal::Empty) };
         let Entry::RunStarted { run, plan, .. } = &first.entry else { return Err(Illegal::Run) };
         let mut state = Self::new(run.clone(), plan.clone(), first.at);
         for record in rest {

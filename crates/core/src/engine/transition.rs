@@ -31,6 +31,9 @@ pub enum Illegal {
     /// An entry that does not fit the state of the run.
     #[error("the journal goes on after its run ended, or begins twice")]
     Run,
+    /// There is no entry at all.
+    #[error("the journal is empty: its run was stopped before it began")]
+    Empty,
     /// A batch that cannot be released now.
     #[error("the journal releases a batch out of turn")]
     Batch,
@@ -38,12 +41,18 @@ pub enum Illegal {
 
 impl Explain for Illegal {
     fn kind(&self) -> Kind {
-        Kind::Internal
+        match self {
+            Self::Empty => Kind::Rejected,
+            _ => Kind::Internal,
+        }
     }
     fn state(&self) -> Option<String> {
         Some("nothing further was started; the journal is untouched".into())
     }
     fn next(&self) -> Option<String> {
+        if matches!(self, Self::Empty) {
+            return Some("make a new plan: `pleach plan`".into());
+        }
         Some("keep the journal and compare it with what the targets show: `pleach status`".into())
     }
 }

@@ -461,9 +461,13 @@ impl Inner {
     /// All lanes of earlier stages and batches are settled.
     fn check_turn(&mut self, lane: usize) {
         let mine = (self.lanes[lane].stage, self.lanes[lane].batch);
+        // A stage that has begun goes on while a service that failed in it goes back through earlier stages.
+        let begun = |other: &LaneWorld| other.steps.iter().any(|step| step.applies > 0);
+        let opened = self.lanes.iter().any(|other| other.stage == mine.0 && begun(other));
+        let leaves = |other: &LaneWorld| opened && other.stage < mine.0 && self.view.group_goes_back(other.group);
         let unsettled = (0..self.lanes.len()).find(|other| {
             let earlier = &self.lanes[*other];
-            (earlier.stage, earlier.batch) < mine && !self.is_settled(*other)
+            (earlier.stage, earlier.batch) < mine && !self.is_settled(*other) && !leaves(earlier)
         });
         if let Some(other) = unsettled {
             let (id, other) = (self.lane_plan(lane).id.clone(), self.lane_plan(other).id.clone());
