@@ -46,5 +46,5 @@ pub use error::WorktreeError;
 pub use list::{State, Worktree, find, list};
 pub use note::{ENVIRONMENT_FILE, README_FILE};
 pub use remove::{Pruned, Removal, Removed, prune, remove, undo};
-pub use status::{Dirt, status};
+pub use status::{Dirt, status, status_at};
 pub use sync::{Onto, Synced, sync};

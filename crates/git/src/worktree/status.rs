@@ -100,6 +100,11 @@ pub fn status(repository: &Repository, worktree: &Worktree) -> Result<Dirt, Work
     Ok(of_registration(repository, &registration)?)
 }
 
+/// The uncommitted and precious files of the worktree at `path`, which may be the main one.
+pub fn status_at(repository: &Repository, path: &Path) -> Result<Dirt, WorktreeError> {
+    Ok(of_files(&repository.at(path)?, None)?)
+}
+
 pub(crate) fn of_registration(repository: &Repository, registration: &Registration) -> Result<Dirt> {
     let Some(work_dir) = registration.work_dir.as_deref().filter(|path| path.is_dir()) else {
         return Ok(Dirt::default());
