@@ -156,7 +156,7 @@ impl Repository {
         if tree == old_tree {
             return Ok(expected.clone());
         }
-        let id = self.write_commit(&local, tree, &[expected.clone()], message, identity)?;
+        let id = self.write_commit(&local, tree, std::slice::from_ref(expected), message, identity)?;
         written.extend(crate::tree::trees_between(&local, old_tree, tree)?);
         durable::sync_objects(&local, written)?;
         self.move_branch(branch, expected, &id, &format!("commit: {}", message.lines().next().unwrap_or_default()))?;

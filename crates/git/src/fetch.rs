@@ -24,7 +24,7 @@ impl Repository {
     /// Brings the tracked branches of a remote (`refs/remotes/REMOTE/…`) up to date. Local branches do not move.
     pub fn fetch(&self, remote: &str, backend: FetchBackend, interrupt: &AtomicBool) -> Result<()> {
         let local = self.local_for_writing()?;
-        if !local.remote_names().iter().any(|name| name.to_string() == remote) {
+        if !local.remote_names().iter().any(|name| *name == *remote) {
             return Err(Error::NoRemote(remote.to_owned()));
         }
         match backend {

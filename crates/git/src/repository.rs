@@ -88,7 +88,13 @@ impl Repository {
 
     /// The same repository seen from the worktree at `path`, with that worktree's own index, `HEAD` and configuration.
     pub(crate) fn at(&self, path: &Path) -> Result<Self> {
-        Self::discover(path)
+        let found = Self::discover(path)?;
+        // A worktree whose link is broken must not be taken for the repository around it.
+        if fs::canonicalize(path).is_ok_and(|path| path == found.current) {
+            Ok(found)
+        } else {
+            Err(Error::NotARepository(path.to_owned()))
+        }
     }
 
     /// Whether it has a main worktree.

@@ -34,6 +34,9 @@ use crate::repository::{Repository, object_id};
 use crate::worktree::hand::Guard;
 use crate::worktree::{registry, status};
 
+/// The content of an index lock of ours.
+const LOCK_MARK: &[u8] = b"pleach\n";
+
 /// What moves together with the files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,27 +177,35 @@ impl<'a> Update<'a> {
         let note = note_path(self.repository)?;
         let text = serde_json::to_vec(&self.note)
             .map_err(|error| Error::file("write", &note)(Cause::new(error.to_string())))?;
-        let lock = self.lock_index()?;
         durable::replace(&note, &text)?;
-        let done = self.carry_out(&lock, Caution::Compared);
-        if done.is_err() {
-            self.go_back(&lock, guard);
-        }
-        let _ = fs::remove_file(&lock);
+        let done = self.lock_index().and_then(|lock| {
+            let done = self.carry_out(Caution::Compared);
+            if done.is_err() {
+                self.go_back(guard);
+            }
+            let _ = fs::remove_file(lock);
+            done
+        });
         fs::remove_file(&note).map_err(Error::file("remove", &note))?;
         done
     }
 
-    fn carry_out(&self, lock: &Path, caution: Caution) -> Result<()> {
+    fn carry_out(&self, caution: Caution) -> Result<()> {
         let stamps = self.write_files(caution)?;
         let index = self.index(&stamps)?;
         self.move_tip()?;
-        let path = lock.with_extension("");
-        fs::write(lock, index).and_then(|()| fs::rename(lock, &path)).map_err(Error::file("write", &path))
+        self.replace_index(&index)
+    }
+
+    fn replace_index(&self, bytes: &[u8]) -> Result<()> {
+        let path = self.at.local().git_dir().join("index");
+        let beside = path.with_file_name("index.pleach");
+        let write = || fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+        write().map_err(Error::file("write", &path))
     }
 
     /// The branch did not move: the files go back to what they were.
-    fn go_back(&self, lock: &Path, _guard: &Guard) {
+    fn go_back(&self, _guard: &Guard) {
         let back = Update::new(
             self.repository,
             &self.note.work_dir,
@@ -208,13 +219,21 @@ impl<'a> Update<'a> {
             && let Ok(index) = back.index(&stamps)
         {
             // What cannot be taken back shows in `git status`; the error that led here is the one to tell.
-            let _ = fs::write(lock, index).and_then(|()| fs::rename(lock, lock.with_extension("")));
+            let _ = back.replace_index(&index);
         }
     }
 
+    /// Keeps other git processes from the index. The lock appears with our mark in it, so that one that a kill left
+    /// behind is told from another process's.
     fn lock_index(&self) -> Result<PathBuf> {
-        let path = self.at.local().git_dir().join("index.lock");
-        let made = fs::OpenOptions::new().write(true).create_new(true).open(&path);
+        let directory = self.at.local().git_dir().to_owned();
+        let (path, marked) = (directory.join("index.lock"), directory.join("index.lock.pleach"));
+        if fs::read(&path).is_ok_and(|bytes| bytes == LOCK_MARK) {
+            return Ok(path);
+        }
+        fs::write(&marked, LOCK_MARK).map_err(Error::file("write", &marked))?;
+        let made = fs::hard_link(&marked, &path);
+        let _ = fs::remove_file(&marked);
         made.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 Error::File("make", path.clone(), Cause::new("another git process is at work in this worktree"))
@@ -455,15 +474,148 @@ pub(crate) fn recover(repository: &Repository, _guard: &Guard) -> Result<()> {
         return forget();
     }
     let update = Update::new(repository, &note.work_dir, note.tip.clone(), &note.from, &note.to, &note.why)?;
-    let lock = update.at.local().git_dir().join("index.lock");
+    let lock = update.lock_index()?;
     let at = match &note.tip {
         Tip::Branch(name) => repository.require_branch(name).map(|branch| branch.commit),
         Tip::Detached => update.at.resolve("HEAD"),
     };
     // Somebody moved the branch since: then the files are theirs to look at, and nothing more is written.
     if at.is_ok_and(|at| at == note.from || at == note.to) {
-        update.carry_out(&lock, Caution::CompareEach)?;
+        update.carry_out(Caution::CompareEach)?;
     }
     let _ = fs::remove_file(&lock);
     forget()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::system_git;
+    use crate::worktree::hand;
+
+    /// A repository on `main`, with a branch `next` that changes, adds and deletes a file.
+    struct Sample {
+        _place: tempfile::TempDir,
+        root: PathBuf,
+    }
+
+    impl Sample {
+        fn new() -> Self {
+            let place = tempfile::tempdir().expect("a directory");
+            let root = fs::canonicalize(place.path()).expect("a path").join("main");
+            fs::create_dir(&root).expect("made");
+            let sample = Self { _place: place, root };
+            sample.git(&["init", "-q", "-b", "main"]);
+            sample.git(&["config", "user.name", "Sample"]);
+            sample.git(&["config", "user.email", "sample@example.com"]);
+            for name in ["changed", "deleted/deep", "same"] {
+                let path = sample.root.join(name);
+                fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+                fs::write(path, "old\n").expect("written");
+            }
+            sample.commit();
+            sample.git(&["switch", "-q", "-c", "next"]);
+            fs::write(sample.root.join("changed"), "new\n").expect("written");
+            fs::write(sample.root.join("added"), "new\n").expect("written");
+            fs::remove_file(sample.root.join("deleted/deep")).expect("removed");
+            sample.commit();
+            sample.git(&["switch", "-q", "main"]);
+            sample
+        }
+
+        fn git(&self, arguments: &[&str]) -> String {
+            let output = system_git::run(&self.root, arguments).expect("git runs");
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        }
+
+        fn commit(&self) {
+            self.git(&["add", "-A"]);
+            self.git(&["commit", "-q", "-m", "Commit"]);
+        }
+    }
+
+    /// How far an update came before its process was killed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum KilledAfter {
+        Note,
+        OneFile,
+        Files,
+        Branch,
+    }
+
+    fn kill(repository: &Repository, at: KilledAfter) {
+        let (from, to) = (repository.resolve("main").expect("there"), repository.resolve("next").expect("there"));
+        let tip = Tip::Branch("main".into());
+        let update = Update::new(repository, repository.root(), tip, &from, &to, "test").expect("planned");
+        assert_eq!(update.obstacles(Strictness::Everything).expect("looked"), Vec::<String>::new());
+        let note = serde_json::to_vec(&update.note).expect("a note");
+        durable::replace(&note_path(repository).expect("a path"), &note).expect("written");
+        update.lock_index().expect("locked");
+        if at == KilledAfter::OneFile {
+            update.delete(b"deleted/deep").expect("deleted");
+        }
+        if at >= KilledAfter::Files {
+            update.write_files(Caution::Compared).expect("written");
+        }
+        if at == KilledAfter::Branch {
+            update.move_tip().expect("moved");
+        }
+    }
+
+    #[test]
+    fn an_update_killed_after_any_step_is_finished_by_the_next_call() {
+        for at in [KilledAfter::Note, KilledAfter::OneFile, KilledAfter::Files, KilledAfter::Branch] {
+            let sample = Sample::new();
+            let repository = Repository::discover(&sample.root).expect("found");
+            kill(&repository, at);
+            assert!(crate::worktree::list(&repository).expect("listed").is_empty());
+            assert_eq!(sample.git(&["status", "--porcelain"]), "", "{at:?}");
+            assert_eq!(sample.git(&["rev-parse", "main"]), sample.git(&["rev-parse", "next"]), "{at:?}");
+            assert!(!sample.root.join(".git/index.lock").exists());
+        }
+    }
+
+    #[test]
+    fn another_process_at_the_index_stops_it_before_anything_is_written() {
+        let sample = Sample::new();
+        let repository = Repository::discover(&sample.root).expect("found");
+        let lock = sample.root.join(".git/index.lock");
+        fs::write(&lock, "").expect("written");
+        let (from, to) = (repository.resolve("main").expect("there"), repository.resolve("next").expect("there"));
+        assert!(repository.fast_forward("main", &to, &from).is_err());
+        assert!(lock.exists() && !is_anything_left(&repository));
+        fs::remove_file(&lock).expect("removed");
+        assert_eq!(sample.git(&["status", "--porcelain"]), "");
+        repository.fast_forward("main", &to, &from).expect("free now");
+    }
+
+    #[test]
+    fn what_the_user_wrote_after_the_kill_is_kept() {
+        let sample = Sample::new();
+        let repository = Repository::discover(&sample.root).expect("found");
+        kill(&repository, KilledAfter::Note);
+        fs::write(sample.root.join("changed"), "mine\n").expect("written");
+        crate::worktree::list(&repository).expect("listed");
+        assert_eq!(fs::read(sample.root.join("changed")).expect("read"), b"mine\n");
+        assert_eq!(sample.git(&["status", "--porcelain"]), " M changed");
+    }
+
+    #[test]
+    fn a_branch_that_somebody_moved_meanwhile_takes_the_files_back() {
+        let sample = Sample::new();
+        let repository = Repository::discover(&sample.root).expect("found");
+        let (from, to) = (repository.resolve("main").expect("there"), repository.resolve("next").expect("there"));
+        let tip = Tip::Branch("main".into());
+        let update = Update::new(&repository, repository.root(), tip, &from, &to, "test").expect("planned");
+        let other = sample.git(&["commit-tree", "main^{tree}", "-p", "main", "-m", "Other"]);
+        sample.git(&["update-ref", "refs/heads/main", &other]);
+        let guard = hand::acquire(&repository, &AtomicBool::new(false)).expect("free");
+        assert!(matches!(update.run(&guard), Err(Error::Moved { .. })));
+        assert_eq!(sample.git(&["rev-parse", "main"]), other);
+        assert_eq!(sample.git(&["status", "--porcelain"]), "");
+        assert!(!is_anything_left(&repository));
+    }
 }

@@ -83,6 +83,9 @@ impl Listing {
     }
 }
 
+/// What a subtree is sorted by, and its part of the `TREE` extension.
+type Subtree = ((usize, Vec<u8>), Vec<u8>);
+
 struct Walk<'a> {
     local: &'a gix::Repository,
     validate: gix::validate::path::component::Options,
@@ -119,7 +122,7 @@ impl Walk<'_> {
         let object = self.local.find_tree(tree).map_err(failed())?;
         let before = self.listing.entries.len();
         // Git keeps subtrees by length of name, then by name.
-        let mut subtrees: Vec<((usize, Vec<u8>), Vec<u8>)> = Vec::new();
+        let mut subtrees: Vec<Subtree> = Vec::new();
         let mut names = BTreeSet::new();
         for entry in object.iter() {
             let entry = entry.map_err(failed())?;

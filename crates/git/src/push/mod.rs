@@ -154,7 +154,7 @@ impl Repository {
     /// Pushes; each ref only from where it was expected, and all or none.
     pub fn push(&self, request: &PushRequest) -> Result<Pushed, PushError> {
         let local = self.local();
-        if !local.remote_names().iter().any(|name| name.to_string() == request.remote) {
+        if !local.remote_names().iter().any(|name| *name == *request.remote) {
             return Err(Error::NoRemote(request.remote.clone()).into());
         }
         for update in &request.updates {

@@ -195,3 +195,142 @@ fn clear(directory: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::repository::object_id;
+    use crate::system_git;
+    use crate::worktree::note::Note;
+    use crate::worktree::registry::{Entry, IndexLock};
+    use crate::worktree::{self, Head, WorktreeSpec};
+
+    fn sample() -> (tempfile::TempDir, Repository) {
+        let place = tempfile::tempdir().expect("a directory");
+        let root = fs::canonicalize(place.path()).expect("a path").join("main");
+        fs::create_dir(&root).expect("made");
+        let identity = ["-c", "user.name=Sample", "-c", "user.email=sample@example.com"];
+        for arguments in [&["init", "-q", "-b", "main"][..], &["commit", "-q", "--allow-empty", "-m", "First"]] {
+            let arguments: Vec<&str> = identity.iter().chain(arguments).copied().collect();
+            assert!(system_git::run(&root, &arguments).expect("git runs").status.success());
+        }
+        let repository = Repository::discover(&root).expect("found");
+        (place, repository)
+    }
+
+    /// Does the first steps of a creation and dies: the record's lock is let go, nothing else is tidied.
+    fn die_after(repository: &Repository, steps: usize) -> PathBuf {
+        let work_dir = repository.root().with_file_name("topic");
+        let at = repository.resolve("main").expect("there");
+        let note = Note {
+            version: 1,
+            name: "topic".into(),
+            branch: Some("topic".into()),
+            base: at.clone(),
+            purpose: None,
+            owner: None,
+            created_by: "test".into(),
+            created_at: Timestamp::now(),
+            environment: Default::default(),
+        };
+        let record = Record {
+            name: "topic".into(),
+            work_dir: work_dir.clone(),
+            work_dir_existed: false,
+            admin: repository.common_dir().join("worktrees/topic"),
+            new_branch: Some(("topic".into(), at.clone())),
+            process: 1,
+            started_at: Timestamp::now(),
+        };
+        let creation = begin(repository, record).expect("begun");
+        if steps >= 1 {
+            repository.create_branch("topic", &at).expect("made");
+        }
+        if steps >= 2 {
+            let entry = Entry {
+                id: "topic",
+                work_dir: &work_dir,
+                head: "ref: refs/heads/topic".into(),
+                commit: object_id(&at).expect("an id"),
+                note: &note,
+                index: IndexLock::Held,
+            };
+            let local = repository.local_for_writing().expect("opened");
+            registry::register(repository, &local, &entry).expect("registered");
+        }
+        if steps >= 3 {
+            fs::create_dir(&work_dir).expect("made");
+        }
+        if steps >= 4 {
+            registry::write_link(&work_dir, &creation.record.admin).expect("linked");
+            fs::write(work_dir.join("half"), "a file").expect("written");
+        }
+        work_dir
+    }
+
+    #[test]
+    fn a_maker_that_died_after_any_step_leaves_nothing_behind() {
+        for steps in 0..=4 {
+            let (_place, repository) = sample();
+            let work_dir = die_after(&repository, steps);
+            assert!(worktree::list(&repository).expect("listed").is_empty(), "{steps}");
+            assert!(!work_dir.exists(), "{steps}");
+            assert!(repository.require_branch("topic").is_err(), "{steps}");
+            assert!(!is_anything_left(&repository));
+            assert_eq!(worktree::undo(&repository), Err(worktree::WorktreeError::NothingToUndo));
+            let spec = WorktreeSpec {
+                name: "topic".into(),
+                path: work_dir,
+                head: Head::NewBranch { name: "topic".into(), at: repository.resolve("main").expect("there") },
+                purpose: None,
+                owner: None,
+                created_by: "test".into(),
+                environment: Default::default(),
+            };
+            let made = worktree::add_many(&repository, &[spec], &|_| {}, &AtomicBool::new(false));
+            assert!(made[0].is_ok(), "{steps}: {made:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_somebody_filled_meanwhile_is_left_alone() {
+        let (_place, repository) = sample();
+        let work_dir = die_after(&repository, 3);
+        fs::write(work_dir.join("mine"), "x").expect("written");
+        worktree::list(&repository).expect("listed");
+        assert_eq!(fs::read(work_dir.join("mine")).expect("still there"), b"x");
+    }
+
+    #[test]
+    fn a_branch_that_moved_meanwhile_is_kept() {
+        let (_place, repository) = sample();
+        die_after(&repository, 1);
+        let identity = ["-c", "user.name=Sample", "-c", "user.email=sample@example.com"];
+        let commit = ["commit", "-q", "--allow-empty", "-m", "More"];
+        for arguments in [&["switch", "-q", "topic"][..], &commit, &["switch", "-q", "main"]] {
+            let arguments: Vec<&str> = identity.iter().chain(arguments).copied().collect();
+            assert!(system_git::run(repository.root(), &arguments).expect("git runs").status.success());
+        }
+        worktree::list(&repository).expect("listed");
+        assert!(repository.require_branch("topic").is_ok());
+    }
+
+    #[test]
+    fn a_record_whose_maker_lives_is_left_alone() {
+        let (_place, repository) = sample();
+        let record = Record {
+            name: "topic".into(),
+            work_dir: repository.root().with_file_name("topic"),
+            work_dir_existed: false,
+            admin: repository.common_dir().join("worktrees/topic"),
+            new_branch: None,
+            process: std::process::id(),
+            started_at: Timestamp::now(),
+        };
+        let living = begin(&repository, record).expect("begun");
+        worktree::list(&repository).expect("listed");
+        assert!(living.path.exists());
+    }
+}

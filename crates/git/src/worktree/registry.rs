@@ -214,8 +214,8 @@ fn copy_configuration(local: &gix::Repository, admin: &Path) -> Result<()> {
         let from = local.git_dir().join("config.worktree");
         if from.exists() {
             let failed = || Error::failed("copy the worktree's configuration");
-            let mut config = gix::config::File::from_path_no_includes(from, gix::config::Source::Worktree)
-                .map_err(|error| failed()(error.into()))?;
+            let mut config =
+                gix::config::File::from_path_no_includes(from, gix::config::Source::Worktree).map_err(failed())?;
             for key in ["core.bare", "core.worktree"] {
                 if let Ok(mut values) = config.raw_values_mut(key) {
                     values.delete_all();

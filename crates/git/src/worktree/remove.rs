@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use pleach_core::word::CommitId;
 
-use crate::error::Error;
 use crate::repository::Repository;
 use crate::worktree::list::{Worktree, describe};
 use crate::worktree::registry::{self, Registration};
@@ -159,8 +158,7 @@ pub(crate) fn refuse_locked(registration: &Registration) -> Result<(), WorktreeE
 
 /// A worktree in a worktree would go with it.
 fn refuse_nested(repository: &Repository, outer: &Registration, work_dir: &Path) -> Result<(), WorktreeError> {
-    let inner = registry::all(repository)
-        .map_err(Error::from)?
+    let inner = registry::all(repository)?
         .into_iter()
         .find(|found| found.id != outer.id && found.work_dir.as_deref().is_some_and(|path| path.starts_with(work_dir)));
     match inner {
