@@ -40,5 +40,24 @@ fn run(cases: u32, seed: u8) -> usize {
 
 #[test]
 fn no_law_breaks_under_a_first_series_of_schedules() {
-    assert!(run(1_000, 1) >= 4_000);
+    let ran = run(1_000, 1);
+    assert!(ran >= 5_000, "{ran}");
+}
+
+#[test]
+fn no_law_breaks_under_a_second_series_of_schedules() {
+    let ran = run(1_000, 2);
+    assert!(ran >= 5_000, "{ran}");
+}
+
+#[test]
+fn no_law_breaks_under_a_third_series_of_schedules() {
+    let ran = run(1_000, 3);
+    assert!(ran >= 5_000, "{ran}");
+}
+
+#[test]
+fn no_law_breaks_under_a_fourth_series_of_schedules() {
+    let ran = run(1_000, 4);
+    assert!(ran >= 5_000, "{ran}");
 }

@@ -211,6 +211,8 @@ impl State {
         self.snapshots_waiting.retain(|waiting| *waiting != at);
         self.snapshots[at].status = SnapshotStatus::Capturing;
         self.snapshots[at].touched = true;
+        // An interrupted capture is given up by its id: an older record would name only what it replaces.
+        self.snapshots[at].record = None;
         self.snapshots_under_way += 1;
         Ok(())
     }
