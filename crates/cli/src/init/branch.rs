@@ -136,12 +136,10 @@ pub(crate) fn telling_name(directory: &str) -> Option<ServiceName> {
 /// The name that a service gets from a branch or a directory: its last part, in the alphabet of names.
 pub(crate) fn service_name(text: &str) -> Option<ServiceName> {
     let last = text.trim_end_matches('/').rsplit('/').next()?;
-    let plain: String = last
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
-        .skip_while(|c| !c.is_ascii_alphanumeric())
-        .take(NAME_LIMIT)
-        .collect();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let words: Vec<&str> =
+        last.split(|c| !allowed(c)).map(|word| word.trim_matches('-')).filter(|word| !word.is_empty()).collect();
+    let plain: String = words.join("-").chars().skip_while(|c| !c.is_ascii_alphanumeric()).take(NAME_LIMIT).collect();
     ServiceName::new(plain.trim_end_matches(['-', '.', '_'])).ok()
 }
 

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 /// Files larger than this are not read: what says how a service is run is written by hand.
 const READ_LIMIT: usize = 256 * 1024;
 
+/// Gives the content of a file.
+type Read<'a> = Box<dyn Fn(&str) -> Option<Vec<u8>> + 'a>;
+
 /// A directory of a branch.
 pub(crate) struct Place<'a> {
     /// From the repository's root, with `/`; empty for the root.
     pub(crate) directory: String,
     /// Its files, relative to it, sorted.
     pub(crate) files: Vec<String>,
-    read: Box<dyn Fn(&str) -> Option<Vec<u8>> + 'a>,
+    read: Read<'a>,
     texts: RefCell<BTreeMap<String, Option<String>>>,
 }
 
@@ -48,11 +51,6 @@ impl<'a> Place<'a> {
         let mut texts = self.texts.borrow_mut();
         let load = || (self.read)(file).filter(|bytes| bytes.len() <= READ_LIMIT);
         texts.entry(file.to_owned()).or_insert_with(|| load().and_then(|bytes| String::from_utf8(bytes).ok())).clone()
-    }
-
-    /// The directory's own name; empty for the root.
-    pub(crate) fn name(&self) -> &str {
-        self.directory.rsplit('/').next().unwrap_or_default()
     }
 
     /// `file` as it is named from the repository's root.
