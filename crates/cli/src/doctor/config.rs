@@ -1,0 +1,93 @@
+//! The config against the repository and the machine: branches, ports, secrets.
+
+use std::collections::BTreeSet;
+
+use pleach_core::config::{EnvironmentConfig, EnvironmentValue, TargetConfig};
+use pleach_core::port::{SecretName, Secrets as _};
+use pleach_core::word::EnvironmentName;
+use pleach_remote::LocalSecrets;
+use pleach_remote::process::port_owner;
+
+use super::Finding;
+use crate::project::Project;
+
+/// Whether all branches are there.
+pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
+    let repository = &project.workspace.repository;
+    let mut findings = Vec::new();
+    let main = &project.config.project.main;
+    if repository.require_branch(main).is_err() {
+        let mend = format!("git branch {main}, or name the right one in `project.main`");
+        findings.push(Finding::fail("main branch", format!("there is no branch `{main}`"), mend));
+    }
+    for (name, service) in &project.config.services {
+        let Err(error) = repository.require_branch(&service.branch) else { continue };
+        findings.push(Finding::fail(format!("branch of {name}"), error.to_string(), format!("pleach worktree add {name}")));
+    }
+    if findings.is_empty() {
+        let count = project.config.services.len();
+        findings.push(Finding::ok("branches", format!("those of all {count} services are there")));
+    }
+    findings
+}
+
+/// Who listens on the ports that services are to be reached on.
+pub(crate) fn port_findings(project: &Project, name: &EnvironmentName, environment: &EnvironmentConfig) -> Vec<Finding> {
+    let own = std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let mut findings = Vec::new();
+    let mut free = 0;
+    for (service, targets) in project.config.destinations(environment) {
+        let Some(port) = project.config.services[service].port else { continue };
+        for target in targets {
+            let TargetConfig::Directory(directory) = &environment.targets[target];
+            let Some(port) = port.checked_add(directory.port_offset) else { continue };
+            let subject = format!("port {port}");
+            match port_owner(port) {
+                None => free += 1,
+                // Linux cuts names of processes to 15 bytes.
+                Some(owner)
+                    if owner.process.as_ref().is_some_and(|(_, holder)| {
+                        own.as_ref().is_some_and(|own| own.starts_with(holder.as_str()))
+                    }) =>
+                {
+                    findings.push(Finding::ok(subject, format!("leads to {service} in `{name}`")));
+                }
+                Some(owner) => findings.push(Finding::fail(
+                    subject,
+                    format!("wanted by {service} in `{name}`, and held by {owner}"),
+                    format!("stop it, or give `services.{service}.port` another number"),
+                )),
+            }
+        }
+    }
+    if free > 0 {
+        findings.push(Finding::ok("ports", format!("{free} that services in `{name}` want are free")));
+    }
+    findings
+}
+
+/// Whether each secret can be fetched; what it is is neither kept nor shown.
+pub(crate) async fn secret_findings(project: &Project) -> Vec<Finding> {
+    let values = project.config.services.values().flat_map(|service| service.environment.values());
+    let names: BTreeSet<&SecretName> = values
+        .filter_map(|value| match value {
+            EnvironmentValue::Secret { secret } => Some(secret),
+            EnvironmentValue::Plain(_) => None,
+        })
+        .collect();
+    let secrets = LocalSecrets::new(project.workspace.repository.root());
+    let mut findings = Vec::new();
+    for name in names {
+        findings.push(match secrets.fetch(name).await {
+            Ok(secret) if secret.expose().is_empty() => {
+                Finding::warn(format!("secret {name}"), "it is empty", "set it")
+            }
+            Ok(_) => Finding::ok(format!("secret {name}"), "can be read"),
+            Err(failure) => {
+                let mend = failure.next.clone().unwrap_or_else(|| "set it".into());
+                Finding::fail(format!("secret {name}"), failure.what.clone(), mend)
+            }
+        });
+    }
+    findings
+}
