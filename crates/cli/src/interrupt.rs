@@ -1,0 +1,95 @@
+//! What Ctrl-C, SIGTERM and SIGHUP do to a run.
+//!
+//! | signal | the run |
+//! |---|---|
+//! | first | starts nothing new, stops at a safe point, takes back |
+//! | second | ends what is under way, takes back |
+//! | third | is left as it is; `pleach resume` goes on with it |
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use pleach_core::engine::{CancelRequest, Stop, cancel_channel};
+use pleach_core::error::{Failure, Kind};
+use pleach_core::word::RunId;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::Exit;
+use crate::observe::Speaker;
+
+/// Signals that are caught from now on, and kept until somebody watches.
+pub(crate) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+/// Which signal came first.
+#[derive(Clone, Debug)]
+pub(crate) struct Watching(Arc<AtomicU8>);
+
+impl Watching {
+    /// The code to leave with after an interrupted run was taken back.
+    pub(crate) fn exit(&self) -> Exit {
+        Exit(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Interrupts {
+    /// Catches them. Needs a runtime around it.
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Kind::Internal, "could not listen for signals")
+                    .because(error.to_string())
+                    .state("nothing was touched")
+            })
+        };
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+            hang_up: catch(SignalKind::hangup())?,
+        })
+    }
+
+    /// Turns signals into requests to stop, and says each time what it does.
+    pub(crate) fn watch(mut self, run: RunId, speaker: Speaker) -> (Watching, Stop) {
+        let (ask, stop) = cancel_channel();
+        let watching = Watching(Arc::new(AtomicU8::new(Exit::INTERRUPTED.0)));
+        let first = watching.clone();
+        tokio::spawn(async move {
+            for level in 1.. {
+                let (name, code) = self.next().await;
+                if level == 1 {
+                    first.0.store(code, Ordering::Relaxed);
+                }
+                let request = match level {
+                    1 => {
+                        speaker.say("stopping: nothing new is started, what was done is taken back (again: at once)");
+                        CancelRequest::Gently(name.to_owned())
+                    }
+                    2 => {
+                        speaker.say("stopping at once: what is under way is ended and taken back (again: leave it)");
+                        CancelRequest::AtOnce(name.to_owned())
+                    }
+                    _ => {
+                        speaker.say(format!("leaving it as it is; go on with `pleach resume {run}`"));
+                        CancelRequest::Leave
+                    }
+                };
+                if ask.send(request).is_err() {
+                    break;
+                }
+            }
+        });
+        (watching, stop)
+    }
+
+    async fn next(&mut self) -> (&'static str, u8) {
+        tokio::select! {
+            _ = self.interrupt.recv() => ("SIGINT", Exit::INTERRUPTED.0),
+            _ = self.terminate.recv() => ("SIGTERM", Exit::TERMINATED.0),
+            _ = self.hang_up.recv() => ("SIGHUP", Exit::TERMINATED.0),
+        }
+    }
+}
