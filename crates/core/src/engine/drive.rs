@@ -24,6 +24,9 @@ use crate::word::{LaneId, RunId, TargetName};
 /// The longest that asking a target for its facts, telling it a token, taking or giving back its lease may take.
 const ASK_LIMIT: Duration = Duration::from_secs(60);
 
+/// The longest that a question whether a lease is still held may keep the run from going on.
+const RENEW_LIMIT: Duration = Duration::from_secs(2);
+
 /// The opened targets of a plan, by name.
 pub type RunTargets = BTreeMap<TargetName, Arc<dyn Target>>;
 
@@ -297,6 +300,17 @@ impl Engine {
             // It expires, and its holder can be seen to be gone.
             self.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
         }
+    }
+
+    /// No lease has passed on. One that cannot be asked for is left to its heartbeat.
+    pub(super) async fn require_held(&self, leases: impl Iterator<Item = &Lease>) -> Result<(), Failure> {
+        for lease in leases {
+            match timeout(RENEW_LIMIT, self.leases.renew(lease)).await {
+                Ok(Err(failure)) if failure.kind == Kind::Conflict => return Err(failure),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Every target is still as the plan expects it.

@@ -121,7 +121,11 @@ impl<'a> Running<'a> {
                 biased;
                 Some(failure) = troubles.recv() => return Err(self.unfinished(failure)),
                 Some(request) = stop.recv() => self.stop(request)?,
-                Some(joined) = self.tasks.join_next_with_id() => self.collect(joined)?,
+                Some(joined) = self.tasks.join_next_with_id() => {
+                    let ends = self.collect(joined);
+                    self.require_leases(&ends).await?;
+                    ends.into_iter().try_for_each(|end| self.take_end(end))?;
+                }
             }
         }
     }
@@ -285,24 +289,40 @@ impl<'a> Running<'a> {
         })
     }
 
-    /// Takes in what ended, and all else that has ended meanwhile.
-    fn collect(&mut self, joined: Result<(Id, Entry), JoinError>) -> Result<(), RunError> {
+    /// What ended, and all else that has ended meanwhile.
+    fn collect(&mut self, joined: Result<(Id, Entry), JoinError>) -> Vec<Entry> {
+        let mut ends = Vec::new();
         let mut next = Some(joined);
         while let Some(joined) = next {
-            let entry = match joined {
+            match joined {
                 Ok((id, entry)) => {
                     self.doing.remove(&id);
-                    Some(entry)
+                    ends.push(entry);
                 }
                 Err(error) => {
                     let doing = self.doing.remove(&error.id());
-                    doing.map(|(doing, _)| doing.cut_short(why_cut_short(error)))
+                    ends.extend(doing.map(|(doing, _)| doing.cut_short(why_cut_short(error))));
                 }
-            };
-            if let Some(entry) = entry {
-                self.take_end(entry)?;
             }
             next = self.tasks.try_join_next_with_id();
+        }
+        ends
+    }
+
+    /// A target that refuses because of a conflict may do so because the lease has passed on. Then that is no outcome of
+    /// the step, and nothing may be taken back either: the run stops here.
+    async fn require_leases(&self, ends: &[Entry]) -> Result<(), RunError> {
+        let refused = |entry: &Entry| match entry {
+            Entry::StepFailed { failure, .. }
+            | Entry::InspectFailed { failure, .. }
+            | Entry::UndoFailed { failure, .. }
+            | Entry::SnapshotFailed { failure, .. }
+            | Entry::Discarded { failure: Some(failure), .. } => failure.kind == Kind::Conflict,
+            _ => false,
+        };
+        if ends.iter().any(refused) {
+            let held = self.state.leases.iter().flatten();
+            self.engine.require_held(held).await.map_err(|failure| self.unfinished(failure))?;
         }
         Ok(())
     }

@@ -127,6 +127,10 @@ impl View {
         self.snapshots[snapshot].record.clone()
     }
 
+    pub(super) fn was_begun(&self, lane: usize, step: usize) -> bool {
+        self.lanes[lane][step].attempts > 0
+    }
+
     pub(super) fn failed_snapshots(&self) -> usize {
         self.snapshots.iter().filter(|snapshot| snapshot.failed).count()
     }

@@ -98,6 +98,7 @@ pub(super) struct Inner {
     pub(super) violations: Vec<Violation>,
     broken: bool,
     refused: usize,
+    most: usize,
     last_start: Option<Instant>,
 }
 
@@ -180,6 +181,7 @@ impl World {
             violations: Vec::new(),
             broken: false,
             refused: 0,
+            most: 0,
             last_start: None,
             approved,
         };
@@ -213,6 +215,11 @@ impl World {
     /// How often a target refused a change because its token was old.
     pub fn refusals(&self) -> usize {
         self.lock().refused
+    }
+
+    /// The most lanes that were at work at once.
+    pub fn most_at_once(&self) -> usize {
+        self.lock().most
     }
 
     /// Whether nothing of the plan is on any target.
@@ -422,6 +429,7 @@ impl Inner {
             all += 1;
             here += usize::from(other.target == *target);
         }
+        self.most = self.most.max(all);
         if all > count(limits.parallel) || here > count(limits.per_target) {
             self.note(LIMITS, format!("{all} lanes at work, {here} of them on `{}`", self.lanes[lane].target));
         }
@@ -484,7 +492,7 @@ impl Inner {
     /// Whether something of a service that goes back stays on its target.
     fn cannot_go_back(&self, group: usize) -> bool {
         let forward_only = |lane: usize, step: usize| {
-            self.lanes[lane].steps[step].applies > 0 && *self.reversal(lane, step) == Reversal::ForwardOnly
+            self.view.was_begun(lane, step) && *self.reversal(lane, step) == Reversal::ForwardOnly
         };
         let stays = |lane: usize| (0..self.lanes[lane].steps.len()).any(|step| forward_only(lane, step));
         let mut lanes = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].group == group);
