@@ -108,7 +108,10 @@ impl Tour {
         walk.show(&format!("cd {}", project.repository.display()));
         walk.show("git switch --quiet skill/pr-review && sh services/pr-review/build.sh");
         project.git(&["switch", "--quiet", &SERVICES[0].branch()])?;
-        let built = build(&project.repository.join(SERVICES[0].directory()));
+        let directory = project.repository.join(SERVICES[0].directory());
+        let built = build(&directory);
+        // On main nothing ignores it.
+        let _ = std::fs::remove_file(directory.join("service"));
         project.git(&["switch", "--quiet", "main"])?;
         answer(&built?);
         if walk.interrupted() { Err(interrupted()) } else { Ok(()) }
@@ -190,9 +193,10 @@ impl Tour {
         }
         let here = project.repository.as_path();
         // A run that an interrupt or a failure left open is taken back first: it may still have something running.
-        let stopped = self.walk.clean_up(here, &["stop", "local", "--yes"]) || {
-            self.walk.clean_up(here, &["resume"]);
-            self.walk.clean_up(here, &["stop", "local", "--yes"])
+        let voice = if shown && !self.walk.interrupted() { Stdio::inherit } else { Stdio::null };
+        let stopped = self.walk.clean_up(here, &["stop", "local", "--yes"], voice) || {
+            self.walk.clean_up(here, &["resume"], voice);
+            self.walk.clean_up(here, &["stop", "local", "--yes"], voice)
         };
         let forced = leftover::end_all(&self.place);
         let left = leftover::leftovers(&self.place);

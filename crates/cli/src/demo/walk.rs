@@ -96,14 +96,14 @@ impl Walk {
     }
 
     /// Runs a last `pleach` that cleans up, also after an interrupt.
-    pub(super) fn clean_up(&self, directory: &Path, words: &[&str]) -> bool {
-        let quiet = || if self.interrupted() { Stdio::null() } else { Stdio::inherit() };
+    pub(super) fn clean_up(&self, directory: &Path, words: &[&str], voice: fn() -> Stdio) -> bool {
+        let _ = std::io::stdout().flush();
         let child = Command::new(&self.program)
             .args(words)
             .current_dir(directory)
             .stdin(Stdio::null())
-            .stdout(quiet())
-            .stderr(quiet())
+            .stdout(voice())
+            .stderr(voice())
             .process_group(0)
             .status();
         child.is_ok_and(|status| status.success())

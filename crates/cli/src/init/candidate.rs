@@ -73,9 +73,16 @@ fn named(short: &str, files: &[String], changed: &[&String]) -> Option<String> {
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let wanted = plain(short);
     let mut found: BTreeSet<String> = BTreeSet::new();
+    let mut last = "";
     for file in files {
-        let parts: Vec<&str> = file.split('/').collect();
-        let at = parts[..parts.len() - 1].iter().position(|part| plain(part) == wanted);
+        let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+        // Files of one directory stand together.
+        if directory == last {
+            continue;
+        }
+        last = directory;
+        let parts: Vec<&str> = directory.split('/').collect();
+        let at = parts.iter().position(|part| part.len() == wanted.len() && plain(part) == wanted);
         if let Some(at) = at.filter(|at| !is_aside(&parts[..*at].join("/"))) {
             found.insert(parts[..=at].join("/"));
         }

@@ -1,8 +1,8 @@
 //! How a service is built, run and asked for its health, as its own files say it.
 //!
 //! Whoever wrote the files knew best, so the most explicit one wins: an app spec, then a `Procfile`, then the command of
-//! a `Dockerfile` when it needs nothing of the image, then what its language usually means. Each detector fills only
-//! what the ones before it left open.
+//! a `Dockerfile` when it needs nothing of the image, then a `run.sh`, then what its language usually means. Each
+//! detector fills only what the ones before it left open.
 
 use super::place::{Found, Place};
 use super::{compiled, docker, node, platform, python, route};
@@ -74,7 +74,7 @@ pub(crate) fn recipe(place: &Place<'_>) -> Recipe {
         .into_iter()
         .find_map(|detect| detect(place))
         .unwrap_or_default();
-    let explicit = platform::spec_recipe(place).or(procfile(place)).or(docker::recipe(place));
+    let explicit = platform::spec_recipe(place).or(procfile(place)).or(docker::recipe(place)).or(script(place));
     let mut recipe = explicit.or(language).or(route::recipe(place));
     if recipe.run.is_some() && recipe.build.is_none() && place.has("build.sh") {
         recipe.build = Some(Found::new("sh build.sh", place.path_of("build.sh")));
@@ -87,6 +87,16 @@ fn procfile(place: &Place<'_>) -> Recipe {
     let text = place.text("Procfile").unwrap_or_default();
     let web = text.lines().find_map(|line| line.strip_prefix("web:"));
     let run = web.map(|line| Found::new(localise(place, line), format!("`web` in {}", place.path_of("Procfile"))));
+    Recipe { run, ..Recipe::default() }
+}
+
+/// A script whose name says that it starts the service.
+fn script(place: &Place<'_>) -> Recipe {
+    let file = place.first_of(&["run.sh", "start.sh", "bin/run", "bin/start"]);
+    let run = file.map(|file| {
+        let line = if file.ends_with(".sh") { format!("sh {file}") } else { format!("./{file}") };
+        Found::new(line, place.path_of(file))
+    });
     Recipe { run, ..Recipe::default() }
 }
 

@@ -1,7 +1,9 @@
 //! The repository as `pleach init` sees it: branches, their trees, and what they change against main.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::rc::Rc;
 
 use pleach_core::error::Failure;
 use pleach_core::word::CommitId;
@@ -31,7 +33,12 @@ pub(crate) struct Survey {
     pub(crate) branches: Vec<Seen>,
     /// `WORKTREE_STATUS.json` in the main worktree, tracked or not.
     pub(crate) status: Option<String>,
+    /// Files by path of commits that branches left main at: most of them left at the same few.
+    bases: RefCell<HashMap<CommitId, Rc<Files>>>,
 }
+
+/// Ids of contents by path.
+type Files = HashMap<String, String>;
 
 /// The files of a branch.
 pub(crate) struct Tree<'a> {
@@ -39,7 +46,8 @@ pub(crate) struct Tree<'a> {
     commit: CommitId,
     /// Paths, sorted.
     pub(crate) files: Vec<String>,
-    ids: BTreeMap<String, String>,
+    /// The id of each one's content.
+    ids: Vec<String>,
 }
 
 impl Survey {
@@ -65,6 +73,7 @@ impl Survey {
             main,
             branches: branches.into_values().collect(),
             status: std::fs::read_to_string(repository.root().join("WORKTREE_STATUS.json")).ok(),
+            bases: RefCell::default(),
         })
     }
 
@@ -79,9 +88,19 @@ impl Survey {
         let Some(base) = self.repository.merge_base(&self.main.commit, &seen.commit)? else {
             return Ok(tree.files.clone());
         };
-        let base = Tree::of(&self.repository, &base)?;
-        let differs = |path: &&String| base.ids.get(*path) != tree.ids.get(*path);
-        Ok(tree.files.iter().filter(differs).cloned().collect())
+        let base = self.base(&base)?;
+        let paths = tree.files.iter().zip(&tree.ids);
+        Ok(paths.filter(|(path, id)| base.get(*path) != Some(id)).map(|(path, _)| path.clone()).collect())
+    }
+
+    fn base(&self, commit: &CommitId) -> Result<Rc<Files>, Failure> {
+        if let Some(known) = self.bases.borrow().get(commit) {
+            return Ok(Rc::clone(known));
+        }
+        let tree = Tree::of(&self.repository, commit)?;
+        let files: Rc<Files> = Rc::new(tree.files.into_iter().zip(tree.ids).collect());
+        self.bases.borrow_mut().insert(commit.clone(), Rc::clone(&files));
+        Ok(files)
     }
 }
 
@@ -90,9 +109,12 @@ impl<'a> Tree<'a> {
         let entries = repository.tree(commit, Path::new(""))?;
         let files = entries.into_iter().filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
         // A path that is no text cannot stand in a config, so nothing of it is proposed.
-        let ids: BTreeMap<String, String> =
-            files.filter_map(|entry| Some((entry.path.to_str()?.to_owned(), entry.id))).collect();
-        Ok(Self { repository, commit: commit.clone(), files: ids.keys().cloned().collect(), ids })
+        let mut files: Vec<(String, String)> =
+            files.filter_map(|entry| Some((entry.path.into_os_string().into_string().ok()?, entry.id))).collect();
+        // Git sorts a directory as if its name ended in `/`.
+        files.sort_unstable();
+        let (files, ids) = files.into_iter().unzip();
+        Ok(Self { repository, commit: commit.clone(), files, ids })
     }
 
     /// One directory of it.
