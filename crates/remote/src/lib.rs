@@ -1,1 +1,29 @@
-//! 
+//! Targets of Pleach and the phases made of them.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`local`] | this machine: shell, files, secrets, and the target `directory` |
+//! | [`http`] | asking services |
+//! | [`check`] | believing a service only when it is right often enough; the five-stage service test |
+//! | [`directory`] | releases in a directory: phases, snapshot, recipe, status; over ports only |
+//! | [`supervise`] | keeping a release's process running, beyond the end of Pleach |
+//! | [`route`] | one address for all releases of a service |
+//! | [`process`] | which process is meant, and whether it lives |
+//!
+//! A program that embeds this calls [`register`] once, makes targets with [`open_target`], and hands its own hidden
+//! commands `supervise` and `route` to [`supervise::main`] and [`route::main`]: they are started on the target, as children
+//! of nobody.
+
+mod daemon;
+
+pub mod check;
+pub mod directory;
+pub mod http;
+pub mod local;
+pub mod process;
+pub mod route;
+pub mod supervise;
+
+pub use check::{CheckResult, CheckStage, verify_service};
+pub use directory::{ServiceStatus, register, service_statuses};
+pub use local::{DirectoryTarget, LocalSecrets, describe, open_target, planned_settings};

@@ -1,0 +1,133 @@
+//! What is read from a target before a plan is made.
+//!
+//! | fact | value |
+//! |---|---|
+//! | `root` | the target's directory, absolute |
+//! | `program` | the executable there that knows `supervise` and `route` |
+//! | `port/N` | who listens on port N of the machine, in words |
+//! | `service/NAME/current` | the current release |
+//! | `service/NAME/commit` | its commit |
+//! | `service/NAME/settings` | the digest of its settings |
+//! | `service/NAME/last-number` | the highest number that any release had |
+//! | `service/NAME/releases` | the releases that are there whole, oldest first: `release`, `commit`, `created`, `spec` |
+//! | `service/NAME/running` | releases with a process |
+//! | `service/NAME/orphaned` | those of them that nobody supervises |
+//! | `service/NAME/routers` | addresses with a router, as `[HOST, PORT]` |
+//!
+//! A fact that would be nothing is absent.
+
+use std::path::Path;
+
+use pleach_core::error::Failure;
+use pleach_core::port::{FileKind, Files};
+use pleach_core::target::Facts;
+use pleach_core::word::ReleaseId;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::instance::InstanceState;
+use super::layout::{ServiceLayout, release_number};
+use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
+use super::site::{current, instance, is_alive, read_json};
+use crate::route::RouterRecord;
+
+/// A release that can be switched to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct KeptRelease {
+    pub(super) release: ReleaseId,
+    pub(super) settings: String,
+    pub(super) spec: ReleaseSpec,
+}
+
+/// Reads the facts of all services below `root`; the machine's ports are the target's own to tell.
+pub async fn probe_directory(files: &dyn Files, root: &Path, program: &Path) -> Result<Facts, Failure> {
+    let mut facts = Facts::from([("root".to_owned(), json!(root)), ("program".to_owned(), json!(program))]);
+    for entry in files.list(root).await? {
+        if entry.kind == FileKind::Directory && !entry.name.starts_with('.') {
+            probe_service(files, &root.join(&entry.name), &entry.name, &mut facts).await?;
+        }
+    }
+    Ok(facts)
+}
+
+async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
+    let layout = ServiceLayout::new(directory);
+    let mut add = |fact: &str, value: serde_json::Value| facts.insert(format!("service/{name}/{fact}"), value);
+    let current = current(files, &layout).await?;
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut there = Vec::new();
+    for stat in files.list(&layout.releases()).await? {
+        numbers.extend(release_number(stat.name.split('.').next().unwrap_or_default()));
+        if stat.kind == FileKind::Directory && release_number(&stat.name).is_some() {
+            there.push(stat.name);
+        }
+    }
+    let mut kept = Vec::new();
+    for stat in files.list(&layout.records()).await? {
+        let Some(release) = stat.name.strip_suffix(".json").and_then(|name| ReleaseId::new(name).ok()) else {
+            continue;
+        };
+        numbers.extend(release_number(release.as_str()));
+        let Some(record) = read_json::<ReleaseRecord>(files, &layout.record(&release)).await? else { continue };
+        if current.as_ref() == Some(&release) {
+            add("commit", json!(record.spec.commit));
+            add("settings", json!(record.settings));
+        }
+        if record.state == ReleaseState::Used && there.iter().any(|name| name == release.as_str()) {
+            kept.push((
+                release_number(release.as_str()),
+                KeptRelease { release, settings: record.settings, spec: record.spec },
+            ));
+        }
+    }
+    kept.sort_by_key(|(number, _)| *number);
+    let kept: Vec<KeptRelease> = kept.into_iter().map(|(_, kept)| kept).collect();
+    if !kept.is_empty() {
+        add("releases", json!(kept));
+    }
+    if let Some(release) = current {
+        add("current", json!(release));
+    }
+    if let Some(number) = numbers.iter().max() {
+        add("last-number", json!(number));
+    }
+    for (fact, value) in probe_processes(files, &layout).await? {
+        add(fact, value);
+    }
+    Ok(())
+}
+
+async fn probe_processes(
+    files: &dyn Files,
+    layout: &ServiceLayout,
+) -> Result<Vec<(&'static str, serde_json::Value)>, Failure> {
+    let (mut running, mut orphaned, mut routers) = (Vec::new(), Vec::new(), Vec::new());
+    for stat in files.list(&layout.run()).await? {
+        let Some(name) = stat.name.strip_suffix(".json") else { continue };
+        if name.starts_with("router-") {
+            let record: Option<RouterRecord> = read_json(files, &layout.run().join(&stat.name)).await?;
+            if let Some(record) = record
+                && is_alive(files, &record.router).await?
+            {
+                routers.push((record.host, record.port));
+            }
+        } else if release_number(name).is_some()
+            && let Ok(release) = ReleaseId::new(name)
+        {
+            match instance(files, layout, &release).await? {
+                Some((_, InstanceState::Orphaned)) => {
+                    running.push(release.clone());
+                    orphaned.push(release);
+                }
+                Some((_, state)) if state.is_up() => running.push(release),
+                _ => {}
+            }
+        }
+    }
+    let facts = [
+        ("running", !running.is_empty(), json!(running)),
+        ("orphaned", !orphaned.is_empty(), json!(orphaned)),
+        ("routers", !routers.is_empty(), json!(routers)),
+    ];
+    Ok(facts.into_iter().filter(|(_, there, _)| *there).map(|(fact, _, value)| (fact, value)).collect())
+}

@@ -1,0 +1,183 @@
+//! Where things lie below a service's directory. Pure.
+
+use std::path::{Component, Path, PathBuf};
+
+use pleach_core::word::{ReleaseId, RunId};
+
+/// The paths of one service on one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceLayout {
+    directory: PathBuf,
+}
+
+impl ServiceLayout {
+    /// The service whose directory is `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The service's directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The link to the current release.
+    pub fn current(&self) -> PathBuf {
+        self.directory.join("current")
+    }
+
+    /// What [`current`](Self::current) holds when it leads to `release`: relative, so that the directory can be moved.
+    pub fn current_target(release: &ReleaseId) -> PathBuf {
+        Path::new("releases").join(release.as_str())
+    }
+
+    /// The release that a link like [`current`](Self::current) leads to, if it leads to one.
+    pub fn release_of(target: &Path) -> Option<ReleaseId> {
+        target.strip_prefix("releases").ok()?.to_str().and_then(|name| ReleaseId::new(name).ok())
+    }
+
+    /// All releases.
+    pub fn releases(&self) -> PathBuf {
+        self.directory.join("releases")
+    }
+
+    /// One release's tree.
+    pub fn release(&self, release: &ReleaseId) -> PathBuf {
+        self.releases().join(release.as_str())
+    }
+
+    /// What all releases share.
+    pub fn shared(&self) -> PathBuf {
+        self.directory.join("shared")
+    }
+
+    /// Records, locks and logs of processes.
+    pub fn run(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    /// The record of a release's process.
+    pub fn instance(&self, release: &ReleaseId) -> PathBuf {
+        self.run().join(format!("{release}.json"))
+    }
+
+    /// Locked for as long as the release has a supervisor.
+    pub fn instance_lock(&self, release: &ReleaseId) -> PathBuf {
+        self.run().join(format!("{release}.lock"))
+    }
+
+    /// Locked shared by a router that has connections to the release, and alone by whoever ends it.
+    pub fn instance_use(&self, release: &ReleaseId) -> PathBuf {
+        self.run().join(format!("{release}.use"))
+    }
+
+    /// What the release's process prints.
+    pub fn log(&self, release: &ReleaseId) -> PathBuf {
+        self.run().join(format!("{release}.log"))
+    }
+
+    /// The record of the router of a port.
+    pub fn router(&self, port: u16) -> PathBuf {
+        self.run().join(format!("router-{port}.json"))
+    }
+
+    /// Locked for as long as the port has a router.
+    pub fn router_lock(&self, port: u16) -> PathBuf {
+        self.run().join(format!("router-{port}.lock"))
+    }
+
+    /// The `start` command that was run last.
+    pub fn restart(&self) -> PathBuf {
+        self.run().join("restart.json")
+    }
+
+    /// The records of all releases.
+    pub fn records(&self) -> PathBuf {
+        self.directory.join(".pleach/releases")
+    }
+
+    /// The record of one release.
+    pub fn record(&self, release: &ReleaseId) -> PathBuf {
+        self.records().join(format!("{release}.json"))
+    }
+
+    /// What restore points rely on.
+    pub fn pins(&self) -> PathBuf {
+        self.directory.join(".pleach/pins")
+    }
+
+    /// What the restore point of one run relies on.
+    pub fn pin(&self, run: &RunId) -> PathBuf {
+        self.pins().join(format!("{run}.json"))
+    }
+}
+
+/// A name of the form `NNNN-SHORT` and its number.
+pub(crate) fn release_number(release: &str) -> Option<u64> {
+    let (number, short) = release.split_once('-')?;
+    let is_short = short.len() == 8 && short.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (number.len() >= 4 && is_short).then(|| number.parse().ok())?
+}
+
+/// Where the link to a shared path lies in a release, where the shared thing lies, and what the link holds. `None` for a
+/// path that leaves the release.
+pub(crate) struct SharedPath {
+    pub(crate) in_release: PathBuf,
+    pub(crate) in_shared: PathBuf,
+    pub(crate) link: PathBuf,
+    pub(crate) is_directory: bool,
+}
+
+pub(crate) fn shared_path(layout: &ServiceLayout, release: &ReleaseId, path: &Path) -> Option<SharedPath> {
+    let is_directory = path.to_str().is_some_and(|text| text.ends_with('/'));
+    let parts: Vec<_> = path.components().filter(|part| *part != Component::CurDir).collect();
+    if parts.is_empty() || parts.iter().any(|part| !matches!(part, Component::Normal(_))) {
+        return None;
+    }
+    let clean: PathBuf = parts.iter().collect();
+    // Up from the link's folder to the service's directory: the folders inside the release, the release, `releases`.
+    let up: PathBuf = std::iter::repeat_n("..", parts.len() + 1).collect();
+    Some(SharedPath {
+        in_release: layout.release(release).join(&clean),
+        in_shared: layout.shared().join(&clean),
+        link: up.join("shared").join(&clean),
+        is_directory,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> ReleaseId {
+        ReleaseId::new("0007-ab12cd34").expect("a release")
+    }
+
+    #[test]
+    fn a_link_to_a_shared_path_leads_there_from_any_depth() {
+        let layout = ServiceLayout::new("/srv/api");
+        let link = |path: &str| shared_path(&layout, &release(), Path::new(path)).map(|shared| shared.link);
+        assert_eq!(link("data/"), Some("../../shared/data".into()));
+        assert_eq!(link("./var/log/x"), Some("../../../../shared/var/log/x".into()));
+        for bad in ["", ".", "/etc", "../x", "a/../../x"] {
+            assert_eq!(link(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_release_names_have_numbers() {
+        assert_eq!(release_number("0007-ab12cd34"), Some(7));
+        assert_eq!(release_number("10000-ab12cd34"), Some(10_000));
+        for bad in ["7-ab12cd34", "0007-ab12cd34.partial-1", "0007-xyz", "latest", "0007"] {
+            assert_eq!(release_number(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_somewhere_else_is_no_release() {
+        assert_eq!(ServiceLayout::release_of(&ServiceLayout::current_target(&release())), Some(release()));
+        for other in ["/srv/x", "releases/../x", "releases", "x/0007-ab12cd34"] {
+            assert_eq!(ServiceLayout::release_of(Path::new(other)), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Releases in a directory: the kind of target `directory`.
+//!
+//! Everything here speaks to the target through core's `shell`, `files` and `http` ports only, so it works wherever those
+//! do. Processes are kept running by [`supervise`](crate::supervise) and reached through [`route`](crate::route), both
+//! started on the target through its shell.
+//!
+//! # Layout
+//!
+//! ```text
+//! PATH/.pleach/fence                      the newest token that was seen
+//! PATH/SERVICE/current                    → releases/0007-ab12cd34, switched in one step
+//! PATH/SERVICE/releases/0007-ab12cd34/    the tree, and what its build made of it
+//! PATH/SERVICE/shared/                    what all releases share, linked into each
+//! PATH/SERVICE/run/0007-ab12cd34.json     the process of that release; .lock .use .log beside it
+//! PATH/SERVICE/run/router-8101.json       who owns the public port
+//! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
+//! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
+//! ```
+//!
+//! # Steps
+//!
+//! | step | does | is taken back by |
+//! |---|---|---|
+//! | `upload` | puts the tree, links what is shared | removing the release, if this run made it |
+//! | `build` | runs the build in it | nothing: `upload` removes it all |
+//! | `start` | starts its process beside the old one | stopping it, if this run started it |
+//! | `health` | waits until it is healthy | nothing |
+//! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
+//! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw, and its `start` command |
+//! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
+//! | `verify` | asks through the public port | nothing |
+//! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
+//! | `prune` | removes old releases | nothing: what a way back needs is kept |
+//! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
+//! | `halt` | runs the service's `stop` command | running its `start` command |
+
+mod facts;
+mod instance;
+mod layout;
+mod parameter;
+mod phase;
+mod pin;
+mod recipe;
+mod register;
+mod release;
+mod routing;
+mod site;
+mod snapshot;
+mod status;
+mod steps;
+
+pub use facts::probe_directory;
+pub use instance::{InstanceState, told_status};
+pub use layout::ServiceLayout;
+pub use parameter::{Place, Previous};
+pub use recipe::DirectoryRecipe;
+pub use register::register;
+pub use release::{ReleaseRecord, ReleaseSpec, ReleaseState};
+pub use snapshot::ReleaseSnapshot;
+pub use status::{ReleaseStatus, ServiceStatus, service_statuses};

@@ -1,0 +1,136 @@
+//! The parameters of steps, as plans carry them. Plain data; secrets by name only.
+
+use std::path::PathBuf;
+
+use pleach_core::config::CheckConfig;
+use pleach_core::period::Period;
+use pleach_core::word::{ReleaseId, ServiceName};
+use serde::{Deserialize, Serialize};
+
+use super::layout::ServiceLayout;
+use super::release::ReleaseSpec;
+
+/// Where a service lies on its target, and the executable there that knows `supervise` and `route`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Place {
+    /// The service's directory on the target, absolute.
+    pub directory: PathBuf,
+    /// The service.
+    pub service: ServiceName,
+    /// The executable on the target.
+    pub program: PathBuf,
+}
+
+impl Place {
+    /// The paths below it.
+    pub fn layout(&self) -> ServiceLayout {
+        ServiceLayout::new(&self.directory)
+    }
+}
+
+/// What the plan saw before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Previous {
+    /// The release that was current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseId>,
+    /// Releases whose process ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<ReleaseId>,
+    /// Ports that had a router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routers: Vec<(String, u16)>,
+}
+
+/// Of a step about one release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ReleaseParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+}
+
+/// Of `upload`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct UploadParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) spec: ReleaseSpec,
+}
+
+/// What a step that asks for health asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Asked {
+    /// What the config says.
+    Check(CheckConfig),
+    /// Any answer over HTTP, for a service with a port and no check.
+    AnyAnswer,
+    /// That the process stays, for one without a port.
+    Stays,
+}
+
+/// Of `health` and `verify`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct HealthParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) asked: Asked,
+    /// The address to ask; that of the release's own process if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<(String, u16)>,
+}
+
+/// Of `route` and `close`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RouteParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) routers: Vec<(String, u16)>,
+    pub(super) drain: Period,
+}
+
+/// Of `switch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SwitchParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<ReleaseId>,
+}
+
+/// Of `retire` and `stop`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RetireParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// The releases whose processes end.
+    pub(super) releases: Vec<ReleaseId>,
+    /// The routers that end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) routers: Vec<(String, u16)>,
+    pub(super) drain: Period,
+    pub(super) stop_grace: Period,
+}
+
+/// Of `prune`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PruneParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) previous: Previous,
+    pub(super) keep: u32,
+}

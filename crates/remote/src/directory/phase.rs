@@ -1,0 +1,73 @@
+//! What all phases of this kind of target share: their names, and what they are made with.
+
+use std::sync::Arc;
+
+use pleach_core::port::{Secrets, Source};
+use pleach_core::word::PhaseName;
+
+/// Made once, when the program starts.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) secrets: Arc<dyn Secrets>,
+}
+
+/// The phases, by what they are called in plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Upload,
+    Build,
+    Start,
+    Health,
+    Route,
+    Switch,
+    Restart,
+    Verify,
+    Retire,
+    Prune,
+    Close,
+    Stop,
+    Halt,
+}
+
+impl Work {
+    pub(super) const ALL: [Self; 13] = [
+        Self::Upload,
+        Self::Build,
+        Self::Start,
+        Self::Health,
+        Self::Route,
+        Self::Switch,
+        Self::Restart,
+        Self::Verify,
+        Self::Retire,
+        Self::Prune,
+        Self::Close,
+        Self::Stop,
+        Self::Halt,
+    ];
+
+    /// The name of its step.
+    pub(super) const fn step(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Build => "build",
+            Self::Start => "start",
+            Self::Health => "health",
+            Self::Route => "route",
+            Self::Switch => "switch",
+            Self::Restart => "restart",
+            Self::Verify => "verify",
+            Self::Retire => "retire",
+            Self::Prune => "prune",
+            Self::Close => "close",
+            Self::Stop => "stop",
+            Self::Halt => "halt",
+        }
+    }
+
+    /// The name of its phase: kinds of targets share one registry.
+    pub(super) fn phase(self) -> Option<PhaseName> {
+        PhaseName::new(format!("directory-{}", self.step())).ok()
+    }
+}

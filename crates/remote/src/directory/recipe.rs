@@ -1,0 +1,399 @@
+//! From a service and facts to steps: the pure half.
+
+use pleach_core::config::TargetConfig;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::period::Period;
+use pleach_core::phase::Reversal;
+use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn};
+use pleach_core::word::{ReleaseId, SnapshotKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::facts::KeptRelease;
+use super::parameter::{
+    Asked, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters, RouteParameters,
+    SwitchParameters, UploadParameters,
+};
+use super::phase::Work;
+use super::release::ReleaseSpec;
+use super::routing::asked;
+use super::snapshot::KIND;
+
+/// How long connections may take to end by themselves before their release is ended.
+const DRAIN: Period = Period::seconds(10);
+/// For work on files alone.
+const FILES: Period = Period::seconds(600);
+/// For starting, switching and routing.
+const SHORT: Period = Period::seconds(60);
+
+/// Turns a service into steps for a directory.
+pub struct DirectoryRecipe;
+
+impl Recipe for DirectoryRecipe {
+    fn kind(&self) -> &'static str {
+        "directory"
+    }
+
+    fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>> {
+        let scene = Scene::read(request).map_err(|failure| vec![failure])?;
+        match request.operation {
+            Operation::Deploy => scene.deploy(),
+            Operation::Switch { release } => scene.switch_to(release),
+            Operation::Stop => scene.stop(),
+        }
+        .map_err(|failure| vec![failure])
+    }
+}
+
+/// What a draft is made from.
+struct Scene<'a> {
+    request: &'a DraftRequest<'a>,
+    place: Place,
+    keep: u32,
+    host: String,
+    port: Option<u16>,
+    previous: Previous,
+    orphaned: Vec<ReleaseId>,
+    kept: Vec<KeptRelease>,
+}
+
+fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
+    let Some(value) = request.facts.get(name) else { return Ok(T::default()) };
+    serde_json::from_value(value.clone()).map_err(|error| {
+        let what = format!("could not understand fact `{name}` of target `{}`", request.target);
+        Failure::new(Kind::Internal, what).because(error.to_string())
+    })
+}
+
+impl<'a> Scene<'a> {
+    fn read(request: &'a DraftRequest<'a>) -> Result<Self, Failure> {
+        let TargetConfig::Directory(directory) = request.target_config;
+        let of = |name: &str| format!("service/{}/{name}", request.service);
+        let root: std::path::PathBuf = fact(request, "root")?;
+        let port = match request.service_config.port {
+            Some(port) => Some(port.checked_add(directory.port_offset).ok_or_else(|| {
+                Failure::new(
+                    Kind::Rejected,
+                    format!("service `{}` has no port on `{}`", request.service, request.target),
+                )
+                .because(format!("{port} and the offset {} are more than 65535", directory.port_offset))
+                .state("nothing was touched")
+                .next("choose a smaller `port-offset`")
+            })?),
+            None => None,
+        };
+        Ok(Self {
+            request,
+            place: Place {
+                directory: root.join(request.service.as_str()),
+                service: request.service.clone(),
+                program: fact(request, "program")?,
+            },
+            keep: directory.keep,
+            host: directory.host.clone(),
+            port,
+            previous: Previous {
+                release: fact(request, &of("current"))?,
+                running: fact(request, &of("running"))?,
+                routers: fact(request, &of("routers"))?,
+            },
+            orphaned: fact(request, &of("orphaned"))?,
+            kept: fact(request, &of("releases"))?,
+        })
+    }
+
+    fn of(&self, name: &str) -> String {
+        format!("service/{}/{name}", self.request.service)
+    }
+
+    /// What the service is, as the config has it now.
+    fn spec(&self) -> ReleaseSpec {
+        let config = self.request.service_config;
+        ReleaseSpec {
+            service: self.request.service.clone(),
+            environment: self.request.environment.clone(),
+            commit: self.request.commit.clone(),
+            path: config.path.clone(),
+            build: config.build.clone(),
+            run: config.run.clone(),
+            start: config.start.clone(),
+            stop: config.stop.clone(),
+            variables: config.environment.clone(),
+            shared: config.shared.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            health: config.health.clone(),
+            stop_grace: config.stop_grace,
+        }
+    }
+
+    /// Expectations, snapshot and steps in their place.
+    fn draft(&self, release: Option<ReleaseId>, steps: Vec<DraftStep>) -> Result<Draft, Failure> {
+        let names = ["current", "commit", "settings", "last-number", "running", "routers"].map(|name| self.of(name));
+        let known = names.into_iter().chain(["root".to_owned(), "program".to_owned()]);
+        let expects = known.map(|name| {
+            let value = self.request.facts.get(&name).cloned().unwrap_or(Value::Null);
+            (name, value)
+        });
+        let kind = SnapshotKind::new(KIND).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
+        let snapshots = if steps.is_empty() { Vec::new() } else { vec![(kind, value(&self.place)?)] };
+        Ok(Draft { release, steps, snapshots, expects: expects.collect() })
+    }
+
+    fn deploy(&self) -> Result<Draft, Failure> {
+        let spec = self.spec();
+        if let Some(current) = self.is_live_already(&spec)? {
+            return self.draft(Some(current), Vec::new());
+        }
+        let number: u64 = fact(self.request, &self.of("last-number"))?;
+        let name = format!("{:04}-{}", number + 1, self.request.commit.short());
+        let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
+        let mut steps = Steps::default();
+        let short = self.request.commit.short();
+        let path =
+            if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
+        let by_hand = format!("rm -rf '{}'", self.place.layout().release(&release).display());
+        let upload = UploadParameters { place: self.place.clone(), release: release.clone(), spec: spec.clone() };
+        steps.add(Work::Upload, format!("put {path} of {short} in `releases/{release}`"), &upload, FILES)?.by(by_hand);
+        if let Some(build) = &spec.build {
+            let limit = self.request.service_config.build_limit;
+            steps.add(Work::Build, format!("run `{build}`"), &self.about(&release), limit)?;
+        }
+        self.go_live(&mut steps, &spec, &release)?;
+        let prune = PruneParameters {
+            place: self.place.clone(),
+            release: release.clone(),
+            previous: self.previous.clone(),
+            keep: self.keep,
+        };
+        steps.finish().add(Work::Prune, format!("keep {} releases", self.keep), &prune, FILES)?;
+        self.draft(Some(release), steps.steps)
+    }
+
+    /// The current release, if it is this commit, set up like this, and all that should run does.
+    fn is_live_already(&self, spec: &ReleaseSpec) -> Result<Option<ReleaseId>, Failure> {
+        let Some(current) = &self.previous.release else { return Ok(None) };
+        let commit: String = fact(self.request, &self.of("commit"))?;
+        let settings: String = fact(self.request, &self.of("settings"))?;
+        let runs = spec.run.is_none() || (self.previous.running.contains(current) && !self.orphaned.contains(current));
+        let routed =
+            spec.run.is_none() || spec.address().is_none_or(|address| self.previous.routers.contains(&address));
+        let same = commit == spec.commit.as_str() && settings == spec.settings();
+        Ok((same && runs && routed).then(|| current.clone()))
+    }
+
+    fn about(&self, release: &ReleaseId) -> ReleaseParameters {
+        ReleaseParameters { place: self.place.clone(), release: release.clone() }
+    }
+
+    /// From a release that is there to one that is live, and the end of what ran before.
+    fn go_live(&self, steps: &mut Steps, spec: &ReleaseSpec, release: &ReleaseId) -> Result<(), Failure> {
+        let within = spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within;
+        let patience = Period(within.0 + SHORT.0);
+        let layout = self.place.layout();
+        let switch = SwitchParameters {
+            place: self.place.clone(),
+            release: release.clone(),
+            previous: self.previous.release.clone(),
+        };
+        let from = self.previous.release.as_ref().map_or_else(|| "nothing".to_owned(), |from| format!("`{from}`"));
+        let to = format!("switch `current` from {from} to `{release}`");
+        let by_hand = match &self.previous.release {
+            Some(previous) => format!("ln -sfn 'releases/{previous}' '{}'", layout.current().display()),
+            None => format!("rm '{}'", layout.current().display()),
+        };
+        let health = |asked: &Asked, address: Option<(String, u16)>| HealthParameters {
+            place: self.place.clone(),
+            release: release.clone(),
+            asked: asked.clone(),
+            address,
+        };
+        let asked = asked(spec);
+        let mut wanted = Vec::new();
+        if let Some(run) = &spec.run {
+            steps.add(Work::Start, format!("start `{run}` beside the old release"), &self.about(release), SHORT)?;
+            steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
+            if let Some((host, port)) = spec.address() {
+                self.require_port(&host, port)?;
+                wanted.push((host.clone(), port));
+                let routers = RouteParameters { place: self.place.clone(), routers: wanted.clone(), drain: DRAIN };
+                steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routers, SHORT)?;
+            }
+            steps.add(Work::Switch, to, &switch, SHORT)?.by(by_hand);
+            if let Some((host, port)) = spec.address() {
+                let through = format!("{} through {host}:{port}", told(&asked));
+                steps.add(Work::Verify, through, &health(&asked, Some((host, port))), patience)?;
+            }
+        } else {
+            // The way back runs the old release's `start` command as well, so it may take as long.
+            let limit = if spec.start.is_some() { self.request.service_config.build_limit } else { SHORT };
+            steps.add(Work::Switch, to, &switch, limit)?.by(by_hand);
+            if let Some(start) = &spec.start {
+                steps.add(Work::Restart, format!("run `{start}`"), &self.about(release), limit)?;
+            }
+            if spec.health.is_some() {
+                steps.add(Work::Health, told(&asked), &health(&asked, Some(self.public(spec))), patience)?;
+            }
+        }
+        let retire = RetireParameters {
+            place: self.place.clone(),
+            releases: self.previous.running.iter().filter(|running| *running != release).cloned().collect(),
+            routers: self.previous.routers.iter().filter(|router| !wanted.contains(router)).cloned().collect(),
+            drain: DRAIN,
+            stop_grace: spec.stop_grace,
+        };
+        if !retire.releases.is_empty() || !retire.routers.is_empty() {
+            let names: Vec<&str> = retire.releases.iter().map(ReleaseId::as_str).collect();
+            let summary =
+                format!("end what {} runs", if names.is_empty() { "routes".into() } else { names.join(", ") });
+            let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
+            steps.finish().add(Work::Retire, summary, &retire, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Where a service that something else runs is asked; port 0 where it has none, for checks that name a whole URL.
+    fn public(&self, spec: &ReleaseSpec) -> (String, u16) {
+        spec.address().unwrap_or_else(|| (self.host.clone(), 0))
+    }
+
+    /// The public port is free, or led to this service before.
+    fn require_port(&self, host: &str, port: u16) -> Result<(), Failure> {
+        let ours = self.previous.routers.iter().any(|(_, routed)| *routed == port);
+        let owner: Option<String> = fact(self.request, &format!("port/{port}"))?;
+        match owner {
+            Some(owner) if !ours => {
+                Err(Failure::new(Kind::Conflict, format!("port {port} of service `{}` is taken", self.request.service))
+                    .because(format!("{owner} listens there"))
+                    .state("nothing was touched")
+                    .next(format!("end it, or choose another `port` than {port} on `{host}`")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn switch_to(&self, release: &ReleaseId) -> Result<Draft, Failure> {
+        let Some(kept) = self.kept.iter().find(|kept| kept.release == *release) else {
+            let names: Vec<String> = self.kept.iter().map(|kept| format!("`{}`", kept.release)).collect();
+            let there =
+                if names.is_empty() { "none is kept".to_owned() } else { format!("kept are {}", names.join(", ")) };
+            let what = format!("release `{release}` of `{}` is not on `{}`", self.request.service, self.request.target);
+            return Err(Failure::new(Kind::Rejected, what)
+                .because(there)
+                .state("nothing was touched")
+                .next("name one of these with `--to`"));
+        };
+        let runs = kept.spec.run.is_none() || self.previous.running.contains(release);
+        if self.previous.release.as_ref() == Some(release) && runs {
+            return self.draft(Some(release.clone()), Vec::new());
+        }
+        let mut steps = Steps::default();
+        self.go_live(&mut steps, &kept.spec, release)?;
+        self.draft(Some(release.clone()), steps.steps)
+    }
+
+    fn stop(&self) -> Result<Draft, Failure> {
+        let mut steps = Steps::default();
+        let current = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
+        let grace = self.request.service_config.stop_grace;
+        let limit = Period(SHORT.0 * 2 + grace.0 + DRAIN.0);
+        if !self.previous.routers.is_empty() {
+            let routers = self.previous.routers.clone();
+            let ports: Vec<String> = routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            let close = RouteParameters { place: self.place.clone(), routers, drain: DRAIN };
+            steps.add(Work::Close, format!("give up {}", ports.join(", ")), &close, SHORT)?;
+        }
+        if !self.previous.running.is_empty() {
+            let names: Vec<&str> = self.previous.running.iter().map(ReleaseId::as_str).collect();
+            let stop = RetireParameters {
+                place: self.place.clone(),
+                releases: self.previous.running.clone(),
+                routers: Vec::new(),
+                drain: DRAIN,
+                stop_grace: grace,
+            };
+            steps.add(Work::Stop, format!("end what {} runs", names.join(", ")), &stop, limit)?;
+        }
+        if let Some(kept) = current
+            && let Some(line) = &kept.spec.stop
+        {
+            steps.add(Work::Halt, format!("run `{line}`"), &self.about(&kept.release), limit)?;
+        }
+        self.draft(None, steps.steps)
+    }
+}
+
+fn told(asked: &Asked) -> String {
+    match asked {
+        Asked::Check(check) => {
+            let what = match &check.kind {
+                pleach_core::config::CheckKind::Http(http) => {
+                    format!("{} {} answers {}", http.method.as_str(), http.path, http.status)
+                }
+                pleach_core::config::CheckKind::Command(line) => format!("`{line}` exits with 0"),
+            };
+            format!("{what} {} times in a row within {}", check.thresholds.success, check.thresholds.within)
+        }
+        Asked::AnyAnswer => "it answers over HTTP twice in a row".into(),
+        Asked::Stays => "its process stays".into(),
+    }
+}
+
+fn value(parameters: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(parameters)
+        .map_err(|error| Failure::new(Kind::Internal, "could not write a step's parameters").because(error.to_string()))
+}
+
+/// Steps as they are added.
+struct Steps {
+    steps: Vec<DraftStep>,
+    turn: Turn,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { steps: Vec::new(), turn: Turn::Main }
+    }
+}
+
+impl Steps {
+    /// What is added from now on has its turn after all services.
+    fn finish(&mut self) -> &mut Self {
+        self.turn = Turn::Finish;
+        self
+    }
+
+    fn add(
+        &mut self,
+        work: Work,
+        summary: String,
+        parameters: &impl Serialize,
+        time_limit: Period,
+    ) -> Result<&mut Self, Failure> {
+        let wrong = |error: pleach_core::word::NameError| Failure::new(Kind::Internal, error.to_string());
+        let reversal = match work {
+            Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => Reversal::Nothing,
+            _ => Reversal::Undo,
+        };
+        let step = Step {
+            name: work.step().parse().map_err(wrong)?,
+            phase: work.phase().ok_or_else(|| Failure::new(Kind::Internal, "a phase has no name"))?,
+            summary,
+            parameters: value(parameters)?,
+            reversal,
+            time_limit,
+            retry: Retry::default(),
+            undo_by_hand: None,
+        };
+        self.steps.push(DraftStep { turn: self.turn, step });
+        Ok(self)
+    }
+
+    /// The command that takes the last step back by hand.
+    fn by(&mut self, command: String) {
+        if let Some(last) = self.steps.last_mut() {
+            last.step.undo_by_hand = Some(format!("`{command}`"));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Handing all of it to a program's registry.
+
+use std::sync::Arc;
+
+use pleach_core::port::{Secrets, Source};
+use pleach_core::registry::Registry;
+
+use super::phase::{Means, Work};
+use super::recipe::DirectoryRecipe;
+use super::snapshot::ReleaseSnapshot;
+use super::steps::DirectoryPhase;
+
+/// Adds the phases, the snapshot and the recipe of the kind `directory`.
+pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>) {
+    let means = Means { source, secrets };
+    for work in Work::ALL {
+        if let Some(phase) = DirectoryPhase::new(work, means.clone()) {
+            registry.add_phase(Arc::new(phase));
+        }
+    }
+    if let Some(snapshot) = ReleaseSnapshot::new(means.secrets) {
+        registry.add_snapshot(Arc::new(snapshot));
+    }
+    registry.add_recipe(Arc::new(DirectoryRecipe));
+}

@@ -1,0 +1,105 @@
+//! What is known of a release: all that is needed to run it again without the config that it came from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use pleach_core::config::{CheckConfig, CommandLine, EnvironmentValue};
+use pleach_core::period::Period;
+use pleach_core::port::TreeDigest;
+use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a release is made from and how it is run. Secrets stand in it by name only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseSpec {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The commit.
+    pub commit: CommitId,
+    /// The service's path in the repository.
+    #[serde(default)]
+    pub path: PathBuf,
+    /// Run once in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<CommandLine>,
+    /// The process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<CommandLine>,
+    /// Starts it where something else keeps it running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<CommandLine>,
+    /// Stops what `start` started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<CommandLine>,
+    /// Variables of all of these.
+    #[serde(default)]
+    pub variables: BTreeMap<String, EnvironmentValue>,
+    /// What it shares with other releases.
+    #[serde(default)]
+    pub shared: Vec<PathBuf>,
+    /// The public address.
+    pub host: String,
+    /// The public port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How to tell that it is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<CheckConfig>,
+    /// How long its process may take to end.
+    pub stop_grace: Period,
+}
+
+impl ReleaseSpec {
+    /// The SHA-256 over everything but the commit, in hexadecimal: what tells that a service is set up otherwise now.
+    pub fn settings(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.remove("commit");
+        }
+        // The keys of a JSON object are sorted here, so equal settings are equal bytes.
+        crate::local::hex(&Sha256::digest(value.to_string()))
+    }
+
+    /// The public address, if it has one.
+    pub fn address(&self) -> Option<(String, u16)> {
+        self.port.map(|port| (self.host.clone(), port))
+    }
+}
+
+/// How far a release has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseState {
+    /// Its tree is being put in place. Written first, so that whatever lies there belongs to the run that is named.
+    Uploading,
+    /// Its tree is whole and what is shared is linked.
+    Uploaded,
+    /// It is or was the current one: what was made of it is known to work.
+    Used,
+}
+
+/// The record of a release, beside its tree and outside of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseRecord {
+    /// Its name.
+    pub release: ReleaseId,
+    /// The run that made it.
+    pub run: RunId,
+    /// How far it has come.
+    pub state: ReleaseState,
+    /// When it was begun.
+    pub created: Timestamp,
+    /// What it is.
+    pub spec: ReleaseSpec,
+    /// [`ReleaseSpec::settings`].
+    pub settings: String,
+    /// Of the tree as it was put, before the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeDigest>,
+}

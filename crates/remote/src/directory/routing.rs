@@ -1,0 +1,230 @@
+//! Starting and ending processes and routers of a site, over its ports.
+
+use std::collections::BTreeMap;
+
+use pleach_core::config::EnvironmentValue;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::period::Period;
+use pleach_core::port::{Command, Secrets};
+use pleach_core::word::ReleaseId;
+
+use super::parameter::Asked;
+use super::release::{ReleaseRecord, ReleaseSpec};
+use super::site::Site;
+use crate::check::{Answer, Asker, CheckPlace, Verdict, Watched, watch};
+use crate::directory::instance::InstanceState;
+use crate::route::{RouteRequest, RouteStop, RouterRecord};
+use crate::supervise::{InstanceRecord, StartRequest, StopRequest, Stopped};
+
+/// A process that ends this often while it is waited for will not become healthy.
+const RESTARTS_LIMIT: u32 = 3;
+
+impl Site<'_> {
+    /// The variables that a service sees, secrets fetched.
+    pub(super) async fn variables(
+        &self,
+        spec: &ReleaseSpec,
+        release: &ReleaseId,
+        secrets: &dyn Secrets,
+    ) -> Result<BTreeMap<String, pleach_core::port::Value>, Failure> {
+        use pleach_core::port::Value;
+        let plain = |text: &str| Value::Plain(text.to_owned());
+        let mut variables = BTreeMap::from([
+            ("PLEACH_SERVICE".to_owned(), plain(spec.service.as_str())),
+            ("PLEACH_RELEASE".to_owned(), plain(release.as_str())),
+            ("PLEACH_COMMIT".to_owned(), plain(spec.commit.as_str())),
+            ("PLEACH_ENVIRONMENT".to_owned(), plain(spec.environment.as_str())),
+        ]);
+        for (name, value) in &spec.variables {
+            let value = match value {
+                EnvironmentValue::Plain(text) => plain(text),
+                EnvironmentValue::Secret { secret } => Value::Secret(secrets.fetch(secret).await?),
+            };
+            variables.insert(name.clone(), value);
+        }
+        Ok(variables)
+    }
+
+    /// A command of the service, with what it sees.
+    pub(super) async fn service_command(
+        &self,
+        line: &pleach_core::config::CommandLine,
+        record: &ReleaseRecord,
+        secrets: &dyn Secrets,
+    ) -> Result<Command, Failure> {
+        let mut command = Command::write(line.argv()).directory(self.layout().release(&record.release));
+        if let Some((host, port)) = record.spec.address() {
+            command = command.variable("HOST", host).variable("PORT", port.to_string());
+        }
+        command.environment.extend(self.variables(&record.spec, &record.release, secrets).await?);
+        Ok(command)
+    }
+
+    /// Makes sure that a release's process runs; gives its record.
+    pub(super) async fn ensure_started(
+        &self,
+        record: &ReleaseRecord,
+        secrets: &dyn Secrets,
+    ) -> Result<InstanceRecord, Failure> {
+        use pleach_core::port::Value;
+        let Some(run) = &record.spec.run else {
+            return Err(Failure::new(Kind::Internal, format!("release `{}` has no process to start", record.release)));
+        };
+        let show = |value: Value| match value {
+            Value::Plain(text) => text,
+            Value::Secret(secret) => secret.expose().to_owned(),
+        };
+        let variables = self.variables(&record.spec, &record.release, secrets).await?;
+        let request = StartRequest {
+            directory: self.place.directory.clone(),
+            service: self.place.service.clone(),
+            release: record.release.clone(),
+            run: self.run.clone(),
+            argv: run.argv(),
+            variables: variables.into_iter().map(|(name, value)| (name, show(value))).collect(),
+            stop_grace: record.spec.stop_grace,
+        };
+        self.ask(["supervise", "start"], &request).await
+    }
+
+    /// Makes sure that nothing of a release runs.
+    pub(super) async fn ensure_stopped(
+        &self,
+        release: &ReleaseId,
+        drain: Period,
+        stop_grace: Period,
+    ) -> Result<Stopped, Failure> {
+        let (directory, release) = (self.place.directory.clone(), release.clone());
+        self.ask(["supervise", "stop"], &StopRequest { directory, release, drain, stop_grace }).await
+    }
+
+    pub(super) async fn ensure_routed(&self, host: &str, port: u16) -> Result<RouterRecord, Failure> {
+        let request = RouteRequest {
+            directory: self.place.directory.clone(),
+            service: self.place.service.clone(),
+            run: self.run.clone(),
+            host: host.to_owned(),
+            port,
+        };
+        self.ask(["route", "start"], &request).await
+    }
+
+    pub(super) async fn ensure_unrouted(&self, port: u16, drain: Period) -> Result<bool, Failure> {
+        self.ask(["route", "stop"], &RouteStop { directory: self.place.directory.clone(), port, drain }).await
+    }
+
+    /// Starts a release's process unless it runs, and waits until it is healthy.
+    pub(super) async fn ensure_healthy(
+        &self,
+        record: &ReleaseRecord,
+        secrets: &dyn Secrets,
+    ) -> Result<String, Failure> {
+        self.ensure_started(record, secrets).await?;
+        self.require_healthy(&record.release, &asked(&record.spec), None).await
+    }
+
+    /// Waits until a release is healthy; tells what was seen. The release's own process is asked unless `address` names
+    /// another place.
+    pub(super) async fn require_healthy(
+        &self,
+        release: &ReleaseId,
+        asked: &Asked,
+        address: Option<&(String, u16)>,
+    ) -> Result<String, Failure> {
+        let check = match asked {
+            Asked::Check(check) => Some(check),
+            Asked::AnyAnswer | Asked::Stays => None,
+        };
+        let thresholds = check.map(|check| check.thresholds).unwrap_or_default();
+        let first = self.instance(release).await?.map_or(0, |(record, _)| record.restarts);
+        let watched = watch(&thresholds, || self.ask_once(release, asked, address, first, thresholds.timeout.0)).await;
+        self.told(release, watched).await
+    }
+
+    async fn told(&self, release: &ReleaseId, watched: Watched) -> Result<String, Failure> {
+        let asked = format!("asked {} times in {:.1} s", watched.tries, watched.elapsed.as_secs_f64());
+        let (seen, output) = match watched.last {
+            Some(answer) => (answer.seen, answer.output),
+            None => ("there was no time to ask".to_owned(), Vec::new()),
+        };
+        if watched.verdict == Verdict::Healthy {
+            return Ok(format!("{seen} ({asked})"));
+        }
+        let lines = if output.is_empty() { self.last_lines(release).await } else { output };
+        let how = match watched.verdict {
+            Verdict::Unhealthy => "it was right before, or will not be right",
+            _ => "it was not right often enough in a row",
+        };
+        let service = &self.place.service;
+        Err(Failure::new(Kind::Rejected, format!("release `{release}` of service `{service}` is not healthy"))
+            .because(seen)
+            .because(format!("{how}: {asked}"))
+            .next(format!("look at its log: `tail '{}'`", self.layout().log(release).display()))
+            .output(lines))
+    }
+
+    async fn ask_once(
+        &self,
+        release: &ReleaseId,
+        asked: &Asked,
+        address: Option<&(String, u16)>,
+        first: u32,
+        timeout: std::time::Duration,
+    ) -> Answer {
+        let instance = match self.instance(release).await {
+            Ok(instance) => instance,
+            Err(failure) => return Answer::wrong(failure.what),
+        };
+        let address = match (address, &instance) {
+            (Some(address), _) => Some(address.clone()),
+            (None, Some((record, state))) => {
+                let restarts = record.restarts.saturating_sub(first);
+                let last_end = record.last_end.as_deref().unwrap_or("ended");
+                if *state == InstanceState::Stopped {
+                    return Answer::gone("its process is gone");
+                }
+                if restarts >= RESTARTS_LIMIT {
+                    return Answer::gone(format!(
+                        "its process has ended {restarts} times; the last time it {last_end}"
+                    ));
+                }
+                if *state == InstanceState::Restarting {
+                    return Answer::wrong(format!("its process {last_end}"));
+                }
+                Some((record.host.clone(), record.port))
+            }
+            (None, None) => None,
+        };
+        let place = CheckPlace { address, directory: self.layout().release(release) };
+        let asker = Asker { place: &place, http: self.http, shell: self.shell, call: self.call };
+        match asked {
+            Asked::Check(check) => asker.ask(&check.kind, timeout).await,
+            Asked::AnyAnswer => match asker.request(pleach_core::port::Method::Get, "/", timeout).await {
+                Ok(response) => Answer::right(format!("GET / answered {}", response.status)),
+                Err(seen) => Answer::wrong(seen),
+            },
+            Asked::Stays => match instance {
+                Some((record, _)) if record.restarts == first => {
+                    Answer::right(format!("its process {} runs", leader(&record)))
+                }
+                Some((record, _)) => {
+                    Answer::wrong(format!("its process {}", record.last_end.as_deref().unwrap_or("ended")))
+                }
+                None => Answer::gone("its process was never started"),
+            },
+        }
+    }
+}
+
+pub(super) fn leader(record: &InstanceRecord) -> u32 {
+    record.group.as_ref().map_or(0, |group| group.leader.pid)
+}
+
+/// What is asked of a release before it is believed.
+pub(super) fn asked(spec: &ReleaseSpec) -> Asked {
+    match (&spec.health, spec.port) {
+        (Some(check), _) => Asked::Check(check.clone()),
+        (None, Some(_)) => Asked::AnyAnswer,
+        (None, None) => Asked::Stays,
+    }
+}

@@ -1,0 +1,149 @@
+//! The snapshot `directory-release`: which release is current, and that it can be gone back to.
+//!
+//! Old releases lie untouched beside the new one, so capturing one is pinning it. Its tree is not compared byte by byte: a
+//! service may write into its own directory while it runs (`__pycache__`), and that must not stop a deployment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::phase::Evidence;
+use pleach_core::port::{FileKind, Secrets};
+use pleach_core::snapshot::{Snapshot, SnapshotContext, SnapshotRecord};
+use pleach_core::target::Facet;
+use pleach_core::word::{ReleaseId, SnapshotKind};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::layout::ServiceLayout;
+use super::parameter::Place;
+use super::pin::Pin;
+use super::site::{Site, read_json};
+
+/// The kind's name in plans.
+pub(super) const KIND: &str = "directory-release";
+
+/// See the module.
+pub struct ReleaseSnapshot {
+    kind: SnapshotKind,
+    secrets: Arc<dyn Secrets>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Captured {
+    release: Option<ReleaseId>,
+    /// Whether its process ran.
+    running: bool,
+}
+
+impl ReleaseSnapshot {
+    pub(super) fn new(secrets: Arc<dyn Secrets>) -> Option<Self> {
+        Some(Self { kind: SnapshotKind::new(KIND).ok()?, secrets })
+    }
+}
+
+fn captured(record: &SnapshotRecord) -> Result<Captured, Failure> {
+    serde_json::from_value(record.clone()).map_err(|error| {
+        Failure::new(Kind::Internal, "could not read what a snapshot left behind").because(error.to_string())
+    })
+}
+
+/// Whether a release can be gone back to, and what shows it.
+async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, Failure> {
+    let record = site.require_record(release).await?;
+    let path = site.layout().release(release);
+    match site.files.stat(&path).await?.map(|stat| stat.kind) {
+        Some(FileKind::Directory) => {}
+        _ => {
+            return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
+                .because(format!("`{}` is not there", path.display()))
+                .state("nothing was touched")
+                .next("remove the link `current` to deploy as if it were the first time"));
+        }
+    }
+    let entries = site.files.list(&path).await?.len();
+    Ok(format!("release `{release}` of {} is there with {entries} entries", record.spec.commit.short()))
+}
+
+#[async_trait]
+impl Snapshot for ReleaseSnapshot {
+    fn kind(&self) -> &SnapshotKind {
+        &self.kind
+    }
+
+    fn needs(&self) -> &[Facet] {
+        &[Facet::Files]
+    }
+
+    async fn capture(&self, cx: &SnapshotContext<'_>) -> Result<SnapshotRecord, Failure> {
+        let place: Place = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        let release = site.current().await?;
+        let mut running = false;
+        if let Some(release) = &release {
+            require_whole(&site, release).await?;
+            running = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
+        }
+        let pin = Pin { run: cx.run.clone(), release: release.clone(), token: cx.token };
+        site.write_json(&site.layout().pin(cx.run), &pin).await?;
+        Ok(json!(Captured { release, running }))
+    }
+
+    async fn prove(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure> {
+        let place: Place = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        let captured = captured(record)?;
+        let pin: Option<Pin> = read_json(site.files, &site.layout().pin(cx.run)).await?;
+        let changed = |what: &str| {
+            Failure::new(Kind::Conflict, format!("snapshot `{}` does not hold", cx.id))
+                .because(what.to_owned())
+                .state("nothing was changed")
+                .next("make a new plan")
+        };
+        if pin.is_none_or(|pin| pin.release != captured.release) {
+            return Err(changed("its pin is gone or names another release"));
+        }
+        if site.current().await? != captured.release {
+            return Err(changed("`current` was switched meanwhile"));
+        }
+        Ok(Evidence::seen(match &captured.release {
+            None => "there is no release yet: going back is removing the new one".to_owned(),
+            Some(release) => format!("{}, and pinned", require_whole(&site, release).await?),
+        }))
+    }
+
+    async fn restore(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure> {
+        let place: Place = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        let captured = captured(record)?;
+        let current = site.layout().current();
+        match &captured.release {
+            None => site.files.remove(&current, site.token()).await?,
+            Some(release) => {
+                let record = site.require_record(release).await?;
+                if captured.running && record.spec.run.is_some() {
+                    site.ensure_healthy(&record, self.secrets.as_ref()).await?;
+                }
+                site.files.link(&current, &ServiceLayout::current_target(release), site.token()).await?;
+            }
+        }
+        let seen = site.current().await?;
+        if seen != captured.release {
+            return Err(Failure::new(Kind::Conflict, format!("snapshot `{}` was restored and is not there", cx.id)));
+        }
+        Ok(Evidence::seen(
+            seen.map_or_else(
+                || "`current` leads nowhere".to_owned(),
+                |release| format!("`current` leads to `{release}`"),
+            ),
+        ))
+    }
+
+    async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {
+        let place: Place = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        site.files.remove(&site.layout().pin(cx.run), site.token()).await?;
+        Ok(Evidence::seen("its pin is gone"))
+    }
+}

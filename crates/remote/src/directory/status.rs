@@ -1,0 +1,127 @@
+//! How the services of a directory are, read without changing anything.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use pleach_core::error::Failure;
+use pleach_core::port::{FileKind, Files};
+use pleach_core::word::{CommitId, ReleaseId, ServiceName};
+use serde::{Deserialize, Serialize};
+
+use super::instance::InstanceState;
+use super::layout::ServiceLayout;
+use super::release::{ReleaseRecord, ReleaseSpec};
+use super::site::{current, instance, is_alive, read_json};
+use crate::route::RouterRecord;
+
+/// What the current release does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseStatus {
+    /// Its process is supervised and runs.
+    Running,
+    /// Its process has ended and is started again.
+    Restarting,
+    /// Its process runs and nobody would start it again.
+    Orphaned,
+    /// It has a process and that does not run.
+    Stopped,
+    /// It has no process of its own.
+    Placed,
+}
+
+/// How one service is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceStatus {
+    /// The service.
+    pub service: ServiceName,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// The current release; `None` if it was never deployed, or taken back to nothing.
+    pub release: Option<ReleaseId>,
+    /// Its commit.
+    pub commit: Option<CommitId>,
+    /// What it is and how it is run.
+    pub spec: Option<ReleaseSpec>,
+    /// What it does; `None` without a release.
+    pub status: Option<ReleaseStatus>,
+    /// The public address, if something leads from there to the current release.
+    pub address: Option<(String, u16)>,
+    /// The address of the current release's own process.
+    pub private: Option<(String, u16)>,
+    /// Since when its process runs, or since when the release is there.
+    pub since: Option<Timestamp>,
+    /// How often its process has ended by itself.
+    pub restarts: u32,
+    /// How it ended the last time.
+    pub last_end: Option<String>,
+    /// What its process prints.
+    pub log: Option<PathBuf>,
+}
+
+/// All services below `root`, by name.
+pub async fn service_statuses(files: &dyn Files, root: &Path) -> Result<Vec<ServiceStatus>, Failure> {
+    let mut statuses = Vec::new();
+    for entry in files.list(root).await? {
+        if entry.kind == FileKind::Directory
+            && let Ok(service) = ServiceName::new(&entry.name)
+        {
+            statuses.push(service_status(files, root, service).await?);
+        }
+    }
+    Ok(statuses)
+}
+
+async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) -> Result<ServiceStatus, Failure> {
+    let directory = root.join(service.as_str());
+    let layout = ServiceLayout::new(&directory);
+    let mut status = ServiceStatus {
+        service,
+        directory,
+        release: current(files, &layout).await?,
+        commit: None,
+        spec: None,
+        status: None,
+        address: None,
+        private: None,
+        since: None,
+        restarts: 0,
+        last_end: None,
+        log: None,
+    };
+    let Some(release) = status.release.clone() else { return Ok(status) };
+    let record: Option<ReleaseRecord> = read_json(files, &layout.record(&release)).await?;
+    let Some(record) = record else { return Ok(status) };
+    status.commit = Some(record.spec.commit.clone());
+    status.since = Some(record.created);
+    if record.spec.run.is_none() {
+        status.status = Some(ReleaseStatus::Placed);
+        status.address = record.spec.address();
+    } else {
+        status.log = Some(layout.log(&release));
+        status.status = Some(ReleaseStatus::Stopped);
+        if let Some((process, state)) = instance(files, &layout, &release).await? {
+            status.status = Some(match state {
+                InstanceState::Running => ReleaseStatus::Running,
+                InstanceState::Restarting => ReleaseStatus::Restarting,
+                InstanceState::Orphaned => ReleaseStatus::Orphaned,
+                InstanceState::Stopped => ReleaseStatus::Stopped,
+            });
+            status.private = state.is_up().then(|| (process.host.clone(), process.port));
+            status.since = Some(process.since);
+            status.restarts = process.restarts;
+            status.last_end = process.last_end;
+        }
+        if let Some((host, port)) = record.spec.address() {
+            let router: Option<RouterRecord> = read_json(files, &layout.router(port)).await?;
+            if let Some(router) = router
+                && is_alive(files, &router.router).await?
+            {
+                status.address = Some((host, port));
+            }
+        }
+    }
+    status.spec = Some(record.spec);
+    Ok(status)
+}

@@ -1,0 +1,124 @@
+//! `start`, `retire` and `stop`: the processes of releases.
+
+use pleach_core::error::Failure;
+use pleach_core::period::Period;
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::port::Secrets;
+use serde_json::{Value, json};
+
+use crate::directory::instance::InstanceState;
+use crate::directory::parameter::{ReleaseParameters, RetireParameters};
+use crate::directory::routing::leader;
+use crate::directory::site::Site;
+
+pub(super) async fn inspect_started(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    Ok(match site.instance(&parameters.release).await? {
+        Some((record, InstanceState::Running | InstanceState::Restarting)) => Inspection::Settled {
+            evidence: Evidence::seen(format!(
+                "process {} runs, told to listen on port {}",
+                leader(&record),
+                record.port
+            )),
+            output: json!({ "host": record.host, "port": record.port }),
+        },
+        _ => Inspection::Pending { changes: vec![format!("start the process of release `{}`", parameters.release)] },
+    })
+}
+
+pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
+    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let record = site.require_record(&parameters.release).await?;
+    let ran = site.instance(&parameters.release).await?;
+    let instance = site.ensure_started(&record, secrets).await?;
+    let evidence = format!("process {} runs, told to listen on port {}", leader(&instance), instance.port);
+    let same = ran.is_some_and(|(before, state)| {
+        matches!(state, InstanceState::Running | InstanceState::Restarting) && before.run != *cx.run
+    });
+    let applied = if same { Applied::unchanged(evidence) } else { Applied::changed(evidence) };
+    Ok(applied.output(json!({ "host": instance.host, "port": instance.port })))
+}
+
+/// Ends the process, unless another run had started it before.
+pub(super) async fn undo_start(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let release = &parameters.release;
+    let Some(record) = site.record(release).await? else {
+        return Ok(Evidence::seen(format!("release `{release}` is not there, so nothing of it runs")));
+    };
+    let other = site.instance(release).await?.filter(|(instance, state)| state.is_up() && instance.run != *cx.run);
+    if let Some((instance, _)) = other {
+        return Ok(Evidence::seen(format!("its process is that of run `{}` and stays", instance.run)));
+    }
+    // Also where no record tells of a process: one may have been about to start.
+    site.ensure_stopped(release, Period::seconds(2), record.spec.stop_grace).await?;
+    Ok(Evidence::seen(format!("nothing of release `{release}` runs")))
+}
+
+pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: RetireParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let mut changes = Vec::new();
+    for release in &parameters.releases {
+        if site.instance(release).await?.is_some_and(|(_, state)| state.is_up()) {
+            changes.push(format!("end the process of release `{release}`"));
+        }
+    }
+    for (_, port) in &parameters.routers {
+        if site.router(*port).await?.is_some() {
+            changes.push(format!("give up port {port}"));
+        }
+    }
+    Ok(if changes.is_empty() {
+        Inspection::Settled { evidence: Evidence::seen(told(&parameters)), output: Value::Null }
+    } else {
+        Inspection::Pending { changes }
+    })
+}
+
+fn told(parameters: &RetireParameters) -> String {
+    let names: Vec<String> = parameters.releases.iter().map(|release| format!("`{release}`")).collect();
+    match names.as_slice() {
+        [] => "nothing had to end".to_owned(),
+        names => format!("nothing of release {} runs", names.join(", ")),
+    }
+}
+
+pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+    let parameters: RetireParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let mut changed = false;
+    for (_, port) in &parameters.routers {
+        changed |= site.ensure_unrouted(*port, parameters.drain).await?;
+    }
+    for release in &parameters.releases {
+        let stopped = site.ensure_stopped(release, parameters.drain, parameters.stop_grace).await?;
+        changed |= stopped.was_running;
+    }
+    Ok(if changed { Applied::changed(told(&parameters)) } else { Applied::unchanged(told(&parameters)) })
+}
+
+/// Starts again what the plan saw running, and waits until it is healthy.
+pub(super) async fn undo_stop(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
+    let parameters: RetireParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let mut seen = Vec::new();
+    for release in &parameters.releases {
+        let record = site.require_record(release).await?;
+        if record.spec.run.is_some() {
+            let healthy = site.ensure_healthy(&record, secrets).await?;
+            seen.push(format!("release `{release}` runs: {healthy}"));
+        }
+    }
+    for (host, port) in &parameters.routers {
+        site.ensure_routed(host, *port).await?;
+        seen.push(format!("port {port} leads to `current`"));
+    }
+    if seen.is_empty() {
+        seen.push("nothing had been ended".to_owned());
+    }
+    Ok(Evidence::seen(seen.join("; ")))
+}

@@ -1,0 +1,88 @@
+//! `prune`: old releases go, except those that a way back needs.
+
+use std::collections::BTreeSet;
+
+use pleach_core::error::Failure;
+use pleach_core::period::Period;
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::port::FileKind;
+use pleach_core::word::ReleaseId;
+use serde_json::Value;
+
+use crate::directory::layout::release_number;
+use crate::directory::parameter::PruneParameters;
+use crate::directory::pin::Pin;
+use crate::directory::site::Site;
+
+/// What may go: releases, and pins that no way back counts on any more.
+struct Surplus {
+    releases: Vec<ReleaseId>,
+    pins: Vec<Pin>,
+    kept: usize,
+}
+
+async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParameters) -> Result<Surplus, Failure> {
+    let keep = usize::try_from(parameters.keep).unwrap_or(usize::MAX).max(2);
+    let mut pins = site.pins().await?;
+    let old = pins.split_off(pins.len().min(keep));
+    let mut needed: BTreeSet<ReleaseId> = pins.into_iter().filter_map(|pin| pin.release).collect();
+    needed.insert(parameters.release.clone());
+    needed.extend(parameters.previous.release.clone());
+    needed.extend(parameters.previous.running.iter().cloned());
+    needed.extend(site.current().await?);
+    let mut there: Vec<(u64, ReleaseId)> = Vec::new();
+    for stat in site.files.list(&site.layout().releases()).await? {
+        if stat.kind == FileKind::Directory
+            && let (Some(number), Ok(release)) = (release_number(&stat.name), ReleaseId::new(&stat.name))
+        {
+            there.push((number, release));
+        }
+    }
+    there.sort();
+    there.reverse();
+    let mut releases = Vec::new();
+    for (_, release) in there.iter().skip(keep) {
+        let runs = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
+        if !runs && !needed.contains(release) {
+            releases.push(release.clone());
+        }
+    }
+    let kept = there.len() - releases.len();
+    let pins = old.into_iter().filter(|pin| pin.run != *cx.run).collect();
+    Ok(Surplus { releases, pins, kept })
+}
+
+pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: PruneParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let surplus = surplus(cx, &site, &parameters).await?;
+    Ok(if surplus.releases.is_empty() {
+        let evidence = Evidence::seen(format!("{} releases are kept", surplus.kept));
+        Inspection::Settled { evidence, output: Value::Null }
+    } else {
+        Inspection::Pending {
+            changes: surplus.releases.iter().map(|release| format!("remove release `{release}`")).collect(),
+        }
+    })
+}
+
+pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+    let parameters: PruneParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let surplus = surplus(cx, &site, &parameters).await?;
+    for pin in &surplus.pins {
+        site.files.remove(&site.layout().pin(&pin.run), site.token()).await?;
+    }
+    for release in &surplus.releases {
+        if let Some(record) = site.record(release).await? {
+            site.ensure_stopped(release, Period::ZERO, record.spec.stop_grace).await?;
+        }
+        site.remove_release(release).await?;
+    }
+    let removed: Vec<&str> = surplus.releases.iter().map(ReleaseId::as_str).collect();
+    let kept = format!("{} releases are kept", surplus.kept);
+    Ok(match removed.as_slice() {
+        [] => Applied::unchanged(kept),
+        names => Applied::changed(format!("{kept}; removed {}", names.join(", "))),
+    })
+}

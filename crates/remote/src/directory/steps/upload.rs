@@ -1,0 +1,133 @@
+//! `upload`: the tree of a commit becomes a release.
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::port::SourceRef;
+use serde_json::{Value, json};
+
+use crate::directory::layout::shared_path;
+use crate::directory::parameter::UploadParameters;
+use crate::directory::phase::Means;
+use crate::directory::release::{ReleaseRecord, ReleaseState};
+use crate::directory::site::Site;
+
+pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let record = site.record(&parameters.release).await?;
+    let whole = record.is_some_and(|record| record.run == *cx.run && record.state != ReleaseState::Uploading);
+    Ok(if whole {
+        let evidence = Evidence::seen(format!("release `{}` is there whole", parameters.release));
+        Inspection::Settled { evidence, output: Value::Null }
+    } else {
+        Inspection::Pending { changes: vec![format!("put release `{}` in place", parameters.release)] }
+    })
+}
+
+pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let UploadParameters { place, release, spec } = &parameters;
+    let site = Site::of_step(cx, place)?;
+    let layout = site.layout();
+    if let Some(other) = site.record(release).await?.filter(|record| record.run != *cx.run) {
+        return Err(Failure::new(
+            Kind::Conflict,
+            format!("release `{release}` of `{}` is there already", place.service),
+        )
+        .because(format!("run `{}` made it", other.run))
+        .next("make a new plan"));
+    }
+    let mut record = ReleaseRecord {
+        release: release.clone(),
+        run: cx.run.clone(),
+        state: ReleaseState::Uploading,
+        created: jiff::Timestamp::now(),
+        settings: spec.settings(),
+        spec: spec.clone(),
+        tree: None,
+    };
+    // Before the tree: whatever lies there from now on belongs to this run.
+    site.write_json(&layout.record(release), &record).await?;
+    for folder in [layout.releases(), layout.shared(), layout.run()] {
+        site.files.ensure_directory(&folder, site.token()).await?;
+    }
+    let path = layout.release(release);
+    // What an interrupted attempt left; its shared links may be half there.
+    site.files.remove(&path, site.token()).await?;
+    let tree = SourceRef { commit: spec.commit.clone(), path: spec.path.clone() };
+    let digest = site.files.put_tree(&path, means.source.clone(), &tree, site.token()).await?;
+    for shared in &spec.shared {
+        link_shared(&site, &parameters, shared).await?;
+    }
+    let (files, sha) = (digest.files, digest.sha256.clone());
+    record.state = ReleaseState::Uploaded;
+    record.tree = Some(digest);
+    site.write_json(&layout.record(release), &record).await?;
+    let short: String = sha.chars().take(12).collect();
+    let evidence = format!("release `{release}` holds {files} files of {}, digest {short}", spec.commit.short());
+    Ok(Applied::changed(evidence).output(json!({ "files": files, "sha256": sha })))
+}
+
+/// Links one shared path into the release. What the commit has there is the first content of the shared one.
+async fn link_shared(site: &Site<'_>, parameters: &UploadParameters, path: &std::path::Path) -> Result<(), Failure> {
+    let layout = site.layout();
+    let shared = shared_path(&layout, &parameters.release, path).ok_or_else(|| {
+        Failure::new(Kind::Rejected, format!("could not share `{}`", path.display()))
+            .because("it leads out of the release")
+            .next("name a path inside the service's directory in `shared`")
+    })?;
+    let (here, token) = (site.files.stat(&shared.in_release).await?.is_some(), site.token());
+    if let Some(folder) = shared.in_shared.parent() {
+        site.files.ensure_directory(folder, token).await?;
+    }
+    if site.files.stat(&shared.in_shared).await?.is_none() {
+        if here {
+            site.files.rename(&shared.in_release, &shared.in_shared, token).await?;
+        } else if shared.is_directory {
+            site.files.ensure_directory(&shared.in_shared, token).await?;
+        }
+    } else if here {
+        site.files.remove(&shared.in_release, token).await?;
+    }
+    if let Some(folder) = shared.in_release.parent() {
+        site.files.ensure_directory(folder, token).await?;
+    }
+    site.files.link(&shared.in_release, &shared.link, token).await
+}
+
+pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let release = &parameters.release;
+    match site.record(release).await? {
+        None => return Ok(Evidence::seen(format!("release `{release}` is not there"))),
+        Some(record) if record.run != *cx.run => {
+            return Ok(Evidence::seen(format!("release `{release}` belongs to run `{}` and stays", record.run)));
+        }
+        Some(_) => {}
+    }
+    if site.current().await?.as_ref() == Some(release) {
+        return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))
+            .because("`current` leads to it")
+            .state("it is still there and still the current one"));
+    }
+    site.remove_release(release).await?;
+    Ok(Evidence::seen(format!("release `{release}` is gone")))
+}
+
+impl Site<'_> {
+    /// Removes a release with all that belongs to it; its record last, so that an interrupted removal is found again.
+    pub(super) async fn remove_release(&self, release: &pleach_core::word::ReleaseId) -> Result<(), Failure> {
+        let layout = self.layout();
+        for (folder, parts) in [(layout.releases(), ".partial-"), (layout.run(), ".")] {
+            let prefix = format!("{release}{parts}");
+            for stat in self.files.list(&folder).await? {
+                if stat.name.starts_with(&prefix) {
+                    self.files.remove(&folder.join(&stat.name), self.token()).await?;
+                }
+            }
+        }
+        self.files.remove(&layout.release(release), self.token()).await?;
+        self.files.remove(&layout.record(release), self.token()).await
+    }
+}

@@ -1,0 +1,63 @@
+//! What a supervisor writes down about its process.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use pleach_core::word::{ReleaseId, RunId, ServiceName};
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Group, Identity};
+
+/// What the supervisor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// The process runs.
+    Running,
+    /// The process has ended and is started again after a wait.
+    Waiting,
+    /// The process was ended because somebody asked for it.
+    Stopped,
+}
+
+/// The record of a release's process: `run/RELEASE.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InstanceRecord {
+    /// What it serves.
+    pub service: ServiceName,
+    /// Which release.
+    pub release: ReleaseId,
+    /// The run that asked for it.
+    pub run: RunId,
+    /// What the supervisor is doing.
+    pub activity: Activity,
+    /// The supervisor.
+    pub supervisor: Identity,
+    /// The process with all that it started; `None` while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// The address that the process was told to listen on.
+    pub host: String,
+    /// The port likewise.
+    pub port: u16,
+    /// How often the process has ended by itself.
+    pub restarts: u32,
+    /// How it ended the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_end: Option<String>,
+    /// When the process that runs now was started.
+    pub since: Timestamp,
+}
+
+impl InstanceRecord {
+    /// Reads a record; `None` if there is none or it is none.
+    pub(crate) fn load(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// Writes it in one step.
+    pub(crate) fn save(&self, path: &Path) -> std::io::Result<()> {
+        crate::local::replace_file(path, &serde_json::to_vec_pretty(self)?)
+    }
+}
