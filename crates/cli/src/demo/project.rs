@@ -37,7 +37,9 @@ impl Project {
         ] {
             project.git(&["config", key, value])?;
         }
-        project.git(&["remote", "add", "origin", "../origin.git"])?;
+        // In full: git takes a relative one from the worktree that it is called in.
+        let origin = project.place.join("origin.git");
+        project.git(&["remote", "add", "origin", &origin.to_string_lossy()])?;
         project.git(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
         project.write("pleach.toml", &config(&project.ports))?;
         project.write("README.md", "# Skills\n\nFive small services, one branch each.\n")?;
@@ -58,7 +60,7 @@ impl Project {
         }
         project.git(&["switch", "--quiet", "main"])?;
         project.git(&["push", "--quiet", "--set-upstream", "origin", "--all"])?;
-        project.git_in(&project.place.join("origin.git"), &["symbolic-ref", "HEAD", "refs/heads/main"])?;
+        project.git_in(&origin, &["symbolic-ref", "HEAD", "refs/heads/main"])?;
         Ok(project)
     }
 

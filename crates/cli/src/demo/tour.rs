@@ -221,20 +221,22 @@ impl Tour {
             Choice::Keep => "the services keep running until `pleach stop local`",
         };
         self.walk.part(&format!("Done in {}; {running}", duration_text(took)), &["Go on yourself:"]);
+        let start = match self.choice {
+            Choice::Stop => "start them again; nl-sql goes back once more",
+            Choice::Keep => "try nl-sql once more",
+        };
         let next = [
-            (format!("cd {}", project.repository.display()), ""),
-            ("pleach deploy local --only nl-sql".into(), "try the broken version again"),
-            ("pleach status --watch".into(), "look at all of it, live"),
-            ("pleach logs nl-sql".into(), "what the broken version said"),
-            ("pleach rollback local pr-review".into(), "back to 1.0.0"),
-            (format!("rm -r {}", self.place.display()), "when you have seen enough"),
+            ("pleach deploy local", start),
+            ("pleach status --watch", "look at all of it, live"),
+            ("pleach logs nl-sql", "what the broken version said"),
+            ("pleach rollback local pr-review", "back to 1.0.0"),
+            ("pleach stop local", "when you have seen enough"),
         ];
-        let mut text = String::new();
-        for (command, why) in &next {
-            let why =
-                if why.is_empty() { String::new() } else { self.walk.paint.paint(Style::Dim, format!("  # {why}")) };
-            text.push_str(&format!("  {command:<38}{why}\n"));
+        let mut text = format!("  cd {}\n", project.repository.display());
+        for (command, why) in next {
+            text.push_str(&format!("  {command:<32} {}\n", self.walk.paint.paint(Style::Dim, format!("# {why}"))));
         }
+        text.push_str(&format!("  rm -r {}\n", self.place.display()));
         text.push_str("\nIn your own repository, start with `pleach init`.\n");
         answer(&text);
     }

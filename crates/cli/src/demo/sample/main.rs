@@ -25,6 +25,9 @@ fn main() -> io::Result<()> {
     let service: &'static Service = Box::leak(Box::new(Service { metadata: fs::read_to_string("service.json")? }));
     let listener = TcpListener::bind(format!("{host}:{port}"))?;
     println!("listening on {host}:{port}");
+    if let Some(key) = service.missing() {
+        println!("not healthy: service.json has no `{key}`");
+    }
     for stream in listener.incoming() {
         let stream = stream?;
         thread::spawn(move || service.serve(stream));
@@ -46,7 +49,9 @@ impl Service {
         let mut words = request.split_whitespace();
         let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
         let Answer(status, kind, body) = self.answer(method, path);
-        println!("{method} {path} {status}");
+        if path != "/health" {
+            println!("{method} {path} {status}");
+        }
         let length = body.len();
         write!(
             stream,
