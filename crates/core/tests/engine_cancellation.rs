@@ -118,13 +118,15 @@ fn a_run_that_is_left_can_be_resumed() {
 #[test]
 fn an_attempt_that_waits_for_its_turn_is_withdrawn_and_not_undone() {
     // One lane in a hundred seconds: the second is announced and waits.
-    let shape =
-        PlanShape::wide(2, 1).by(Way::ForwardOnly).policy(|policy| policy.limits.starts_per_second = Some(0.01));
-    let trial =
-        Trial::new(shape.approved(), &Script::smooth().step("a/s0@t0", "a0", StepScript::applying([Act::Hang])));
-    let report = trial.execute(Life::stopped_after(5, gently())).require_report();
-    assert_eq!(trial.world.calls("a/s1@t1", "a0"), (0, 0, 0));
-    assert_eq!(report.lanes[1].status, pleach_core::engine::LaneStatus::TakenBack);
-    assert_eq!(report.lanes[1].left(), None, "what never began is not left");
-    trial.require_laws();
+    let shape = PlanShape::wide(2, 1).by(Way::ForwardOnly);
+    let plan = shape.policy(|policy| policy.limits.starts_per_second = Some(0.01)).approved();
+    for request in [gently(), at_once()] {
+        let script = Script::smooth().step("a/s0@t0", "a0", StepScript::applying([Act::Hang]));
+        let trial = Trial::new(plan.clone(), &script);
+        let report = trial.execute(Life::stopped_after(5, request)).require_report();
+        assert_eq!(trial.world.calls("a/s1@t1", "a0"), (0, 0, 0));
+        assert_eq!(report.lanes[1].status, pleach_core::engine::LaneStatus::TakenBack);
+        assert_eq!(report.lanes[1].left(), None, "what never began is not left");
+        trial.require_laws();
+    }
 }

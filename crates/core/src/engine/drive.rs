@@ -21,8 +21,11 @@ use crate::report::Report;
 use crate::target::Target;
 use crate::word::{LaneId, RunId, TargetName};
 
-/// The longest that asking a target for its facts, telling it a token, taking or giving back its lease may take.
+/// The longest that an answer of a target, of the journal or of the place of leases may take.
 const ASK_LIMIT: Duration = Duration::from_secs(60);
+
+/// What failures call the journal.
+pub(super) const JOURNAL: &str = "the journal";
 
 /// The longest that a question whether a lease is still held may keep the run from going on.
 const RENEW_LIMIT: Duration = Duration::from_secs(2);
@@ -110,7 +113,7 @@ impl Engine {
         let leased = self.take_leases(&run, plan.plan(), targets, "deploys").await?;
         let begun = async {
             self.require_expected(plan.plan(), targets).await?;
-            self.runs.create(&run, plan.id()).await
+            within_limit(JOURNAL, self.runs.create(&run, plan.id())).await
         };
         let journal = match begun.await {
             Ok(journal) => journal,
@@ -165,7 +168,7 @@ impl Engine {
     }
 
     async fn load(&self, journal: &dyn Journal) -> Result<State, Failure> {
-        let replay = journal.replay().await?;
+        let replay = within_limit(JOURNAL, journal.replay()).await?;
         if let Some(torn) = replay.torn {
             self.events.emit(Event::TornTail { offset: torn.offset, bytes: torn.bytes });
         }
@@ -180,7 +183,7 @@ impl Engine {
         targets: &RunTargets,
         stop: Stop,
     ) -> Result<Report, RunError> {
-        let journal = self.runs.open(run).await.map_err(leased_or_refused)?;
+        let journal = within_limit(JOURNAL, self.runs.open(run)).await.map_err(leased_or_refused)?;
         let state = self.load(journal.as_ref()).await.map_err(RunError::Refused)?;
         entries(&state).map_err(RunError::Refused)?;
         self.require_adapters(state.plan(), targets).map_err(RunError::Refused)?;
@@ -284,9 +287,9 @@ impl Engine {
             reason: format!("{verb} run {run}"),
             lifetime: plan.policy.lease.0,
         };
-        let lease = within_limit(name, self.leases.acquire(&request)).await.map_err(leased_or_refused)?;
+        let lease = within_limit(&of_lease(name), self.leases.acquire(&request)).await.map_err(leased_or_refused)?;
         let Some(target) = targets.get(name) else { return Ok(lease) };
-        match within_limit(name, target.fence(lease.token)).await {
+        match within_limit(&of_target(name), target.fence(lease.token)).await {
             Ok(()) => Ok(lease),
             Err(failure) => {
                 self.release(&lease).await;
@@ -296,7 +299,7 @@ impl Engine {
     }
 
     pub(super) async fn release(&self, lease: &Lease) {
-        if let Err(failure) = within_limit(&lease.target, self.leases.release(lease)).await {
+        if let Err(failure) = within_limit(&of_lease(&lease.target), self.leases.release(lease)).await {
             // It expires, and its holder can be seen to be gone.
             self.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
         }
@@ -317,7 +320,7 @@ impl Engine {
     async fn require_expected(&self, plan: &Plan, targets: &RunTargets) -> Result<(), Failure> {
         for planned in &plan.targets {
             let Some(target) = targets.get(&planned.name) else { continue };
-            let facts = within_limit(&planned.name, target.probe()).await?;
+            let facts = within_limit(&of_target(&planned.name), target.probe()).await?;
             let changed = mismatches(planned, &facts);
             if !changed.is_empty() {
                 let what = format!("plan `{}` is stale: target `{}` has changed", plan.id().short(), planned.name);
@@ -332,6 +335,14 @@ impl Engine {
     }
 }
 
+fn of_target(name: &TargetName) -> String {
+    format!("target `{name}`")
+}
+
+fn of_lease(name: &TargetName) -> String {
+    format!("the lease of target `{name}`")
+}
+
 fn leased_or_refused(failure: Failure) -> RunError {
     match failure.kind {
         Kind::Conflict => RunError::Leased(failure),
@@ -339,10 +350,10 @@ fn leased_or_refused(failure: Failure) -> RunError {
     }
 }
 
-async fn within_limit<T>(target: &TargetName, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Asks something that is no step for an answer.
+pub(super) async fn within_limit<T>(what: &str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     timeout(ASK_LIMIT, work).await.unwrap_or_else(|_| {
-        Err(Failure::new(Kind::UnknownOutcome, format!("target `{target}` or its lease gave no answer"))
-            .because(format!("it was asked {} s ago", ASK_LIMIT.as_secs()))
-            .state("nothing was touched"))
+        Err(Failure::new(Kind::UnknownOutcome, format!("{what} gave no answer"))
+            .because(format!("it was asked {} s ago", ASK_LIMIT.as_secs())))
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Action, decide};
-use super::drive::{CancelRequest, Engine, RunError, RunTargets, Stop};
+use super::drive::{CancelRequest, Engine, JOURNAL, RunError, RunTargets, Stop, within_limit};
 use super::pace::Pace;
 use super::state::{Course, State};
 use super::work::{SnapshotWork, StepWork};
@@ -23,7 +24,8 @@ use crate::word::{LaneId, SnapshotId, StageName, StepName};
 /// What a task is doing: tells the entry in its place when it was ended or panicked.
 #[derive(Clone)]
 enum Doing {
-    Apply(LaneId, StepName),
+    /// With whether the phase was called: an attempt that still waits for its turn can be withdrawn.
+    Apply(LaneId, StepName, Arc<AtomicBool>),
     Inspect(LaneId, StepName),
     Undo(LaneId, StepName),
     Secure(SnapshotId),
@@ -34,7 +36,8 @@ enum Doing {
 impl Doing {
     fn cut_short(self, failure: Failure) -> Entry {
         match self {
-            Self::Apply(lane, step) => Entry::StepUnknown { lane, step, failure },
+            Self::Apply(lane, step, called) if !called.load(Ordering::SeqCst) => Entry::StepWithdrawn { lane, step },
+            Self::Apply(lane, step, _) => Entry::StepUnknown { lane, step, failure },
             Self::Inspect(lane, step) => Entry::InspectFailed { lane, step, failure },
             Self::Undo(lane, step) => Entry::UndoFailed { lane, step, failure },
             Self::Secure(snapshot) => Entry::SnapshotFailed { snapshot, failure },
@@ -176,7 +179,8 @@ impl<'a> Running<'a> {
             return Ok(());
         }
         let records = std::mem::take(&mut self.unwritten);
-        self.journal.append(records.clone()).await.map_err(|failure| self.unfinished(failure))?;
+        let written = within_limit(JOURNAL, self.journal.append(records.clone())).await;
+        written.map_err(|failure| self.unfinished(failure))?;
         for record in records {
             self.engine.events.emit(Event::Entry { run: self.state.run().clone(), record });
         }
@@ -197,7 +201,7 @@ impl<'a> Running<'a> {
             Action::Apply { lane, attempt, delay } => {
                 let Some(work) = self.step_work(*lane, *attempt, *delay, self.gentle.clone()) else { return };
                 let (lane, step) = self.name_step(*lane);
-                self.spawn(Doing::Apply(lane, step), work.apply());
+                self.spawn(Doing::Apply(lane, step, work.called.clone()), work.apply());
             }
             Action::Inspect { lane, delay } => {
                 let attempt = self.state.lanes[*lane].steps[self.state.lanes[*lane].at].attempts;
@@ -269,6 +273,7 @@ impl<'a> Running<'a> {
             events: self.engine.events.clone(),
             cancel,
             closed: self.closed.clone(),
+            called: Arc::default(),
             pace: self.pace.clone(),
         })
     }

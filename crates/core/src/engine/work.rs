@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -42,6 +43,8 @@ pub(super) struct StepWork {
     pub(super) cancel: CancellationToken,
     /// Set once no further attempt may begin.
     pub(super) closed: CancellationToken,
+    /// Set once the phase is called.
+    pub(super) called: Arc<AtomicBool>,
     pub(super) pace: Arc<Pace>,
 }
 
@@ -130,6 +133,7 @@ impl StepWork {
         if !self.wait().await {
             return self.tell(|lane, step| Entry::StepWithdrawn { lane, step });
         }
+        self.called.store(true, Ordering::SeqCst);
         let work = |phase: Arc<dyn Phase>, parts: StepParts| async move { phase.apply(&this.context(&parts)).await };
         let result =
             self.call("apply", work).await.and_then(|applied| self.believe(&applied.evidence).map(|()| applied));
