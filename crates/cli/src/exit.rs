@@ -22,6 +22,8 @@ impl Exit {
     pub(crate) const UNKNOWN: Self = Self(113);
     /// Interrupted by SIGINT, after taking back.
     pub(crate) const INTERRUPTED: Self = Self(130);
+    /// Interrupted by SIGTERM, after taking back.
+    pub(crate) const TERMINATED: Self = Self(143);
 
     /// So many checks failed; 99 stands for all above.
     pub(crate) fn failed_checks(count: usize) -> Self {
@@ -40,12 +42,19 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
     pub(crate) failures: Vec<Failure>,
+    /// Problems that have a layout of their own; told before the failures.
+    pub(crate) text: String,
 }
 
 impl Ended {
     /// Ends with this failure and code.
     pub(crate) fn with(exit: Exit, failure: Failure) -> Self {
-        Self { exit, failures: vec![failure] }
+        Self { exit, failures: vec![failure], text: String::new() }
+    }
+
+    /// Ends with problems that have a layout of their own.
+    pub(crate) fn told(exit: Exit, text: String) -> Self {
+        Self { exit, failures: Vec::new(), text }
     }
 
     /// The command line or the config is wrong.
@@ -74,7 +83,7 @@ impl From<Failure> for Ended {
 
 impl From<Vec<Failure>> for Ended {
     fn from(failures: Vec<Failure>) -> Self {
-        Self { exit: Exit::WRONG, failures }
+        Self { exit: Exit::WRONG, failures, text: String::new() }
     }
 }
 

@@ -6,18 +6,40 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`args`] | every argument, one definition for parsing, help, completions and man pages |
+//! | [`board`] | a run as people look at it: one row for each service and target |
 //! | [`command`] | one file a command; its top function is the command's runbook |
+//! | [`deployment`] | from what somebody wants to a run at its end: prepare, consent, carry out, tell |
+//! | [`demo`] | the sample project and the tour through it |
+//! | [`doctor`] | what is looked at to say what is missing |
+//! | [`durable`] | files that are whole or as they were before |
 //! | [`exit`] | exit codes, and how a command ends without its answer |
 //! | [`init`] | what a repository says of the services in it |
+//! | [`interrupt`] | what Ctrl-C, SIGTERM and SIGHUP do to a run |
+//! | [`observe`] | what follows a run: the terminal, its logs, `status.json` |
 //! | [`print`] | what people read: failures, tables, durations |
+//! | [`progress`] | live progress: a block on a terminal, lines elsewhere, JSON |
+//! | [`project`] | the repository, its state, its config, the adapters |
+//! | [`standing`] | where everything stands now |
+//! | [`watch`] | the full-screen view |
 //!
 //! Answers go to standard output, narration to standard error.
 
 mod args;
+mod board;
 mod command;
+mod demo;
+mod deployment;
+mod doctor;
+mod durable;
 mod exit;
 mod init;
+mod interrupt;
+mod observe;
 mod print;
+mod progress;
+mod project;
+mod standing;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -39,8 +61,9 @@ fn main() -> ExitCode {
     };
     let paint = Paint::of_stderr(arguments.globals.color);
     match command::run(arguments) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(ended) => {
+            print::complain(&ended.text);
             for failure in &ended.failures {
                 print::tell_failure(failure, paint);
             }

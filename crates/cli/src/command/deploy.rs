@@ -1,12 +1,133 @@
-//! `pleach deploy`.
+//! `pleach deploy`: plan, consent, run.
+
+use std::path::{Path, PathBuf};
+
+use pleach_core::config::ConsentRule;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
+use pleach_core::word::{EnvironmentName, ServiceName};
 
 use crate::args::Globals;
+use crate::deployment::{
+    Answered, RunOptions, Work, ask_for_consent, block_on, carry_out, load_consent, load_plan, prepare, require_clean,
+    require_nothing_unfinished, select,
+};
 use crate::exit::{Ended, Exit};
+use crate::print::{answer, complain, stderr_columns};
+use crate::project::Project;
 
 /// Arguments of `pleach deploy`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Where to deploy to
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only these services
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',', conflicts_with = "plan")]
+    only: Vec<ServiceName>,
+    /// Carry out a plan that was saved with `pleach plan --out`
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Consent without being asked, where the environment allows it
+    #[arg(short, long)]
+    yes: bool,
+    /// What a failure means for the others, instead of what the environment says
+    #[arg(long, value_name = "POLICY", value_parser = parse_on_failure, conflicts_with = "plan")]
+    on_failure: Option<OnFailure>,
+    /// Deploy what is committed although a worktree has more
+    #[arg(long)]
+    ignore_uncommitted: bool,
+    #[command(flatten)]
+    options: RunOptions,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// Checks that nothing stands in the way, makes or reads the plan, shows it, gets consent, runs it.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    block_on(deploy(&args, globals, &project))
+}
+
+async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
+    let environment = project.require_environment(&args.environment)?;
+    project.require_services(&args.only)?;
+    require_nothing_unfinished(&project.workspace, &args.environment).await?;
+    let saved = args.plan.as_deref().map(|path| require_saved_plan(path, &args.environment)).transpose()?;
+    if !args.ignore_uncommitted && saved.is_none() {
+        require_clean(project, &select(project, environment, &args.only))?;
+    }
+    let plan = match saved {
+        Some(plan) => plan,
+        None => {
+            let mut plan = prepare(project, &args.environment, Operation::Deploy, &args.only).await?.plan;
+            plan.policy.on_failure = args.on_failure.unwrap_or(plan.policy.on_failure);
+            plan
+        }
+    };
+    if plan.is_empty() {
+        return nothing_to_do(args, globals, project, &plan).await;
+    }
+    show_for_consent(&plan, globals);
+    let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
+    let approved = approve_plan(project, plan, environment.consent, answered, args.plan.as_deref())?;
+    carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
+}
+
+/// The consent that lies beside a saved plan, or the answer of whoever is here, bound to the plan.
+fn approve_plan(
+    project: &Project,
+    plan: Plan,
+    rule: ConsentRule,
+    answered: Answered,
+    saved: Option<&Path>,
+) -> Result<ApprovedPlan, Ended> {
+    let given = saved.map(load_consent).transpose()?.flatten();
+    let consent = match given {
+        Some(consent) => consent,
+        None => ask_for_consent(
+            &plan,
+            rule,
+            answered,
+            project.workspace.now(),
+            &format!("pleach deploy {}", plan.environment),
+        )?,
+    };
+    approve(plan, consent).map_err(|error| Ended::refused(error.into()))
+}
+
+/// The plan on standard error: the answer of a deployment is its report.
+pub(super) fn show_for_consent(plan: &Plan, globals: &Globals) {
+    if !globals.quiet && !globals.json {
+        complain(&render(plan, stderr_columns(), Detail::Lanes));
+    }
+}
+
+fn require_saved_plan(path: &Path, environment: &EnvironmentName) -> Result<Plan, Ended> {
+    let saved = load_plan(path)?;
+    if saved.plan.environment == *environment {
+        return Ok(saved.plan);
+    }
+    Err(Ended::wrong(
+        Failure::new(Kind::Rejected, format!("plan `{}` is not for `{environment}`", saved.path.display()))
+            .because(format!("it was made for `{}`", saved.plan.environment))
+            .state("nothing was touched")
+            .next(format!("`pleach deploy {} --plan {}`", saved.plan.environment, saved.path.display())),
+    ))
+}
+
+/// Says so, and shows what was seen: a green without evidence is none.
+async fn nothing_to_do(args: &Args, globals: &Globals, project: &Project, plan: &Plan) -> Result<Exit, Ended> {
+    let names: Vec<ServiceName> = plan.services.iter().map(|service| service.name.clone()).collect();
+    let standing = crate::standing::stand(project, Some(&args.environment)).await?.only(&names);
+    if globals.json {
+        answer(&format!("{}\n", serde_json::to_string(&standing).unwrap_or_default()));
+    } else {
+        answer("nothing to do: all runs what its branch names\n");
+        answer(&crate::standing::table(&standing, project.workspace.now(), globals));
+    }
+    Ok(Exit::DONE)
+}
+
+fn parse_on_failure(text: &str) -> Result<OnFailure, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| "one of `unwind-run`, `unwind-lane` and `hold`".to_owned())
 }

@@ -1,12 +1,14 @@
 //! From a parsed command line to its command.
 
+use std::process::ExitCode;
+
 use crate::args::{Arguments, Command};
-use crate::exit::{Ended, Exit};
+use crate::exit::Ended;
 
 /// Runs the command that the arguments name.
-pub(crate) fn run(arguments: Arguments) -> Result<Exit, Ended> {
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
     let globals = &arguments.globals;
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Init(args) => super::init::run(args, globals),
         Command::Doctor(args) => super::doctor::run(args, globals),
         Command::Plan(args) => super::plan::run(args, globals),
@@ -26,7 +28,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Ended> {
         Command::Demo(args) => super::demo::run(args, globals),
         Command::Completions(args) => super::completions::run(args, globals),
         Command::Man(args) => super::man::run(args, globals),
-        Command::Supervise(args) => super::supervise::run(args, globals),
-        Command::Route(args) => super::route::run(args, globals),
-    }
+        Command::Supervise(args) => return Ok(super::supervise::run(args)),
+        Command::Route(args) => return Ok(super::route::run(args)),
+    };
+    exit.map(ExitCode::from)
 }

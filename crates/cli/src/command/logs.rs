@@ -1,12 +1,178 @@
-//! `pleach logs`.
+//! `pleach logs`: what a run said of a service, or what the service itself says.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::Plan;
+use pleach_core::word::{EnvironmentName, RunId, ServiceName};
+
+use super::resume::unknown_run;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
+use crate::observe::log_file;
+use crate::print::{answer, narrate};
+use crate::project::{Project, Workspace};
+
+/// How often a file that is followed is looked at.
+const PACE: Duration = Duration::from_millis(150);
 
 /// Arguments of `pleach logs`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Whose
+    #[arg(value_name = "SERVICE")]
+    service: ServiceName,
+    /// Only in this environment
+    #[arg(short, long, value_name = "ENVIRONMENT")]
+    env: Option<EnvironmentName>,
+    /// Of this run; the last one with the service if none is named
+    #[arg(long, value_name = "RUN", conflicts_with = "service_output")]
+    run: Option<RunId>,
+    /// Go on as lines come, until the run ends or you interrupt
+    #[arg(short, long)]
+    follow: bool,
+    /// What the service itself printed, instead of what the run said
+    #[arg(id = "service_output", long = "service")]
+    service_output: bool,
+    /// Only the last lines
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// A file to show, and what to call it if there are several.
+struct Source {
+    name: String,
+    path: PathBuf,
+}
+
+/// Finds the files, shows their ends, and follows them if asked to.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let workspace = Workspace::open(globals)?;
+    let (run, sources) = if args.service_output {
+        (None, service_sources(&args, globals)?)
+    } else {
+        let (run, sources) = run_sources(&workspace, &args)?;
+        if !globals.quiet {
+            narrate(&format!("run {run}"));
+        }
+        (Some(run), sources)
+    };
+    let mut ends = Vec::new();
+    for source in &sources {
+        if sources.len() > 1 {
+            answer(&format!("==> {}\n", source.name));
+        }
+        ends.push(show(&source.path, args.lines)?);
+    }
+    if args.follow {
+        follow(&workspace, run.as_ref(), &sources, ends)?;
+    }
+    Ok(Exit::DONE)
+}
+
+fn run_sources(workspace: &Workspace, args: &Args) -> Result<(RunId, Vec<Source>), Ended> {
+    let (run, plan) = match &args.run {
+        Some(run) if !workspace.runs.journal_path(run).exists() => return Err(unknown_run(workspace, run)),
+        Some(run) => (run.clone(), workspace.state(run)?.plan().clone()),
+        None => last_run_with(workspace, args)?,
+    };
+    let run_dir = workspace.runs.run_dir(&run);
+    let mut sources: Vec<Source> = Vec::new();
+    for lane in plan.lanes().filter(|lane| lane.service == args.service) {
+        let path = log_file(&run_dir, &lane.service, &lane.target);
+        if sources.iter().all(|source| source.path != path) {
+            sources.push(Source { name: format!("{}@{}", lane.service, lane.target), path });
+        }
+    }
+    if sources.is_empty() {
+        return Err(Ended::wrong(no_log(&args.service, &format!("run {run} has no lane of it"))));
+    }
+    Ok((run, sources))
+}
+
+fn last_run_with(workspace: &Workspace, args: &Args) -> Result<(RunId, Plan), Ended> {
+    let here = |environment: &EnvironmentName| args.env.as_ref().is_none_or(|wanted| wanted == environment);
+    for entry in workspace.entries()?.iter().filter(|entry| here(&entry.environment)) {
+        let plan = workspace.state(&entry.run)?.plan().clone();
+        if plan.lanes().any(|lane| lane.service == args.service) {
+            return Ok((entry.run.clone(), plan));
+        }
+    }
+    Err(Ended::wrong(no_log(&args.service, "no run has deployed it yet")))
+}
+
+fn no_log(service: &ServiceName, why: &str) -> Failure {
+    Failure::new(Kind::Rejected, format!("there is no log of `{service}`"))
+        .because(why)
+        .state("nothing was touched")
+        .next("see all services with `pleach status`, and all runs with `pleach runs`")
+}
+
+fn service_sources(args: &Args, globals: &Globals) -> Result<Vec<Source>, Ended> {
+    let project = Project::open(globals)?;
+    project.require_services(std::slice::from_ref(&args.service))?;
+    let files = crate::standing::output_files(&project, &args.service, args.env.as_ref())?;
+    let mut sources: Vec<Source> = files.into_iter().map(|(name, path)| Source { name, path }).collect();
+    sources.retain(|source| source.path.exists());
+    if sources.is_empty() {
+        return Err(Ended::wrong(no_log(&args.service, "it has not printed anything where Pleach keeps it running")));
+    }
+    Ok(sources)
+}
+
+/// Shows a file, or its last lines, and tells where it ended.
+fn show(path: &Path, lines: Option<usize>) -> Result<u64, Ended> {
+    let content = match std::fs::read(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(Failure::new(Kind::Rejected, format!("could not read `{}`", path.display()))
+                .because(error.to_string())
+                .state("nothing was touched")
+                .into());
+        }
+    };
+    let text = String::from_utf8_lossy(&content);
+    match lines {
+        Some(lines) => {
+            let all: Vec<&str> = text.lines().collect();
+            let last = &all[all.len().saturating_sub(lines)..];
+            answer(&last.iter().map(|line| format!("{line}\n")).collect::<String>());
+        }
+        None => answer(&text),
+    }
+    Ok(u64::try_from(content.len()).unwrap_or(u64::MAX))
+}
+
+/// Shows what is added, until the run ends; without a run, until somebody interrupts.
+fn follow(workspace: &Workspace, run: Option<&RunId>, sources: &[Source], mut ends: Vec<u64>) -> Result<(), Ended> {
+    loop {
+        // Looked at first: what was written before the end is then shown below.
+        let ended = match run {
+            Some(run) => workspace.state(run)?.outcome().is_some(),
+            None => false,
+        };
+        for (source, end) in sources.iter().zip(&mut ends) {
+            *end = show_from(&source.path, *end);
+        }
+        if ended {
+            return Ok(());
+        }
+        std::thread::sleep(PACE);
+    }
+}
+
+fn show_from(path: &Path, end: u64) -> u64 {
+    let Ok(mut file) = File::open(path) else { return end };
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    // A file that became shorter was begun anew.
+    let from = if length < end { 0 } else { end };
+    let mut added = Vec::new();
+    if length > from && file.seek(SeekFrom::Start(from)).is_ok() && file.read_to_end(&mut added).is_ok() {
+        answer(&String::from_utf8_lossy(&added));
+    }
+    from + u64::try_from(added.len()).unwrap_or(0)
 }

@@ -1,12 +1,53 @@
-//! `pleach plan`.
+//! `pleach plan`: what a deployment would do.
+
+use std::path::PathBuf;
+
+use pleach_core::plan::{Detail, Operation, Plan, render};
+use pleach_core::word::{EnvironmentName, ServiceName};
 
 use crate::args::Globals;
+use crate::deployment::{block_on, prepare, save_plan};
 use crate::exit::{Ended, Exit};
+use crate::print::{answer, narrate, stdout_columns};
+use crate::project::Project;
 
 /// Arguments of `pleach plan`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Where to deploy to
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only these services
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
+    only: Vec<ServiceName>,
+    /// Save the plan, for `pleach approve` and `pleach deploy --plan`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Show each step with its limits, and how it is taken back
+    #[arg(long)]
+    long: bool,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// Reads the config, the commits and the targets, makes the plan and shows it. Touches nothing.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    let prepared = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
+    show_plan(&prepared.plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
+    if let Some(path) = &args.out {
+        save_plan(path, &prepared.plan)?;
+        let (environment, path) = (&args.environment, path.display());
+        narrate(&format!("saved to `{path}`; next: `pleach deploy {environment} --plan {path}`"));
+    } else if !prepared.plan.is_empty() && !globals.quiet {
+        narrate(&format!("nothing was touched; next: `pleach deploy {}`", args.environment));
+    }
+    Ok(Exit::DONE)
+}
+
+/// The plan as the answer: text, or JSON.
+pub(super) fn show_plan(plan: &Plan, detail: Detail, globals: &Globals) {
+    if globals.json {
+        answer(&format!("{}\n", serde_json::to_string_pretty(plan).unwrap_or_default()));
+    } else {
+        answer(&render(plan, stdout_columns().unwrap_or(120), detail));
+    }
 }

@@ -1,12 +1,78 @@
-//! `pleach resume`.
+//! `pleach resume`: goes on after a crash, a kill, a power cut, or a hold.
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::journal::Outcome;
+use pleach_core::port::RunEntry;
+use pleach_core::word::RunId;
 
 use crate::args::Globals;
+use crate::deployment::{RunOptions, Work, block_on, carry_out};
 use crate::exit::{Ended, Exit};
+use crate::print::{answer, narrate};
+use crate::project::Workspace;
 
 /// Arguments of `pleach resume`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Which run; the newest that is not at its end if none is named
+    #[arg(value_name = "RUN")]
+    run: Option<RunId>,
+    #[command(flatten)]
+    options: RunOptions,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// Finds the run and goes on with it. The plan in its journal is all that is needed: no config is read.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let workspace = Workspace::open(globals)?;
+    let run = match args.run {
+        Some(run) => run,
+        None => match newest_open(&workspace.entries()?) {
+            Some(entry) => entry.run.clone(),
+            None => {
+                answer("nothing to resume: every run is at its end\n");
+                return Ok(Exit::DONE);
+            }
+        },
+    };
+    require_resumable(&workspace, &run)?;
+    if !globals.quiet {
+        narrate(&format!("going on with run {run}"));
+    }
+    block_on(carry_out(&workspace, Work::Resume(run), &args.options, globals))
+}
+
+/// The newest run that stopped before its end; else the newest that is held or could not be taken back.
+fn newest_open(entries: &[RunEntry]) -> Option<&RunEntry> {
+    let waits = |entry: &&RunEntry| matches!(entry.outcome, Some(Outcome::Held | Outcome::Stuck));
+    entries.iter().find(|entry| entry.outcome.is_none()).or_else(|| entries.iter().find(waits))
+}
+
+fn require_resumable(workspace: &Workspace, run: &RunId) -> Result<(), Ended> {
+    match workspace.entries()?.iter().find(|entry| entry.run == *run).map(|entry| entry.outcome) {
+        Some(Some(Outcome::Succeeded | Outcome::RolledBack)) => Err(Ended::refused(
+            Failure::new(Kind::Conflict, format!("could not resume run `{run}`"))
+                .because("it is at its end")
+                .state("nothing was touched")
+                .next(format!("`pleach report {run}` tells what came of it")),
+        )),
+        Some(_) => Ok(()),
+        None => Err(unknown_run(workspace, run)),
+    }
+}
+
+/// There is no run of that name; those that there are stand in the error.
+pub(super) fn unknown_run(workspace: &Workspace, run: &RunId) -> Ended {
+    let entries = workspace.entries().unwrap_or_default();
+    let newest: Vec<String> = entries.iter().take(5).map(|entry| format!("`{}`", entry.run)).collect();
+    let known = if newest.is_empty() {
+        "there are no runs yet".to_owned()
+    } else {
+        format!("the newest are {}", newest.join(", "))
+    };
+    Ended::wrong(
+        Failure::new(Kind::Rejected, format!("there is no run `{run}`"))
+            .because(known)
+            .state("nothing was touched")
+            .next("list them with `pleach runs`"),
+    )
 }

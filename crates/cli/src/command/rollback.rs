@@ -1,12 +1,174 @@
-//! `pleach rollback`.
+//! `pleach rollback`: back to the release before, or to one that was kept.
 
+use std::collections::BTreeMap;
+
+use pleach_core::config::ConsentRule;
+use pleach_core::engine::{LaneStatus, RollbackRequest, State};
+use pleach_core::error::{Failure, Kind};
+use pleach_core::journal::Outcome;
+use pleach_core::plan::{Operation, Plan};
+use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName};
+
+use super::stop::{OperationRequest, run_operation};
 use crate::args::Globals;
+use crate::board::rows;
+use crate::deployment::{Answered, RunOptions, Work, ask_for_consent, block_on, carry_out, person};
 use crate::exit::{Ended, Exit};
+use crate::print::complain;
+use crate::project::{Project, Workspace};
 
 /// Arguments of `pleach rollback`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Where
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only these, each back to its release before; all of the last run if none is named
+    #[arg(value_name = "SERVICE")]
+    services: Vec<ServiceName>,
+    /// To this release, which the targets must have kept
+    #[arg(long, value_name = "RELEASE")]
+    to: Option<ReleaseId>,
+    /// Consent without being asked, where the environment allows it
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    options: RunOptions,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// What is taken back of one run.
+struct Way {
+    run: RunId,
+    plan: Plan,
+    /// The lanes; all if empty.
+    lanes: Vec<LaneId>,
+    /// For people: what goes back.
+    told: Vec<String>,
+}
+
+/// Finds the runs to take back, tells what that means, gets consent, and takes them back, the newest first.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
+    if let Some(release) = &args.to {
+        let project = Project::open(globals)?;
+        let operation = Operation::Switch { release: release.clone() };
+        let Args { environment, services, options, .. } = &args;
+        let command = &format!("pleach rollback {environment} --to {release}");
+        let request = OperationRequest { environment, services, operation, answered, options, command };
+        return block_on(run_operation(request, globals, &project));
+    }
+    let workspace = Workspace::open(globals)?;
+    let ways = if args.services.is_empty() {
+        vec![whole_last_run(&workspace, &args.environment)?]
+    } else {
+        last_run_of_each(&workspace, &args.environment, &args.services)?
+    };
+    for way in &ways {
+        complain(&format!("take back run {}\n  {}\n", way.run, way.told.join("\n  ")));
+    }
+    let command = format!("pleach rollback {}", args.environment);
+    if let Some(first) = ways.first() {
+        ask_for_consent(&first.plan, consent_rule(globals, &args.environment), answered, workspace.now(), &command)?;
+    }
+    block_on(take_back(&workspace, ways, &args.options, globals))
+}
+
+async fn take_back(
+    workspace: &Workspace,
+    ways: Vec<Way>,
+    options: &RunOptions,
+    globals: &Globals,
+) -> Result<Exit, Ended> {
+    let mut worst = Exit::DONE;
+    for way in ways {
+        let request = RollbackRequest { lanes: way.lanes, by: person() };
+        let exit = carry_out(workspace, Work::RollBack(way.run, request), options, globals).await?;
+        if exit != Exit::DONE {
+            worst = exit;
+        }
+    }
+    Ok(worst)
+}
+
+/// The environment's rule; where the config cannot be read a person has to answer.
+fn consent_rule(globals: &Globals, environment: &EnvironmentName) -> ConsentRule {
+    let project = Project::open(globals).ok();
+    let config = project.as_ref().and_then(|project| project.config.environments.get(environment));
+    config.map_or(ConsentRule::Ask, |config| config.consent)
+}
+
+/// The newest run of which something is left on a target.
+fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Result<Way, Ended> {
+    for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
+        let state = workspace.state(&entry.run)?;
+        let told = left_by(&state, None);
+        let open = !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
+        if open || !told.is_empty() {
+            return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes: Vec::new(), told });
+        }
+    }
+    Err(nothing_to_take_back(environment, None))
+}
+
+/// For each service the newest run that changed it and was not taken back; services of the same run go together.
+fn last_run_of_each(
+    workspace: &Workspace,
+    environment: &EnvironmentName,
+    services: &[ServiceName],
+) -> Result<Vec<Way>, Ended> {
+    let mut missing: Vec<&ServiceName> = services.iter().collect();
+    let mut ways = Vec::new();
+    for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
+        if missing.is_empty() {
+            break;
+        }
+        let state = workspace.state(&entry.run)?;
+        let found: BTreeMap<&ServiceName, Vec<String>> = missing
+            .iter()
+            .map(|service| (*service, left_by(&state, Some(service))))
+            .filter(|(_, told)| !told.is_empty())
+            .collect();
+        if found.is_empty() {
+            continue;
+        }
+        missing.retain(|service| !found.contains_key(service));
+        let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service));
+        ways.push(Way {
+            run: entry.run.clone(),
+            lanes: lanes.map(|lane| lane.id.clone()).collect(),
+            told: found.into_values().flatten().collect(),
+            plan: state.plan().clone(),
+        });
+    }
+    match missing.first() {
+        Some(service) => Err(nothing_to_take_back(environment, Some(service))),
+        None => Ok(ways),
+    }
+}
+
+/// What a run left on its targets, in words.
+fn left_by(state: &State, service: Option<&ServiceName>) -> Vec<String> {
+    let touched = |status| !matches!(status, LaneStatus::TakenBack | LaneStatus::Skipped | LaneStatus::Waiting);
+    let named = |name: &ServiceName| service.is_none_or(|service| service == name);
+    let left = rows(state).into_iter().filter(|row| touched(row.status) && named(&row.service));
+    left.map(|row| match &row.release {
+        Some(release) => format!("{}: release {release}", row.name()),
+        None => row.name(),
+    })
+    .collect()
+}
+
+fn nothing_to_take_back(environment: &EnvironmentName, service: Option<&ServiceName>) -> Ended {
+    let what = match service {
+        Some(service) => format!("there is no run of `{service}` in `{environment}` to take back"),
+        None => format!("there is no run in `{environment}` to take back"),
+    };
+    Ended::wrong(
+        Failure::new(Kind::Rejected, what)
+            .because("each was taken back already, or there was none")
+            .state("nothing was touched")
+            .next(format!(
+                "see what runs with `pleach status {environment}`, and all runs with `pleach runs {environment}`"
+            )),
+    )
 }

@@ -1,12 +1,15 @@
-//! `pleach route`.
+//! `pleach route`: leads a fixed port to the current release; started by Pleach itself on the target.
 
-use crate::args::Globals;
-use crate::exit::{Ended, Exit};
+use std::process::ExitCode;
 
 /// Arguments of `pleach route`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The verb, and labels that tell people in a list of processes what this one is for
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+pub(crate) fn run(args: Args) -> ExitCode {
+    pleach_remote::route::main(args.arguments)
 }

@@ -1,12 +1,75 @@
-//! `pleach runs`.
+//! `pleach runs`: all runs, the newest first.
+
+use pleach_core::journal::Outcome;
+use pleach_core::port::RunEntry;
+use pleach_core::word::EnvironmentName;
+use serde::Serialize;
 
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
+use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, stdout_columns};
+use crate::progress::outcome_word;
+use crate::project::Workspace;
 
 /// Arguments of `pleach runs`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only in this environment
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: Option<EnvironmentName>,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    limit: usize,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+#[derive(Serialize)]
+struct Listed<'a> {
+    run: &'a str,
+    plan: &'a str,
+    environment: &'a str,
+    started: String,
+    outcome: Option<Outcome>,
+}
+
+/// Reads the first and last record of each journal, and lists them.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let workspace = Workspace::open(globals)?;
+    let entries = workspace.entries()?;
+    let wanted = |entry: &&RunEntry| args.environment.as_ref().is_none_or(|name| entry.environment == *name);
+    let shown: Vec<&RunEntry> = entries.iter().filter(wanted).take(args.limit).collect();
+    if globals.json {
+        let listed: Vec<Listed<'_>> = shown.iter().map(|entry| listed(entry)).collect();
+        answer(&format!("{}\n", serde_json::to_string_pretty(&listed).unwrap_or_default()));
+    } else if shown.is_empty() {
+        answer("no runs yet\n");
+    } else {
+        let mut table = Table::new(["RUN", "ENVIRONMENT", "STARTED", "", "OUTCOME"]);
+        for entry in shown {
+            let (style, word) = match entry.outcome {
+                Some(Outcome::Succeeded) => (Style::Good, outcome_word(Outcome::Succeeded)),
+                Some(outcome @ Outcome::RolledBack) => (Style::Busy, outcome_word(outcome)),
+                Some(outcome) => (Style::Bad, outcome_word(outcome)),
+                None => (Style::Busy, "not at its end"),
+            };
+            table.row([
+                Cell::styled(Style::Bold, entry.run.as_str()),
+                entry.environment.as_str().into(),
+                moment_text(entry.started).into(),
+                ago_text(entry.started, workspace.now()).into(),
+                Cell::styled(style, word),
+            ]);
+        }
+        answer(&table.text(Paint::of_stdout(globals.color), stdout_columns()));
+    }
+    Ok(Exit::DONE)
+}
+
+fn listed(entry: &RunEntry) -> Listed<'_> {
+    Listed {
+        run: entry.run.as_str(),
+        plan: entry.plan.as_str(),
+        environment: entry.environment.as_str(),
+        started: entry.started.to_string(),
+        outcome: entry.outcome,
+    }
 }

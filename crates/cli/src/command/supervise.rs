@@ -1,12 +1,15 @@
-//! `pleach supervise`.
+//! `pleach supervise`: keeps one service running; started by Pleach itself on the target.
 
-use crate::args::Globals;
-use crate::exit::{Ended, Exit};
+use std::process::ExitCode;
 
 /// Arguments of `pleach supervise`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The verb, and labels that tell people in a list of processes what this one is for
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+pub(crate) fn run(args: Args) -> ExitCode {
+    pleach_remote::supervise::main(args.arguments)
 }

@@ -1,12 +1,119 @@
-//! `pleach verify`.
+//! `pleach verify`: every check of every service, and how many failed.
+
+use pleach_core::config::ServiceConfig;
+use pleach_core::port::{Call, NoLines};
+use pleach_core::target::Target;
+use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_remote::check::Asker;
+use pleach_remote::directory::ServiceStatus;
+use pleach_remote::{CheckResult, CheckStage, verify_service};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Globals;
+use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
+use crate::print::{Cell, Paint, Style, Table, answer, narrate, stdout_columns};
+use crate::project::Project;
+use crate::standing::{check_place, read_statuses};
 
 /// Arguments of `pleach verify`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Where to look
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only these services
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
+    only: Vec<ServiceName>,
+}
 
-pub(crate) fn run(_: Args, _: &Globals) -> Result<Exit, Ended> {
-    Ok(Exit::WRONG)
+/// One check of one service on one target.
+#[derive(Serialize)]
+struct Row {
+    service: ServiceName,
+    target: TargetName,
+    #[serde(flatten)]
+    result: CheckResult,
+}
+
+/// Makes all checks, service by service, and stops at none. The exit code is the number of failed checks, at most 99.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    project.require_services(&args.only)?;
+    let rows = block_on(verify(&project, &args))?;
+    let failed = rows.iter().filter(|row| !row.result.passed).count();
+    if globals.json {
+        answer(&format!("{}\n", serde_json::to_string_pretty(&rows).unwrap_or_default()));
+    } else {
+        answer(&text(&rows, globals));
+        narrate(&format!("{} checks, {failed} failed", rows.len()));
+    }
+    Ok(Exit::failed_checks(failed))
+}
+
+async fn verify(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
+    let environment = project.require_environment(&args.environment)?;
+    let destinations = project.config.destinations(environment);
+    let mut rows = Vec::new();
+    for (name, description) in project.descriptions(environment)? {
+        let planned = project.planned_target(&name, &description);
+        let target = project.workspace.open_target(&args.environment, &planned)?;
+        let statuses = read_statuses(target.as_ref()).await?;
+        for (service, targets) in &destinations {
+            let wanted = args.only.is_empty() || args.only.contains(service);
+            if wanted && targets.contains(&&name) {
+                let status = statuses.iter().find(|status| status.service == **service);
+                let config = &project.config.services[*service];
+                let results = check(target.as_ref(), config, status).await;
+                rows.extend(results.into_iter().map(|result| Row {
+                    service: (*service).clone(),
+                    target: name.clone(),
+                    result,
+                }));
+            }
+        }
+    }
+    rows.sort_by(|a, b| (&a.service, &a.target).cmp(&(&b.service, &b.target)));
+    Ok(rows)
+}
+
+async fn check(target: &dyn Target, config: &ServiceConfig, status: Option<&ServiceStatus>) -> Vec<CheckResult> {
+    let Some(status) = status.filter(|status| status.release.is_some()) else {
+        return vec![CheckResult {
+            name: "deployed".into(),
+            stage: CheckStage::Check,
+            passed: false,
+            seen: "it has no release here".into(),
+            wanted: "a release is there".into(),
+            elapsed_ms: 0,
+        }];
+    };
+    let place = check_place(status);
+    let cancel = CancellationToken::new();
+    let call = Call { token: None, lines: &NoLines, cancel: &cancel };
+    let asker = Asker { place: &place, http: target.http(), shell: target.shell(), call };
+    verify_service(&asker, target.files(), config).await
+}
+
+fn text(rows: &[Row], globals: &Globals) -> String {
+    if rows.is_empty() {
+        return "no service has a check; add `health`, `test` or `checks` to it\n".to_owned();
+    }
+    let mut table = Table::new(["SERVICE", "TARGET", "CHECK", "RESULT", "TIME", "SEEN"]);
+    for row in rows {
+        let result = &row.result;
+        let (style, word) = if result.passed { (Style::Good, "passed") } else { (Style::Bad, "failed") };
+        let seen =
+            if result.passed { result.seen.clone() } else { format!("{}; wanted: {}", result.seen, result.wanted) };
+        table.row([
+            Cell::from(row.service.as_str()),
+            Cell::from(row.target.as_str()),
+            Cell::from(result.name.as_str()),
+            Cell::styled(style, word),
+            Cell::from(format!("{} ms", result.elapsed_ms)),
+            Cell::from(seen),
+        ]);
+    }
+    table.text(Paint::of_stdout(globals.color), stdout_columns())
 }

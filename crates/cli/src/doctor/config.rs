@@ -22,7 +22,11 @@ pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
     }
     for (name, service) in &project.config.services {
         let Err(error) = repository.require_branch(&service.branch) else { continue };
-        findings.push(Finding::fail(format!("branch of {name}"), error.to_string(), format!("pleach worktree add {name}")));
+        findings.push(Finding::fail(
+            format!("branch of {name}"),
+            error.to_string(),
+            format!("pleach worktree add {name}"),
+        ));
     }
     if findings.is_empty() {
         let count = project.config.services.len();
@@ -32,7 +36,11 @@ pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
 }
 
 /// Who listens on the ports that services are to be reached on.
-pub(crate) fn port_findings(project: &Project, name: &EnvironmentName, environment: &EnvironmentConfig) -> Vec<Finding> {
+pub(crate) fn port_findings(
+    project: &Project,
+    name: &EnvironmentName,
+    environment: &EnvironmentConfig,
+) -> Vec<Finding> {
     let own = std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
     let mut findings = Vec::new();
     let mut free = 0;

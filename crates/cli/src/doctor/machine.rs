@@ -20,11 +20,19 @@ pub(crate) fn machine_findings() -> Vec<Finding> {
                 "sudo apt-get install git",
             ),
             Some(version) => Finding::ok("git", version),
-            None => Finding::warn("git", "not found: pushing over SSH or with a credential helper needs it", "sudo apt-get install git"),
+            None => Finding::warn(
+                "git",
+                "not found: pushing over SSH or with a credential helper needs it",
+                "sudo apt-get install git",
+            ),
         },
         match version("rustc") {
             Some(version) => Finding::ok("rustc", version),
-            None => Finding::warn("rustc", "not found: `pleach demo` needs it, nothing else", "sudo apt-get install rustc gcc"),
+            None => Finding::warn(
+                "rustc",
+                "not found: `pleach demo` needs it, nothing else",
+                "sudo apt-get install rustc gcc",
+            ),
         },
         files(),
     ]
@@ -39,7 +47,8 @@ fn version(program: &str) -> Option<String> {
 
 /// Before 2.20, worktrees had no configuration of their own.
 fn is_old(version: &str) -> bool {
-    let mut numbers = version.trim_start_matches(|c: char| !c.is_ascii_digit()).split('.').map(|part| part.parse().ok());
+    let mut numbers =
+        version.trim_start_matches(|c: char| !c.is_ascii_digit()).split('.').map(|part| part.parse().ok());
     let first: Option<u32> = numbers.next().flatten();
     let second: Option<u32> = numbers.next().flatten();
     first.zip(second).is_some_and(|version| version < (2, 20))
@@ -51,7 +60,9 @@ fn files() -> Finding {
     match limit.current {
         None => Finding::ok("open files", "no limit"),
         Some(now) if now < FILES_NEEDED => Finding::fail("open files", format!("at most {now}"), mend),
-        Some(now) if now < FILES_WANTED => Finding::warn("open files", format!("at most {now}: enough for a few services"), mend),
+        Some(now) if now < FILES_WANTED => {
+            Finding::warn("open files", format!("at most {now}: enough for a few services"), mend)
+        }
         Some(now) => Finding::ok("open files", format!("at most {now}")),
     }
 }

@@ -20,13 +20,16 @@ pub(crate) fn place_findings(subject: &str, path: &Path) -> Vec<Finding> {
         return vec![Finding::fail(subject, format!("`{}` cannot be made", path.display()), "name another path")];
     };
     let probe = there.join(format!(".pleach-doctor-{}", std::process::id()));
-    let written = std::fs::File::create_new(&probe).and_then(|mut file| file.write_all(b"x").and_then(|()| file.sync_all()));
+    let written =
+        std::fs::File::create_new(&probe).and_then(|mut file| file.write_all(b"x").and_then(|()| file.sync_all()));
     let _ = std::fs::remove_file(&probe);
     if let Err(error) = written {
         let mend = format!("ls -ld {}; df {0}", there.display());
         return vec![Finding::fail(subject, format!("cannot write to `{}`: {error}", there.display()), mend)];
     }
-    let Ok(disk) = statvfs(there) else { return vec![Finding::ok(subject, format!("{} can be written", there.display()))] };
+    let Ok(disk) = statvfs(there) else {
+        return vec![Finding::ok(subject, format!("{} can be written", there.display()))];
+    };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize) / MEBIBYTE;
     let seen = format!("{}, {free} MiB free", path.display());
     let mend = format!("du -xsh {}/* | sort -h | tail", there.display());
@@ -45,8 +48,16 @@ pub(crate) fn run_findings(unfinished: &[RunStanding], leases: &[LeaseStanding])
             let subject = format!("run {}", run.run);
             match run.outcome {
                 None if run.working => Finding::ok(subject, format!("at work in `{}`", run.environment)),
-                None => Finding::fail(subject, format!("stopped before its end in `{}`", run.environment), format!("pleach resume {}", run.run)),
-                Some(_) => Finding::warn(subject, format!("waits for a person in `{}`", run.environment), format!("pleach report {}", run.run)),
+                None => Finding::fail(
+                    subject,
+                    format!("stopped before its end in `{}`", run.environment),
+                    format!("pleach resume {}", run.run),
+                ),
+                Some(_) => Finding::warn(
+                    subject,
+                    format!("waits for a person in `{}`", run.environment),
+                    format!("pleach report {}", run.run),
+                ),
             }
         })
         .collect();
@@ -55,7 +66,11 @@ pub(crate) fn run_findings(unfinished: &[RunStanding], leases: &[LeaseStanding])
         findings.push(if lease.alive {
             Finding::ok(subject, format!("held by {}", lease.holder))
         } else {
-            Finding::warn(subject, format!("{} is gone; the next run takes it over", lease.holder), format!("pleach resume {}", lease.run))
+            Finding::warn(
+                subject,
+                format!("{} is gone; the next run takes it over", lease.holder),
+                format!("pleach resume {}", lease.run),
+            )
         });
     }
     if findings.is_empty() {
@@ -95,7 +110,9 @@ pub(crate) fn worktree_findings(workspace: &Workspace) -> Vec<Finding> {
                     "pleach worktree repair PATH (moved), or pleach worktree prune (gone)",
                 )),
                 State::Corrupt(why) => Some(Finding::fail(subject, why.clone(), "pleach worktree repair")),
-                State::HalfMade => Some(Finding::warn(subject, "half-made by another program", "pleach worktree prune")),
+                State::HalfMade => {
+                    Some(Finding::warn(subject, "half-made by another program", "pleach worktree prune"))
+                }
             }
         })
         .collect();

@@ -1,0 +1,14 @@
+//! From what somebody wants to a run at its end: prepare a plan, ask for consent, carry it out, tell what came of it.
+
+mod carry_out;
+mod consent;
+mod halt;
+mod prepare;
+mod refuse;
+mod saved;
+
+pub(crate) use carry_out::{RunOptions, Work, block_on, carry_out};
+pub(crate) use consent::{Answered, ask_for_consent, person};
+pub(crate) use prepare::{prepare, select};
+pub(crate) use refuse::{require_clean, require_nothing_unfinished};
+pub(crate) use saved::{consent_path, load_consent, load_plan, save_consent, save_plan};

@@ -1,0 +1,135 @@
+//! What came of a run: a table with what was read back on each target, then every failure in its four parts.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use pleach_core::engine::{LaneStatus, State};
+use pleach_core::error::{Failure, Kind};
+use pleach_core::journal::Outcome;
+use pleach_core::plan::Operation;
+use pleach_core::report::{Cause, Report};
+
+use super::{Cell, Paint, Style, Table, between, duration_text};
+use crate::board::{Row, rows, status_word};
+
+/// The answer of a run: its headline and its table.
+pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
+    let report = Report::of(state);
+    let rows = rows(state);
+    let mut table = Table::new(["SERVICE", "TARGET", "RESULT", "RELEASE", "TIME", "READ BACK"]);
+    for row in &rows {
+        let release = row.release.as_ref().map_or("-", |release| release.as_str());
+        let time = took(row, now).map_or("-".to_owned(), duration_text);
+        table.row([
+            Cell::styled(Style::Bold, row.service.as_str()),
+            row.target.as_str().into(),
+            Cell::styled(style_of(row.status), status_word(row.status)),
+            release.into(),
+            time.into(),
+            row.evidence.as_deref().unwrap_or("-").into(),
+        ]);
+    }
+    let mut text = headline(&report, now, paint);
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&table.text(paint, columns));
+    }
+    for row in &rows {
+        for warning in &row.warnings {
+            text.push_str(&format!("{} {}: {warning}\n", paint.paint(Style::Busy, "warning:"), row.name()));
+        }
+    }
+    text
+}
+
+/// Every failure of a run, ready for the printer: what failed, and what could not be taken back with the command that
+/// finishes it.
+pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
+    let report = Report::of(state);
+    let mut failures: Vec<Failure> = report.unproven.iter().map(|snapshot| snapshot.failure.clone()).collect();
+    for row in rows(state) {
+        failures.extend(row.failure.clone().map(|failure| explain(failure, &row, &report)));
+        failures.extend(
+            row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), &row, &report)),
+        );
+    }
+    failures
+}
+
+fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
+    if !failure.what.contains(row.service.as_str()) {
+        failure.what = format!("`{}` on `{}`: {}", row.service, row.target, failure.what);
+    }
+    let state = match row.status {
+        LaneStatus::TakenBack => Some(match &row.evidence {
+            Some(evidence) => format!("taken back: {evidence}"),
+            None => "taken back".to_owned(),
+        }),
+        LaneStatus::Failed => Some("kept as it is, and waits for a person".to_owned()),
+        _ => None,
+    };
+    failure.state = state.or(failure.state);
+    failure.next.get_or_insert_with(|| next_after(report, row));
+    failure
+}
+
+fn next_after(report: &Report, row: &Row) -> String {
+    match report.outcome {
+        Some(Outcome::Held) => {
+            format!(
+                "`pleach resume {}` to try again, or `pleach rollback {}` to take all back",
+                report.run, report.environment
+            )
+        }
+        None => format!("`pleach resume {}`", report.run),
+        _ => format!("read `pleach logs {}`, mend it, then `pleach deploy {}`", row.service, report.environment),
+    }
+}
+
+fn not_taken_back(failure: &Failure, by_hand: Option<&str>, row: &Row, report: &Report) -> Failure {
+    let mut left = Failure::new(Kind::Rejected, format!("`{}` on `{}` was not taken back", row.service, row.target));
+    left.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
+    left.state = failure.state.clone().or_else(|| Some("between the old state and the new one".to_owned()));
+    left.output = failure.output.clone();
+    left.next(match by_hand {
+        Some(command) => format!("`{command}`, then `pleach resume {}`", report.run),
+        None => format!("mend the cause, then `pleach resume {}`", report.run),
+    })
+}
+
+fn headline(report: &Report, now: Timestamp, paint: Paint) -> String {
+    let operation = match &report.operation {
+        Operation::Deploy => "deployment".to_owned(),
+        Operation::Switch { release } => format!("switch to `{release}`"),
+        Operation::Stop => "stop".to_owned(),
+    };
+    let (style, words) = match (report.outcome, report.cause) {
+        (Some(Outcome::Succeeded), _) => (Style::Good, "done, and seen to be done"),
+        (Some(Outcome::RolledBack), Cause::Request) => (Style::Good, "taken back, as asked"),
+        (Some(Outcome::RolledBack), Cause::Interrupt) => (Style::Busy, "interrupted, and taken back"),
+        (Some(Outcome::RolledBack), _) => (Style::Bad, "failed, and taken back"),
+        (Some(Outcome::Held), _) => (Style::Bad, "failed, and held as it is"),
+        (Some(Outcome::Stuck), _) => (Style::Bad, "failed, and not all could be taken back"),
+        (None, _) => (Style::Busy, "not at its end"),
+    };
+    let took = duration_text(between(report.started, report.ended.unwrap_or(now)));
+    format!("{operation} in `{}`: {} ({took}, run {})\n", report.environment, paint.paint(style, words), report.run)
+}
+
+/// The style of a status.
+pub(crate) fn style_of(status: LaneStatus) -> Style {
+    match status {
+        LaneStatus::Done => Style::Good,
+        LaneStatus::Failed | LaneStatus::Stuck => Style::Bad,
+        LaneStatus::Waiting | LaneStatus::Skipped => Style::Dim,
+        LaneStatus::Ready
+        | LaneStatus::Working
+        | LaneStatus::GoingBack
+        | LaneStatus::Returning
+        | LaneStatus::TakenBack => Style::Busy,
+    }
+}
+
+fn took(row: &Row, now: Timestamp) -> Option<Duration> {
+    Some(between(row.started?, row.ended.unwrap_or(now)))
+}

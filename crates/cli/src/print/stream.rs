@@ -1,0 +1,35 @@
+//! The two streams: answers to standard output, narration to standard error.
+//!
+//! `println!` panics when the reader has gone (`pleach status | head -1`); these do not.
+
+use std::io::{IsTerminal as _, Write as _};
+
+/// Writes an answer to standard output.
+pub(crate) fn answer(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes a line of narration to standard error.
+pub(crate) fn narrate(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes problems that have a layout of their own to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The columns to lay problems out for.
+pub(crate) fn stderr_columns() -> usize {
+    let terminal = std::io::stderr().is_terminal();
+    crossterm::terminal::size().ok().filter(|_| terminal).map_or(100, |(columns, _)| usize::from(columns))
+}
+
+/// The columns of the terminal behind standard output; `None` where there is none, so that nothing is cut in a pipe.
+pub(crate) fn stdout_columns() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns.max(20)))
+}

@@ -1,0 +1,137 @@
+//! The config on top of a workspace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, Style, nearest, parse};
+use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::{PlannedTarget, ServiceSource, TargetDescription};
+use pleach_core::target::Facts;
+use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+
+use super::Workspace;
+use crate::args::Globals;
+use crate::exit::{Ended, Exit};
+use crate::print::{Paint, stderr_columns};
+
+/// A workspace with its config.
+pub(crate) struct Project {
+    pub(crate) workspace: Workspace,
+    pub(crate) config: Config,
+    pub(crate) config_path: PathBuf,
+}
+
+impl Project {
+    /// Finds the repository and reads its config; tells all that is wrong with it.
+    pub(crate) fn open(globals: &Globals) -> Result<Self, Ended> {
+        let workspace = Workspace::open(globals)?;
+        let config_path = match &globals.config {
+            Some(path) => globals.directory.as_ref().map_or_else(|| path.clone(), |directory| directory.join(path)),
+            None => config_path(&workspace),
+        };
+        let text = std::fs::read_to_string(&config_path).map_err(|error| unreadable(&config_path, &error))?;
+        let shown = config_path.strip_prefix(workspace.repository.root()).unwrap_or(&config_path);
+        let config = parse(&shown.to_string_lossy(), &text).map_err(|problems| {
+            let style = match Paint::of_stderr(globals.color) {
+                Paint::Colors => Style::Color,
+                Paint::Plain => Style::Plain,
+            };
+            Ended::told(Exit::WRONG, problems.render(stderr_columns(), style))
+        })?;
+        Ok(Self { workspace, config, config_path })
+    }
+
+    /// The environment of that name.
+    pub(crate) fn require_environment(&self, name: &EnvironmentName) -> Result<&EnvironmentConfig, Failure> {
+        self.config.environments.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.config.environments.keys().map(EnvironmentName::as_str).collect();
+            let mut failure = Failure::new(Kind::Rejected, format!("there is no environment `{name}`"))
+                .because(format!("`{FILE_NAME}` has {}", listed(&known)))
+                .state("nothing was touched");
+            if let Some(near) = nearest(name.as_str(), known.iter().copied()) {
+                failure = failure.next(format!("did you mean `{near}`?"));
+            }
+            failure
+        })
+    }
+
+    /// These services exist.
+    pub(crate) fn require_services(&self, names: &[ServiceName]) -> Result<(), Vec<Failure>> {
+        let known: Vec<&str> = self.config.services.keys().map(ServiceName::as_str).collect();
+        let unknown = names.iter().filter(|name| !self.config.services.contains_key(*name));
+        let failures: Vec<Failure> = unknown
+            .map(|name| {
+                let failure = Failure::new(Kind::Rejected, format!("there is no service `{name}`"))
+                    .because(format!("`{FILE_NAME}` has {}", listed(&known)))
+                    .state("nothing was touched");
+                match nearest(name.as_str(), known.iter().copied()) {
+                    Some(near) => failure.next(format!("did you mean `{near}`?")),
+                    None => failure,
+                }
+            })
+            .collect();
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    /// The commit that each service's branch names now. One whose branch is not there is left out: planning tells.
+    pub(crate) fn sources(&self) -> Result<BTreeMap<ServiceName, ServiceSource>, Failure> {
+        let repository = &self.workspace.repository;
+        repository.require_commits().map_err(Failure::from)?;
+        let mut sources = BTreeMap::new();
+        for (name, service) in &self.config.services {
+            // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.
+            let Ok(commit) = repository.resolve(&format!("refs/heads/{}", service.branch)) else { continue };
+            let subject = repository.commit_info(&commit).map_err(Failure::from)?.subject;
+            sources.insert(name.clone(), ServiceSource { commit, subject });
+        }
+        Ok(sources)
+    }
+
+    /// What the adapters say of an environment's targets.
+    pub(crate) fn descriptions(
+        &self,
+        environment: &EnvironmentConfig,
+    ) -> Result<BTreeMap<TargetName, TargetDescription>, Failure> {
+        let mut descriptions = BTreeMap::new();
+        for (name, target) in &environment.targets {
+            let described = pleach_remote::describe(target, self.workspace.repository.root())?;
+            descriptions.insert(name.clone(), described);
+        }
+        Ok(descriptions)
+    }
+
+    /// One target as a plan would name it, with nothing expected of it.
+    pub(crate) fn planned_target(&self, name: &TargetName, description: &TargetDescription) -> PlannedTarget {
+        PlannedTarget {
+            name: name.clone(),
+            kind: description.kind.clone(),
+            settings: description.settings.clone(),
+            expects: Facts::new(),
+        }
+    }
+}
+
+/// `pleach.toml` of the worktree that the user is in; else that of the main worktree.
+fn config_path(workspace: &Workspace) -> PathBuf {
+    let here = workspace.repository.current_worktree().join(FILE_NAME);
+    if here.is_file() { here } else { workspace.repository.root().join(FILE_NAME) }
+}
+
+fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Kind::Rejected, format!("could not read `{}`", path.display()))
+        .because(error.to_string())
+        .state("nothing was touched");
+    match error.kind() {
+        std::io::ErrorKind::NotFound => failure.next("`pleach init` looks at the repository and proposes one"),
+        _ => failure.next(format!("make `{}` a readable text file", path.display())),
+    }
+}
+
+/// `` `a`, `b` and `c` ``
+pub(crate) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => format!("`{}` and `{last}`", first.join("`, `")),
+    }
+}

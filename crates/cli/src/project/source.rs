@@ -1,0 +1,70 @@
+//! The repository as the engine's source of files.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::port::{EntryMode, Source, SourceEntry, SourceRef};
+use pleach_git::{Mode, Repository, TreeEntry};
+
+/// Reads trees from git. Each call runs where blocking is allowed.
+#[derive(Clone, Debug)]
+pub(crate) struct GitSource {
+    repository: Repository,
+}
+
+impl GitSource {
+    /// Reads from this repository.
+    pub(crate) fn new(repository: Repository) -> Self {
+        Self { repository }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Repository) -> pleach_git::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let repository = self.repository.clone();
+        match tokio::task::spawn_blocking(move || work(repository)).await {
+            Ok(result) => result.map_err(Failure::from),
+            Err(error) => Err(Failure::new(Kind::Internal, "could not read the repository").because(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for GitSource {
+    async fn list(&self, tree: &SourceRef) -> Result<Vec<SourceEntry>, Failure> {
+        let tree = tree.clone();
+        let entries = self.blocking(move |repository| repository.source(&tree.commit, &tree.path)?.list()).await?;
+        Ok(entries.into_iter().filter_map(source_entry).collect())
+    }
+
+    async fn read(&self, tree: &SourceRef, entry: &SourceEntry) -> Result<Vec<u8>, Failure> {
+        let (tree, entry) = (tree.clone(), tree_entry(entry));
+        self.blocking(move |repository| repository.source(&tree.commit, &tree.path)?.read(&entry)).await
+    }
+
+    async fn export(&self, tree: &SourceRef, destination: &Path) -> Result<(), Failure> {
+        let (tree, destination) = (tree.clone(), destination.to_owned());
+        self.blocking(move |repository| repository.export(&tree.commit, &tree.path, &destination).map(drop)).await
+    }
+}
+
+fn source_entry(entry: TreeEntry) -> Option<SourceEntry> {
+    let mode = match entry.mode {
+        Mode::File => EntryMode::File,
+        Mode::Executable => EntryMode::Executable,
+        Mode::Symlink => EntryMode::Symlink,
+        Mode::Submodule => return None,
+    };
+    Some(SourceEntry { path: entry.path, mode, id: entry.id })
+}
+
+fn tree_entry(entry: &SourceEntry) -> TreeEntry {
+    let mode = match entry.mode {
+        EntryMode::File => Mode::File,
+        EntryMode::Executable => Mode::Executable,
+        EntryMode::Symlink => Mode::Symlink,
+    };
+    TreeEntry { path: entry.path.clone(), mode, id: entry.id.clone() }
+}

@@ -1,0 +1,98 @@
+//! The repository, its state directory and the adapters.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use pleach_core::engine::{RunTargets, State};
+use pleach_core::error::Failure;
+use pleach_core::journal::Record;
+use pleach_core::plan::{Plan, PlannedTarget};
+use pleach_core::port::{Clock, RunEntry};
+use pleach_core::registry::Registry;
+use pleach_core::target::Target;
+use pleach_core::word::{EnvironmentName, RunId};
+use pleach_git::Repository;
+use pleach_remote::LocalSecrets;
+use pleach_store::{FileLeases, FileRuns, read_records};
+
+use super::SystemClock;
+use super::source::GitSource;
+use crate::args::Globals;
+use crate::exit::Ended;
+
+/// The repository, its state directory and the adapters: all that a run needs besides its plan.
+pub(crate) struct Workspace {
+    pub(crate) repository: Repository,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) runs: Arc<FileRuns>,
+    pub(crate) leases: Arc<FileLeases>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Workspace {
+    /// Finds the repository and opens its state.
+    pub(crate) fn open(globals: &Globals) -> Result<Self, Ended> {
+        let start = globals.directory.as_deref().unwrap_or(Path::new("."));
+        let repository = Repository::discover(start).map_err(Failure::from)?;
+        let state_dir = repository.ensure_state_dir().map_err(Failure::from)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut registry = Registry::new();
+        let source = Arc::new(GitSource::new(repository.clone()));
+        pleach_remote::register(&mut registry, source, Arc::new(LocalSecrets::new(repository.root())));
+        let runs = FileRuns::open(&state_dir).map_err(Failure::from)?;
+        let leases = FileLeases::open(&state_dir, clock.clone()).map_err(Failure::from)?;
+        Ok(Self {
+            repository,
+            state_dir,
+            registry: Arc::new(registry),
+            runs: Arc::new(runs),
+            leases: Arc::new(leases),
+            clock,
+        })
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// All runs, the newest first.
+    pub(crate) fn entries(&self) -> Result<Vec<RunEntry>, Failure> {
+        self.runs.entries().map_err(Failure::from)
+    }
+
+    /// What a run wrote so far, read without disturbing whoever writes it.
+    pub(crate) fn records(&self, run: &RunId) -> Result<Vec<Record>, Failure> {
+        let (records, _) = read_records(&self.runs.journal_path(run)).map_err(Failure::from)?;
+        Ok(records)
+    }
+
+    /// What a run has come to.
+    pub(crate) fn state(&self, run: &RunId) -> Result<State, Failure> {
+        State::replay(&self.records(run)?).map_err(Failure::from)
+    }
+
+    /// Opens the targets of a plan, from the plan alone.
+    pub(crate) fn open_targets(&self, plan: &Plan) -> Result<RunTargets, Failure> {
+        let open = |planned: &PlannedTarget| Ok((planned.name.clone(), self.open_target(&plan.environment, planned)?));
+        plan.targets.iter().map(open).collect()
+    }
+
+    /// Opens one target.
+    pub(crate) fn open_target(
+        &self,
+        environment: &EnvironmentName,
+        planned: &PlannedTarget,
+    ) -> Result<Arc<dyn Target>, Failure> {
+        pleach_remote::open_target(environment, planned)
+    }
+
+    /// The worktree of each branch that is checked out somewhere.
+    pub(crate) fn worktrees(&self) -> BTreeMap<String, PathBuf> {
+        let branches = self.repository.branches().unwrap_or_default();
+        branches.into_iter().filter_map(|branch| Some((branch.name, branch.checked_out_in?))).collect()
+    }
+}

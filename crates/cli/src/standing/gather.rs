@@ -1,0 +1,142 @@
+//! Reading it all, target by target.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pleach_core::config::ServiceConfig;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::journal::Outcome;
+use pleach_core::port::Leases as _;
+use pleach_core::target::Target;
+use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_store::ProcessIdentity;
+use tokio::task::JoinSet;
+
+use super::read::read_target;
+use super::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing};
+use crate::exit::Ended;
+use crate::project::{Project, Workspace};
+
+/// The longest that one target may take to tell how its services are.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
+/// One target and the services that go there.
+#[derive(Clone)]
+pub(crate) struct TargetReader {
+    pub(crate) environment: EnvironmentName,
+    pub(crate) name: TargetName,
+    target: Result<Arc<dyn Target>, Failure>,
+    services: Vec<(ServiceName, ServiceConfig)>,
+}
+
+impl TargetReader {
+    /// Reads it within the time limit. A target that does not answer gives rows that say so.
+    pub(crate) async fn read(&self) -> Vec<ServiceStanding> {
+        let target = match &self.target {
+            Ok(target) => target,
+            Err(failure) => return self.unknown(failure),
+        };
+        let read = read_target(target.as_ref(), &self.environment, &self.services);
+        match tokio::time::timeout(READ_LIMIT, read).await {
+            Ok(Ok(services)) => services,
+            Ok(Err(failure)) => self.unknown(&failure),
+            Err(_) => {
+                let what = format!("it gave no answer within {} s", READ_LIMIT.as_secs());
+                self.unknown(&Failure::new(Kind::UnknownOutcome, what))
+            }
+        }
+    }
+
+    fn unknown(&self, failure: &Failure) -> Vec<ServiceStanding> {
+        let row = |(service, _): &(ServiceName, ServiceConfig)| ServiceStanding {
+            environment: self.environment.clone(),
+            service: service.clone(),
+            target: self.name.clone(),
+            release: None,
+            commit: None,
+            state: Life::Unknown,
+            health: Health::Unchecked,
+            address: None,
+            since: None,
+            note: Some(failure.because.last().unwrap_or(&failure.what).clone()),
+        };
+        self.services.iter().map(row).collect()
+    }
+}
+
+/// The targets of one environment, or of all.
+pub(crate) fn readers(project: &Project, environment: Option<&EnvironmentName>) -> Result<Vec<TargetReader>, Failure> {
+    if let Some(name) = environment {
+        project.require_environment(name)?;
+    }
+    let mut readers = Vec::new();
+    let wanted = project.config.environments.iter().filter(|(name, _)| environment.is_none_or(|one| one == *name));
+    for (name, config) in wanted {
+        let destinations = project.config.destinations(config);
+        let descriptions = project.descriptions(config)?;
+        for (target_name, description) in &descriptions {
+            let target = project.workspace.open_target(name, &project.planned_target(target_name, description));
+            let goes = destinations.iter().filter(|(_, targets)| targets.contains(&target_name));
+            let services = goes.map(|(service, _)| ((*service).clone(), project.config.services[*service].clone()));
+            let services: Vec<_> = services.collect();
+            if !services.is_empty() {
+                readers.push(TargetReader { environment: name.clone(), name: target_name.clone(), target, services });
+            }
+        }
+    }
+    Ok(readers)
+}
+
+/// Everything in one environment, or in all.
+pub(crate) async fn stand(project: &Project, environment: Option<&EnvironmentName>) -> Result<Standing, Ended> {
+    let mut reading = JoinSet::new();
+    for reader in readers(project, environment)? {
+        reading.spawn(async move { reader.read().await });
+    }
+    let mut services: Vec<ServiceStanding> = reading.join_all().await.into_iter().flatten().collect();
+    services.sort_by(|a, b| (&a.environment, &a.service, &a.target).cmp(&(&b.environment, &b.service, &b.target)));
+    let (unfinished, leases) = runs_and_leases(&project.workspace, environment).await?;
+    Ok(Standing { services, unfinished, leases })
+}
+
+/// Runs that need somebody, the newest first, and the leases that are held.
+pub(crate) async fn runs_and_leases(
+    workspace: &Workspace,
+    environment: Option<&EnvironmentName>,
+) -> Result<(Vec<RunStanding>, Vec<LeaseStanding>), Failure> {
+    let here = |name: &EnvironmentName| environment.is_none_or(|wanted| wanted == name);
+    let leases: Vec<LeaseStanding> = workspace
+        .leases
+        .list()
+        .await?
+        .into_iter()
+        .filter(|lease| here(&lease.environment))
+        .map(|lease| LeaseStanding {
+            alive: ProcessIdentity::from(&lease.holder).is_alive(),
+            holder: format!("{} on {} (process {})", lease.holder.user, lease.holder.host, lease.holder.process),
+            environment: lease.environment,
+            target: lease.target,
+            run: lease.run,
+            reason: lease.reason,
+            since: lease.started,
+            expires: lease.expires,
+        })
+        .collect();
+    let mut newest = std::collections::BTreeSet::new();
+    let mut unfinished = Vec::new();
+    for entry in workspace.entries()?.into_iter().filter(|entry| here(&entry.environment)) {
+        let is_newest = newest.insert(entry.environment.clone());
+        // A run that was held or stuck needs nobody any more once a later one has begun.
+        let needs = match entry.outcome {
+            None => true,
+            Some(Outcome::Held | Outcome::Stuck) => is_newest,
+            Some(Outcome::Succeeded | Outcome::RolledBack) => false,
+        };
+        if needs {
+            let working = leases.iter().any(|lease| lease.alive && lease.run == entry.run);
+            let (run, environment) = (entry.run, entry.environment);
+            unfinished.push(RunStanding { run, environment, started: entry.started, outcome: entry.outcome, working });
+        }
+    }
+    Ok((unfinished, leases))
+}

@@ -1,0 +1,14 @@
+//! Where everything stands now: what each service runs on each target, which runs are not at their end, who holds leases.
+//!
+//! All of it is read without locks, from the targets and the journals; a target that does not answer is a row that says
+//! so, and keeps no other row waiting.
+
+mod gather;
+mod model;
+mod read;
+mod text;
+
+pub(crate) use gather::{readers, runs_and_leases, stand};
+pub(crate) use model::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing};
+pub(crate) use read::{check_place, output_files, read_statuses};
+pub(crate) use text::{extras, life_style, life_word, table};
