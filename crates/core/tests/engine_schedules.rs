@@ -39,6 +39,23 @@ fn run(cases: u32, seed: u8) -> usize {
 }
 
 #[test]
+fn the_same_schedule_comes_to_the_same_report_each_time() {
+    // Also over crashes: what a process does that goes on follows from the journal alone.
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]);
+    let outcome = TestRunner::new_with_rng(config, rng).run(&schedules(), |Schedule { shape, script, faults }| {
+        let reports =
+            [(); 2].map(|()| check_laws(&shape.approved(), &script, &faults).map(|checked| checked.report).ok());
+        proptest::prop_assert_eq!(&reports[0], &reports[1]);
+        proptest::prop_assert!(reports[0].is_some());
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
 fn no_law_breaks_under_a_first_series_of_schedules() {
     let ran = run(1_000, 1);
     assert!(ran >= 5_000, "{ran}");

@@ -18,7 +18,12 @@
     reason = "a test kit ends where it finds something wrong"
 )]
 
+mod check;
+pub mod conformance;
+mod exercise;
+pub mod faulty;
 mod memory;
+pub mod mock;
 pub mod schedule;
 mod script;
 mod scripted;
@@ -27,6 +32,7 @@ mod trial;
 mod witness;
 mod world;
 
+pub use exercise::{Scene, cut_after, exercise_phase, exercise_snapshot};
 pub use memory::{Fate, FixedClock, MemoryJournal, MemoryLeases, MemoryRuns, RecordingEvents, Renewal, Watcher};
 pub use schedule::{Faults, check_every_crash, check_laws};
 pub use script::{Act, CaptureAct, LookAct, Pace, Script, SnapshotScript, StepScript, Turns, UndoAct};

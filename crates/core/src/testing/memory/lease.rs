@@ -134,7 +134,7 @@ impl Leases for MemoryLeases {
             },
             reason: request.reason.clone(),
             started: Timestamp::UNIX_EPOCH,
-            expires: Timestamp::UNIX_EPOCH,
+            expires: Timestamp::UNIX_EPOCH + request.lifetime,
             token: kept.next_token(&request.target),
         };
         let (lifetime, expires) = (request.lifetime, Instant::now() + request.lifetime);

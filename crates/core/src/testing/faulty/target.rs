@@ -1,0 +1,155 @@
+//! A target all of whose facets go wrong by one plan.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{FaultPlan, FaultyFiles, FaultyHttp, FaultyShell};
+use crate::error::{Failure, Kind};
+use crate::port::{
+    Call, Command, CommandOutput, FencingToken, FileStat, Files, Http, HttpRequest, HttpResponse, Permissions, Shell,
+    Source, SourceRef, TreeDigest,
+};
+use crate::target::{Facet, Facts, Target};
+use crate::word::{EnvironmentName, TargetName};
+
+/// A target that is as it is, except where it is planned otherwise.
+pub struct FaultyTarget {
+    inner: Arc<dyn Target>,
+    plan: Arc<FaultPlan>,
+    shell: FaultyShell,
+    files: FaultyFiles,
+    http: FaultyHttp,
+}
+
+impl FaultyTarget {
+    /// Wraps a target; all calls to it and its facets are counted together.
+    pub fn new(inner: Arc<dyn Target>, plan: Arc<FaultPlan>) -> Self {
+        let facets = Arc::new(Facets(inner.clone()));
+        Self {
+            shell: FaultyShell { inner: facets.clone(), plan: plan.clone() },
+            files: FaultyFiles { inner: facets.clone(), plan: plan.clone() },
+            http: FaultyHttp { inner: facets, plan: plan.clone() },
+            inner,
+            plan,
+        }
+    }
+}
+
+#[async_trait]
+impl Target for FaultyTarget {
+    fn id(&self) -> &TargetName {
+        self.inner.id()
+    }
+
+    fn environment(&self) -> &EnvironmentName {
+        self.inner.environment()
+    }
+
+    async fn probe(&self) -> Result<Facts, Failure> {
+        self.plan.around("target.probe", || self.inner.probe()).await
+    }
+
+    async fn fence(&self, token: FencingToken) -> Result<(), Failure> {
+        self.plan.around("target.fence", || self.inner.fence(token)).await
+    }
+
+    fn shell(&self) -> Option<&dyn Shell> {
+        self.inner.shell().map(|_| &self.shell as &dyn Shell)
+    }
+
+    fn files(&self) -> Option<&dyn Files> {
+        self.inner.files().map(|_| &self.files as &dyn Files)
+    }
+
+    fn http(&self) -> Option<&dyn Http> {
+        self.inner.http().map(|_| &self.http as &dyn Http)
+    }
+
+    fn facets(&self) -> Vec<Facet> {
+        self.inner.facets()
+    }
+}
+
+/// The facets of a target, owned: a target only lends them.
+struct Facets(Arc<dyn Target>);
+
+impl Facets {
+    fn files(&self) -> Result<&dyn Files, Failure> {
+        self.0.files().ok_or_else(|| self.lacks("files"))
+    }
+
+    fn lacks(&self, facet: &str) -> Failure {
+        Failure::new(Kind::Unsupported, format!("target `{}` has no {facet}", self.0.id()))
+    }
+}
+
+#[async_trait]
+impl Shell for Facets {
+    async fn run<'a>(&self, command: &Command, call: Call<'a>) -> Result<CommandOutput, Failure> {
+        self.0.shell().ok_or_else(|| self.lacks("shell"))?.run(command, call).await
+    }
+}
+
+#[async_trait]
+impl Http for Facets {
+    async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+        self.0.http().ok_or_else(|| self.lacks("HTTP"))?.send(request).await
+    }
+}
+
+#[async_trait]
+impl Files for Facets {
+    async fn stat(&self, path: &Path) -> Result<Option<FileStat>, Failure> {
+        self.files()?.stat(path).await
+    }
+
+    async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+        self.files()?.read(path).await
+    }
+
+    async fn list(&self, path: &Path) -> Result<Vec<FileStat>, Failure> {
+        self.files()?.list(path).await
+    }
+
+    async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
+        self.files()?.digest(path).await
+    }
+
+    async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {
+        self.files()?.ensure_directory(path, token).await
+    }
+
+    async fn write(
+        &self,
+        path: &Path,
+        contents: &[u8],
+        permissions: Permissions,
+        token: Option<FencingToken>,
+    ) -> Result<(), Failure> {
+        self.files()?.write(path, contents, permissions, token).await
+    }
+
+    async fn link(&self, path: &Path, to: &Path, token: Option<FencingToken>) -> Result<(), Failure> {
+        self.files()?.link(path, to, token).await
+    }
+
+    async fn rename(&self, from: &Path, to: &Path, token: Option<FencingToken>) -> Result<(), Failure> {
+        self.files()?.rename(from, to, token).await
+    }
+
+    async fn remove(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {
+        self.files()?.remove(path, token).await
+    }
+
+    async fn put_tree(
+        &self,
+        path: &Path,
+        source: Arc<dyn Source>,
+        tree: &SourceRef,
+        token: Option<FencingToken>,
+    ) -> Result<TreeDigest, Failure> {
+        self.files()?.put_tree(path, source, tree, token).await
+    }
+}
