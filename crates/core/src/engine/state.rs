@@ -434,11 +434,6 @@ impl State {
         self.plan().snapshots.iter().zip(states).map(|(plan, (status, failure))| (plan, status, failure))
     }
 
-    /// Whether something is under way that a process still works on.
-    pub fn is_busy(&self) -> bool {
-        self.under_way + self.snapshots_under_way + self.discards_under_way > 0
-    }
-
     /// Whether a lane or a capture is under way.
     pub(super) fn is_working(&self) -> bool {
         self.under_way + self.snapshots_under_way > 0
