@@ -129,11 +129,8 @@ impl Target for DirectoryTarget {
 
     async fn probe(&self) -> Result<Facts, Failure> {
         let mut facts = probe_directory(&self.files, &self.settings.path, &self.settings.program).await?;
-        for (port, _) in process::listening() {
-            if let Some(owner) = process::port_owner(port) {
-                facts.insert(format!("port/{port}"), json!(owner.to_string()));
-            }
-        }
+        let owners = tokio::task::spawn_blocking(process::port_owners).await.unwrap_or_default();
+        facts.extend(owners.into_iter().map(|(port, owner)| (format!("port/{port}"), json!(owner.to_string()))));
         Ok(facts)
     }
 

@@ -11,6 +11,5 @@ mod stat;
 
 pub use group::Group;
 pub use identity::Identity;
-pub(crate) use port::listening;
-pub use port::{PortOwner, port_owner};
+pub use port::{PortOwner, port_owner, port_owners};
 pub use stat::{ProcessStat, listening_ports};

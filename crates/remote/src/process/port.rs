@@ -1,7 +1,9 @@
 //! Who listens on a port of this machine.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use super::identity::read_stat;
 use super::stat::listening_ports;
@@ -24,27 +26,45 @@ impl fmt::Display for PortOwner {
 
 /// Who listens on `port`; `None` if nobody does.
 pub fn port_owner(port: u16) -> Option<PortOwner> {
-    let inode = listening().into_iter().find(|(listens, _)| *listens == port)?.1;
-    Some(PortOwner { process: socket_owner(inode) })
+    let sockets = listening().into_iter().filter(|(listens, _)| *listens == port).collect();
+    owners(sockets).remove(&port)
+}
+
+/// Who listens on each port of this machine. Blocks while it reads `/proc`: the tables and every process once, however
+/// many ports there are.
+pub fn port_owners() -> BTreeMap<u16, PortOwner> {
+    owners(listening())
 }
 
 /// All listening TCP sockets: ports and inodes.
-pub(crate) fn listening() -> Vec<(u16, u64)> {
+fn listening() -> Vec<(u16, u64)> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     tables.iter().flat_map(|table| listening_ports(&fs::read_to_string(table).unwrap_or_default())).collect()
 }
 
-fn socket_owner(inode: u64) -> Option<(u32, String)> {
-    let wanted = format!("socket:[{inode}]");
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    for pid in pids {
+fn owners(sockets: Vec<(u16, u64)>) -> BTreeMap<u16, PortOwner> {
+    let mut wanted: BTreeMap<u64, u16> = sockets.iter().map(|(port, inode)| (*inode, *port)).collect();
+    let mut owners: BTreeMap<u16, PortOwner> =
+        sockets.into_iter().map(|(port, _)| (port, PortOwner { process: None })).collect();
+    let Ok(processes) = fs::read_dir("/proc") else { return owners };
+    for pid in processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+        if wanted.is_empty() {
+            break;
+        }
         let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        let owns = |link: std::path::PathBuf| link.to_str() == Some(&wanted);
-        if files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(owns)) {
-            return Some((pid, read_stat(pid).map(|stat| stat.name).unwrap_or_default()));
+        for inode in files.flatten().filter_map(|file| socket_inode(&fs::read_link(file.path()).ok()?)) {
+            if let Some(port) = wanted.remove(&inode) {
+                let name = read_stat(pid).map(|stat| stat.name).unwrap_or_default();
+                owners.insert(port, PortOwner { process: Some((pid, name)) });
+            }
         }
     }
-    None
+    owners
+}
+
+/// The inode in `socket:[INODE]`.
+fn socket_inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -56,7 +76,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let owner = port_owner(port).expect("this process listens");
-        assert_eq!(owner.process.map(|(pid, _)| pid), Some(std::process::id()));
+        assert_eq!(owner.process.as_ref().map(|(pid, _)| *pid), Some(std::process::id()));
+        assert_eq!(port_owners().get(&port), Some(&owner), "one port or all, the answer is the same");
         drop(listener);
         assert_eq!(port_owner(port), None);
     }
