@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::state::{Condition, Course, LaneStatus, SnapshotStatus, State, Tries};
 use crate::error::{Explain, Failure, Kind};
 use crate::journal::{Entry, Outcome, Record};
-use crate::phase::{Applied, Inspection, Reversal};
+use crate::phase::{Applied, Evidence, Inspection, Reversal};
 use crate::plan::OnFailure;
 use crate::word::{LaneId, SnapshotId, StepName};
 
@@ -107,7 +107,7 @@ impl State {
             Entry::Inspected { lane, step, inspection } => self.inspected(lane, step, inspection)?,
             Entry::InspectFailed { lane, step, failure } => self.inspect_failed(lane, step, failure)?,
             Entry::UndoStarted { lane, step, .. } => self.undo_started(lane, step)?,
-            Entry::UndoFinished { lane, step, .. } => self.undo_finished(lane, step)?,
+            Entry::UndoFinished { lane, step, evidence } => self.undo_finished(lane, step, evidence)?,
             Entry::UndoFailed { lane, step, failure } => self.undo_failed(lane, step, failure)?,
         }
         self.advance();
@@ -449,10 +449,11 @@ impl State {
         Ok(())
     }
 
-    fn undo_finished(&mut self, lane: &LaneId, step: &StepName) -> Result<(), Illegal> {
+    fn undo_finished(&mut self, lane: &LaneId, step: &StepName, evidence: &Evidence) -> Result<(), Illegal> {
         let at = self.at_hand(lane, step, &[Condition::Undoing])?;
         let step = self.step(at);
         step.condition = Condition::Undone;
+        step.evidence = Some(evidence.clone());
         step.undo_failure = None;
         self.set_under_way(at, false);
         self.settle_return(at);
