@@ -59,7 +59,7 @@ async fn verify(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
     for (name, description) in project.descriptions(environment)? {
         let planned = project.planned_target(&name, &description);
         let target = project.workspace.open_target(&args.environment, &planned)?;
-        let statuses = read_statuses(target.as_ref()).await?;
+        let statuses = read_statuses(target.as_ref(), &description.settings).await?;
         for (service, targets) in &destinations {
             let wanted = args.only.is_empty() || args.only.contains(service);
             if wanted && targets.contains(&&name) {

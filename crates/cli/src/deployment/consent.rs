@@ -91,6 +91,28 @@ fn declined(plan: &Plan) -> Failure {
 
 /// Who is at the keyboard: the login, or the user's number where it has none.
 pub(crate) fn person() -> String {
+    let number = rustix::process::getuid().as_raw();
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
-    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    // Services and containers often have no such variable.
+    let users = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    named.or_else(|| login(&users(), number)).unwrap_or_else(|| format!("uid {number}"))
+}
+
+/// The login of a user in the lines of passwd(5).
+fn login(users: &str, number: u32) -> Option<String> {
+    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let line = lines.find(|fields| fields.get(2).and_then(|field| field.parse().ok()) == Some(number))?;
+    line.first().map(|name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_variables_has_the_login_of_its_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n+::::::\n";
+        assert_eq!(login(users, 1000).as_deref(), Some("ada"));
+        assert_eq!(login(users, 7), None);
+    }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use pleach_core::engine::{LaneStatus, State};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::Operation;
+use pleach_core::report::Cause;
 use serde::{Deserialize, Serialize};
 
 use crate::board::{Row, rows};
@@ -94,7 +95,7 @@ fn status_file(state: &State, worktrees: &BTreeMap<String, PathBuf>, earlier: Op
     services.sort_by(|a, b| (&a.service, &a.target).cmp(&(&b.service, &b.target)));
     for planned in &plan.services {
         let own: Vec<&Row> = rows.iter().filter(|row| row.service == planned.name).collect();
-        let Some((status, deployment_status)) = worst(&own, &plan.operation) else { continue };
+        let Some((status, deployment_status)) = worst(&own, state) else { continue };
         let settled = own.iter().all(|row| is_settled(row.status));
         skills.insert(
             planned.name.to_string(),
@@ -133,7 +134,7 @@ fn is_settled(status: LaneStatus) -> bool {
 }
 
 /// What the rows of one service come to together: the worst of them.
-fn worst(rows: &[&Row], operation: &Operation) -> Option<(&'static str, &'static str)> {
+fn worst(rows: &[&Row], state: &State) -> Option<(&'static str, &'static str)> {
     let any = |wanted: &[LaneStatus]| rows.iter().any(|row| wanted.contains(&row.status));
     let told = if rows.is_empty() {
         return None;
@@ -142,12 +143,12 @@ fn worst(rows: &[&Row], operation: &Operation) -> Option<(&'static str, &'static
     } else if any(&[LaneStatus::Working, LaneStatus::Returning, LaneStatus::GoingBack]) {
         ("deploying", "DEPLOYING")
     } else if any(&[LaneStatus::TakenBack]) {
-        ("rolled_back", "ERROR")
+        ("rolled_back", if state.cause() == Cause::Failure { "ERROR" } else { "CANCELED" })
     } else if any(&[LaneStatus::Skipped]) {
         ("pending", "CANCELED")
     } else if any(&[LaneStatus::Waiting, LaneStatus::Ready]) {
         ("pending", "PENDING")
-    } else if *operation == Operation::Stop {
+    } else if state.plan().operation == Operation::Stop {
         ("stopped", "INACTIVE")
     } else {
         ("deployed", "ACTIVE")

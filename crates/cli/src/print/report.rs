@@ -112,8 +112,12 @@ fn headline(report: &Report, now: Timestamp, paint: Paint) -> String {
         (Some(Outcome::Stuck), _) => (Style::Bad, "failed, and not all could be taken back"),
         (None, _) => (Style::Busy, "not at its end"),
     };
-    let took = duration_text(between(report.started, report.ended.unwrap_or(now)));
-    format!("{operation} in `{}`: {} ({took}, run {})\n", report.environment, paint.paint(style, words), report.run)
+    // Between a run and its rollback may lie days, in which nothing was done.
+    let took = match report.cause {
+        Cause::Request => String::new(),
+        _ => format!("{}, ", duration_text(between(report.started, report.ended.unwrap_or(now)))),
+    };
+    format!("{operation} in `{}`: {} ({took}run {})\n", report.environment, paint.paint(style, words), report.run)
 }
 
 /// The style of a status.

@@ -10,6 +10,7 @@ use pleach_core::port::Leases as _;
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_store::ProcessIdentity;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::read::read_target;
@@ -26,6 +27,7 @@ pub(crate) struct TargetReader {
     pub(crate) environment: EnvironmentName,
     pub(crate) name: TargetName,
     target: Result<Arc<dyn Target>, Failure>,
+    settings: Value,
     services: Vec<(ServiceName, ServiceConfig)>,
 }
 
@@ -36,7 +38,7 @@ impl TargetReader {
             Ok(target) => target,
             Err(failure) => return self.unknown(failure),
         };
-        let read = read_target(target.as_ref(), &self.environment, &self.services);
+        let read = read_target(target.as_ref(), &self.settings, &self.environment, &self.services);
         match tokio::time::timeout(READ_LIMIT, read).await {
             Ok(Ok(services)) => services,
             Ok(Err(failure)) => self.unknown(&failure),
@@ -80,7 +82,8 @@ pub(crate) fn readers(project: &Project, environment: Option<&EnvironmentName>) 
             let services = goes.map(|(service, _)| ((*service).clone(), project.config.services[*service].clone()));
             let services: Vec<_> = services.collect();
             if !services.is_empty() {
-                readers.push(TargetReader { environment: name.clone(), name: target_name.clone(), target, services });
+                let (environment, name, settings) = (name.clone(), target_name.clone(), description.settings.clone());
+                readers.push(TargetReader { environment, name, target, settings, services });
             }
         }
     }

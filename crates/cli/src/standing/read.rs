@@ -9,7 +9,9 @@ use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ServiceName};
 use pleach_remote::check::{Asker, CheckPlace};
 use pleach_remote::directory::{ReleaseStatus, ServiceLayout, ServiceStatus};
+use pleach_remote::local::DirectorySettings;
 use pleach_remote::service_statuses;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Health, Life, ServiceStanding};
@@ -17,12 +19,11 @@ use crate::deployment::block_on;
 use crate::exit::Ended;
 use crate::project::Project;
 
-/// All services below a target's directory.
-pub(crate) async fn read_statuses(target: &dyn Target) -> Result<Vec<ServiceStatus>, Failure> {
-    let facts = target.probe().await?;
-    let root = facts.get("root").and_then(|root| root.as_str()).map(PathBuf::from);
-    match (target.files(), root) {
-        (Some(files), Some(root)) => service_statuses(files, &root).await,
+/// All services of a target. Only their own files are read, not the machine: looking must be quick.
+pub(crate) async fn read_statuses(target: &dyn Target, settings: &Value) -> Result<Vec<ServiceStatus>, Failure> {
+    let settings: Result<DirectorySettings, _> = serde_json::from_value(settings.clone());
+    match (target.files(), settings) {
+        (Some(files), Ok(settings)) => service_statuses(files, &settings.path).await,
         _ => Ok(Vec::new()),
     }
 }
@@ -30,10 +31,11 @@ pub(crate) async fn read_statuses(target: &dyn Target) -> Result<Vec<ServiceStat
 /// The services that go to a target, each with one look at its health.
 pub(super) async fn read_target(
     target: &dyn Target,
+    settings: &Value,
     environment: &EnvironmentName,
     services: &[(ServiceName, ServiceConfig)],
 ) -> Result<Vec<ServiceStanding>, Failure> {
-    let statuses = read_statuses(target).await?;
+    let statuses = read_statuses(target, settings).await?;
     let one = |(service, config): &(ServiceName, ServiceConfig)| {
         let status = statuses.iter().find(|status| status.service == *service).cloned();
         let (service, config) = (service.clone(), config.clone());
@@ -137,7 +139,7 @@ pub(crate) fn output_files(
     for (name, config) in wanted {
         for (target_name, description) in project.descriptions(config)? {
             let target = project.workspace.open_target(name, &project.planned_target(&target_name, &description))?;
-            let statuses = block_on(async { Ok(read_statuses(target.as_ref()).await?) })?;
+            let statuses = block_on(async { Ok(read_statuses(target.as_ref(), &description.settings).await?) })?;
             let logs = statuses.into_iter().filter(|status| status.service == *service).filter_map(|status| status.log);
             files.extend(logs.map(|log| (format!("{name}/{target_name}"), log)));
         }
