@@ -10,6 +10,7 @@
 //! What runs and how it is was read back from the targets by this command itself: no file of an earlier one is trusted.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::word::{CommitId, EnvironmentName, ServiceName};
@@ -23,6 +24,9 @@ use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, stdout_columns};
 use crate::project::Project;
 use crate::standing::{Health, Life, ServiceStanding, Standing, stand};
+
+/// How long a target that does not tell what it runs is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments of `pleach merge`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +69,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let into = args.into.clone().unwrap_or_else(|| project.config.project.main.clone());
     repository.require_branch(&into).map_err(Failure::from)?;
     require_clean(repository, &into)?;
-    let standing = block_on(stand(&project, args.environment.as_ref()))?;
+    let standing = block_on(read_patiently(&project, args.environment.as_ref()))?;
 
     let mut candidates = Vec::new();
     for (branch, services) in branches(&project, &args.services, &standing, &into) {
@@ -80,6 +84,20 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     };
     tell(&candidates, &into, globals);
     ended(candidates, pushed)
+}
+
+/// What runs now. A target that did not tell is asked again for a while: unlike a look at the status, a merge waits for
+/// the answer rather than go without it.
+async fn read_patiently(project: &Project, environment: Option<&EnvironmentName>) -> Result<Standing, Ended> {
+    let start = Instant::now();
+    loop {
+        let standing = stand(project, environment).await?;
+        let unknown = standing.services.iter().any(|one| one.state == Life::Unknown);
+        if !unknown || start.elapsed() > PATIENCE {
+            return Ok(standing);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Refuses when the worktree that has the receiving branch has changes that are not committed.
@@ -193,7 +211,11 @@ fn require_live<'a>(
                 };
                 return Err(refused(format!("{told}, which runs on {at}")).next(deploy));
             }
-            None => return Err(refused(format!("what runs on {at} is not known")).next(deploy)),
+            None => {
+                let why = place.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+                let look = format!("`pleach status {}`, then `pleach merge {service}`", place.environment);
+                return Err(refused(format!("what runs on {at} is not known{why}")).next(look));
+            }
         }
         match (place.state, place.health) {
             (Life::Running | Life::Placed, Health::Healthy | Health::Unchecked) => {}

@@ -168,7 +168,7 @@ impl Tour {
         let here = project.repository.as_path();
         walk.part(
             "Merge what is live and healthy",
-            &["Four branches are what is deployed; nl-sql is ahead of it, and is refused (exit 102)."],
+            &["Four branches are what runs; nl-sql is ahead of it and is refused (exit 102)."],
         );
         walk.pleach(here, &["merge", "--push"], 102)?;
         let log = ["log", "--first-parent", "--format=%h %s", "-5", "main"];

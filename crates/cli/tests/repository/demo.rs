@@ -49,7 +49,7 @@ fn the_demo_shows_five_services_live_one_taken_back_and_four_merged() {
         "$ pleach merge --push",
         "Merge skill/",
         "nothing is left running",
-        "pleach deploy local --only nl-sql",
+        "pleach rollback local pr-review",
     ] {
         let at = rest.find(part).unwrap_or_else(|| panic!("`{part}` does not come in its turn:\n{text}\n{errors}"));
         rest = &rest[at + part.len()..];
@@ -67,7 +67,10 @@ fn an_interrupted_demo_leaves_nothing_running() {
     let mut line = String::new();
     while !line.contains("$ pleach verify local") {
         line.clear();
-        assert!(lines.read_line(&mut line).expect("text") > 0, "the demo ended before its services were up");
+        if lines.read_line(&mut line).expect("text") == 0 {
+            let ended = child.wait_with_output().expect("ended");
+            panic!("the demo ended before its services were up: {}", String::from_utf8_lossy(&ended.stderr));
+        }
     }
     assert!(!running(&dir).is_empty(), "services run at that moment");
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("an id");
