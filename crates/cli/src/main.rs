@@ -16,7 +16,7 @@
 //! | [`init`] | what a repository says of the services in it |
 //! | [`interrupt`] | what Ctrl-C, SIGTERM and SIGHUP do to a run |
 //! | [`observe`] | what follows a run: the terminal, its logs, `status.json` |
-//! | [`print`] | what people read: failures, tables, durations |
+//! | [`print`](mod@print) | what people read: failures, tables, durations |
 //! | [`progress`] | live progress: a block on a terminal, lines elsewhere, JSON |
 //! | [`project`] | the repository, its state, its config, the adapters |
 //! | [`standing`] | where everything stands now |
