@@ -104,6 +104,9 @@ pub enum Error {
     /// Something that looks like a repository, in a form that cannot be read.
     #[error("could not open the git repository at `{}`", .0.display())]
     Unreadable(PathBuf, #[source] Cause),
+    /// It belongs to another user, and `safe.directory` does not name it.
+    #[error("the git repository at `{}` belongs to another user", .0.display())]
+    Untrusted(PathBuf),
     /// It has no working tree, and the operation needs one.
     #[error("`{}` is a bare repository, without files to work on", .0.display())]
     Bare(PathBuf),
@@ -172,6 +175,7 @@ impl Explain for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::NotARepository(_)
+            | Self::Untrusted(_)
             | Self::Bare(_)
             | Self::NoCommits(_)
             | Self::UnknownRevision(..)
@@ -197,6 +201,12 @@ impl Explain for Error {
         };
         Some(match self {
             Self::NotARepository(_) => "go to a repository, or make one here with `git init`".to_owned(),
+            Self::Untrusted(path) => {
+                format!(
+                    "if you trust it: `git config --global --add safe.directory {}`",
+                    crate::system_git::quote(path)
+                )
+            }
             Self::Bare(path) => {
                 format!("make a working tree: `git -C {} worktree add ../main`", crate::system_git::quote(path))
             }

@@ -40,15 +40,25 @@ impl Repository {
     /// Finds the repository that `path` lies in, looking upwards.
     ///
     /// A repository without commits, or a bare one, is found as well: what needs more says so. A repository of a format
-    /// that cannot be read (reftable, SHA-256) is [`Error::Unreadable`].
+    /// that cannot be read (reftable, SHA-256) is [`Error::Unreadable`]; one of another user is [`Error::Untrusted`], as
+    /// with git, unless `safe.directory` names it.
     pub fn discover(path: &Path) -> Result<Self> {
         let place = fs::canonicalize(path).map_err(|_| Error::NotARepository(path.to_owned()))?;
         let (git_dir, trust) = gix::discover::upwards(&place).map_err(|_| Error::NotARepository(path.to_owned()))?;
         let (git_dir, _) = git_dir.into_repository_and_work_tree_directories();
-        let options =
-            gix::open::Options::default_for_level(trust).with(trust).open_path_as_is(true).strict_config(false);
-        let inner = gix::ThreadSafeRepository::open_opts(&git_dir, options)
-            .map_err(|error| Error::Unreadable(place.clone(), error.into()))?;
+        let options = gix::open::Options::default_for_level(trust)
+            .with(trust)
+            .open_path_as_is(true)
+            .bail_if_untrusted(true)
+            .strict_config(false);
+        let inner = gix::ThreadSafeRepository::open_opts(&git_dir, options).map_err(|error| {
+            // Without trust its filters would be left out, and files written that differ from git's.
+            if trust == gix::sec::Trust::Reduced {
+                Error::Untrusted(place.clone())
+            } else {
+                Error::Unreadable(place.clone(), error.into())
+            }
+        })?;
         Self::new(inner, &place)
     }
 

@@ -58,7 +58,7 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     let plan = match saved {
         Some(plan) => plan,
         None => {
-            let mut plan = prepare(project, &args.environment, Operation::Deploy, &args.only).await?.plan;
+            let mut plan = prepare(project, &args.environment, Operation::Deploy, &args.only).await?;
             plan.policy.on_failure = args.on_failure.unwrap_or(plan.policy.on_failure);
             plan
         }

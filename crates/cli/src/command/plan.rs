@@ -31,13 +31,13 @@ pub(crate) struct Args {
 /// Reads the config, the commits and the targets, makes the plan and shows it. Touches nothing.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let project = Project::open(globals)?;
-    let prepared = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
-    show_plan(&prepared.plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
+    let plan = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
+    show_plan(&plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
     if let Some(path) = &args.out {
-        save_plan(path, &prepared.plan)?;
+        save_plan(path, &plan)?;
         let (environment, path) = (&args.environment, path.display());
         narrate(&format!("saved to `{path}`; next: `pleach deploy {environment} --plan {path}`"));
-    } else if !prepared.plan.is_empty() && !globals.quiet {
+    } else if !plan.is_empty() && !globals.quiet {
         narrate(&format!("nothing was touched; next: `pleach deploy {}`", args.environment));
     }
     Ok(Exit::DONE)

@@ -61,15 +61,15 @@ pub(super) async fn run_operation(
 ) -> Result<Exit, Ended> {
     let rule = project.require_environment(request.environment)?.consent;
     require_nothing_unfinished(&project.workspace, request.environment).await?;
-    let prepared = prepare(project, request.environment, request.operation, request.services).await?;
-    if prepared.plan.is_empty() {
+    let plan = prepare(project, request.environment, request.operation, request.services).await?;
+    if plan.is_empty() {
         let standing = crate::standing::stand(project, Some(request.environment)).await?.only(request.services);
         answer("nothing to do: all is as wanted already\n");
         answer(&crate::standing::table(&standing, project.workspace.now(), globals));
         return Ok(Exit::DONE);
     }
-    show_for_consent(&prepared.plan, globals);
-    let consent = ask_for_consent(&prepared.plan, rule, request.answered, project.workspace.now(), request.command)?;
-    let approved = approve(prepared.plan, consent).map_err(|error| Ended::refused(error.into()))?;
+    show_for_consent(&plan, globals);
+    let consent = ask_for_consent(&plan, rule, request.answered, project.workspace.now(), request.command)?;
+    let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), request.options, globals).await
 }

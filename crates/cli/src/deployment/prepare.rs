@@ -16,13 +16,6 @@ use crate::project::Project;
 /// The longest that one target may take to say what it has.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
-/// A plan and what it was made from.
-pub(crate) struct Prepared {
-    pub(crate) plan: Plan,
-    /// What was read from each target.
-    pub(crate) facts: BTreeMap<TargetName, Facts>,
-}
-
 /// The services of `only`, or all that go to the environment.
 pub(crate) fn select(project: &Project, environment: &EnvironmentConfig, only: &[ServiceName]) -> Vec<ServiceName> {
     let all = project.config.destinations(environment);
@@ -35,13 +28,13 @@ pub(crate) async fn prepare(
     environment: &EnvironmentName,
     operation: Operation,
     only: &[ServiceName],
-) -> Result<Prepared, Ended> {
+) -> Result<Plan, Ended> {
     let config = project.require_environment(environment)?;
     project.require_services(only)?;
     let sources = project.sources()?;
     let targets = project.descriptions(config)?;
     let facts = probe_targets(project, environment, &targets).await?;
-    let plan = plan(&PlanInput {
+    Ok(plan(&PlanInput {
         config: &project.config,
         environment,
         operation,
@@ -51,8 +44,7 @@ pub(crate) async fn prepare(
         facts: &facts,
         registry: &project.workspace.registry,
         now: project.workspace.now(),
-    })?;
-    Ok(Prepared { plan, facts })
+    })?)
 }
 
 /// Reads all targets side by side; tells every one that does not answer.

@@ -42,8 +42,7 @@ pub(crate) fn require_clean(project: &Project, services: &[ServiceName]) -> Resu
 }
 
 fn uncommitted(project: &Project, place: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let worktree = worktree::find(&project.workspace.repository, &place.to_string_lossy()).map_err(Failure::from)?;
-    let dirt = worktree::status(&project.workspace.repository, &worktree).map_err(Failure::from)?;
+    let dirt = worktree::status_at(&project.workspace.repository, place).map_err(Failure::from)?;
     let mut files: Vec<PathBuf> = [dirt.modified, dirt.staged, dirt.untracked].into_iter().flatten().collect();
     files.sort();
     files.dedup();
