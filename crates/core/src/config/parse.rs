@@ -74,12 +74,17 @@ fn problem(lines: &Lines<'_>, mask: &Mask<'_>, fault: Fault) -> Problem {
         column: line.column,
         width: line.width,
         key: fault.path,
-        what: fault.what,
-        expected: fault.expected,
-        nearest: fault.nearest,
+        what: harmless(&fault.what),
+        expected: fault.expected.as_deref().map(harmless),
+        nearest: fault.nearest.as_deref().map(harmless),
         source: line.text,
         caret: line.caret,
     }
+}
+
+/// A value that is quoted may hold what steers a terminal; that does not pass.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn told(root: &Node, lines: &Lines<'_>, text: &str, error: &SyntaxError) -> Fault {
