@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use pleach_core::engine::State;
+use pleach_core::error::Failure;
 use pleach_core::event::Event;
 use pleach_core::journal::Entry;
 use pleach_core::word::{LaneId, ServiceName, TargetName};
@@ -51,6 +52,9 @@ impl Logs {
                     // The lane's own log needs no name before each line.
                     let short = line.split_once(": ").map_or(line.as_str(), |(_, what)| what);
                     self.lane_line(state, lane, record.at, short)?;
+                    for line in failure_of(&record.entry).into_iter().flat_map(failure_lines) {
+                        self.lane_line(state, lane, record.at, &line)?;
+                    }
                 }
                 self.run_line(record.at, &line)
             }
@@ -76,6 +80,22 @@ impl Logs {
         // One call for a whole line: somebody may be reading along.
         file.write_all(format!("{} {text}\n", at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")).as_bytes())
     }
+}
+
+fn failure_of(entry: &Entry) -> Option<&Failure> {
+    match entry {
+        Entry::StepFailed { failure, .. }
+        | Entry::StepUnknown { failure, .. }
+        | Entry::InspectFailed { failure, .. }
+        | Entry::UndoFailed { failure, .. } => Some(failure),
+        _ => None,
+    }
+}
+
+/// Why, and what the command said last: it may not be found anywhere else once the lane is taken back.
+fn failure_lines(failure: &Failure) -> Vec<String> {
+    let causes = failure.because.iter().map(|cause| format!("  because: {cause}"));
+    causes.chain(failure.output.iter().map(|line| format!("  | {line}"))).collect()
 }
 
 fn lane_of(entry: &Entry) -> Option<&LaneId> {

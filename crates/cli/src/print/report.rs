@@ -29,7 +29,7 @@ pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: 
             row.evidence.as_deref().unwrap_or("-").into(),
         ]);
     }
-    let mut text = headline(&report, now, paint);
+    let mut text = headline(&report, &rows, now, paint);
     if !rows.is_empty() {
         text.push('\n');
         text.push_str(&table.text(paint, columns));
@@ -44,16 +44,25 @@ pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: 
 
 /// Every failure of a run, ready for the printer: what failed, and what could not be taken back with the command that
 /// finishes it.
+///
+/// Left out are steps that were ended only because another one failed, and, of a run that was taken back on request, what
+/// it had told before.
 pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
     let report = Report::of(state);
-    let mut failures: Vec<Failure> = report.unproven.iter().map(|snapshot| snapshot.failure.clone()).collect();
-    for row in rows(state) {
-        failures.extend(row.failure.clone().map(|failure| explain(failure, &row, &report)));
-        failures.extend(
-            row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), &row, &report)),
-        );
+    let rows = rows(state);
+    let told_before = report.cause == Cause::Request && report.outcome == Some(Outcome::RolledBack);
+    let mut causes: Vec<Failure> = report.unproven.iter().map(|snapshot| snapshot.failure.clone()).collect();
+    causes.extend(rows.iter().filter_map(|row| Some(explain(row.failure.clone()?, row, &report))));
+    if causes.iter().any(|failure| failure.kind != Kind::Cancelled) {
+        causes.retain(|failure| failure.kind != Kind::Cancelled);
     }
-    failures
+    if told_before {
+        causes.clear();
+    }
+    for row in &rows {
+        causes.extend(row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), row, &report)));
+    }
+    causes
 }
 
 fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
@@ -69,7 +78,11 @@ fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
         _ => None,
     };
     failure.state = state.or(failure.state);
-    failure.next.get_or_insert_with(|| next_after(report, row));
+    // A release that was taken back took its own log with it; what it said last stands in the run's.
+    let gone = row.status == LaneStatus::TakenBack && failure.next.as_ref().is_some_and(|next| !next.contains("`pleach "));
+    if gone || failure.next.is_none() {
+        failure.next = Some(next_after(report, row));
+    }
     failure
 }
 
@@ -97,7 +110,8 @@ fn not_taken_back(failure: &Failure, by_hand: Option<&str>, row: &Row, report: &
     })
 }
 
-fn headline(report: &Report, now: Timestamp, paint: Paint) -> String {
+fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> String {
+    let any_done = rows.iter().any(|row| row.status == LaneStatus::Done);
     let operation = match &report.operation {
         Operation::Deploy => "deployment".to_owned(),
         Operation::Switch { release } => format!("switch to `{release}`"),
@@ -107,6 +121,7 @@ fn headline(report: &Report, now: Timestamp, paint: Paint) -> String {
         (Some(Outcome::Succeeded), _) => (Style::Good, "done, and seen to be done"),
         (Some(Outcome::RolledBack), Cause::Request) => (Style::Good, "taken back, as asked"),
         (Some(Outcome::RolledBack), Cause::Interrupt) => (Style::Busy, "interrupted, and taken back"),
+        (Some(Outcome::RolledBack), _) if any_done => (Style::Bad, "failed in part, and that part is taken back"),
         (Some(Outcome::RolledBack), _) => (Style::Bad, "failed, and taken back"),
         (Some(Outcome::Held), _) => (Style::Bad, "failed, and held as it is"),
         (Some(Outcome::Stuck), _) => (Style::Bad, "failed, and not all could be taken back"),
