@@ -45,7 +45,7 @@ pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: 
 /// Every failure of a run, ready for the printer: what failed, and what could not be taken back with the command that
 /// finishes it.
 ///
-/// Left out are steps that were ended only because another one failed, and, of a run that was taken back on request, what
+/// Left out are steps that were ended only because another one failed or somebody interrupted the run, and, of a run that was taken back on request, what
 /// it had told before.
 pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
     let report = Report::of(state);
@@ -53,14 +53,16 @@ pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
     let told_before = report.cause == Cause::Request && report.outcome == Some(Outcome::RolledBack);
     let mut causes: Vec<Failure> = report.unproven.iter().map(|snapshot| snapshot.failure.clone()).collect();
     causes.extend(rows.iter().filter_map(|row| Some(explain(row.failure.clone()?, row, &report))));
-    if causes.iter().any(|failure| failure.kind != Kind::Cancelled) {
+    if report.cause == Cause::Interrupt || causes.iter().any(|failure| failure.kind != Kind::Cancelled) {
         causes.retain(|failure| failure.kind != Kind::Cancelled);
     }
     if told_before {
         causes.clear();
     }
     for row in &rows {
-        causes.extend(row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), row, &report)));
+        causes.extend(
+            row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), row, &report)),
+        );
     }
     causes
 }
@@ -79,7 +81,8 @@ fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
     };
     failure.state = state.or(failure.state);
     // A release that was taken back took its own log with it; what it said last stands in the run's.
-    let gone = row.status == LaneStatus::TakenBack && failure.next.as_ref().is_some_and(|next| !next.contains("`pleach "));
+    let gone =
+        row.status == LaneStatus::TakenBack && failure.next.as_ref().is_some_and(|next| !next.contains("`pleach "));
     if gone || failure.next.is_none() {
         failure.next = Some(next_after(report, row));
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use gix::ObjectId;
 use jiff::Timestamp;
@@ -73,6 +74,9 @@ pub enum Progress {
     Finished(String),
 }
 
+/// Bytes for decoded trees: those of forty thousand files take about four megabytes.
+const TREE_CACHE: usize = 32 * 1024 * 1024;
+
 /// Makes all worktrees that can be made; one result a specification, in order.
 ///
 /// Each is made wholly or not at all; one that fails does not stop the others. Safe beside other processes that do the
@@ -84,11 +88,7 @@ pub fn add_many(
     interrupt: &AtomicBool,
 ) -> Vec<Result<Worktree, WorktreeError>> {
     let mut claims = claim_all(repository, specs, progress, interrupt);
-    let local = repository.local();
-    let mut listings: BTreeMap<ObjectId, Result<Listing>> = BTreeMap::new();
-    for claim in claims.iter().flatten() {
-        listings.entry(claim.tree).or_insert_with(|| Listing::new(&local, claim.tree));
-    }
+    let listings = list_trees(repository, claims.iter().flatten().map(|claim| claim.tree).collect());
     let mut destinations = Vec::new();
     let mut numbers = Vec::new();
     for (number, claim) in claims.iter_mut().enumerate() {
@@ -125,6 +125,28 @@ pub fn add_many(
         results.push(result);
     }
     results
+}
+
+/// Each distinct tree once, on as many threads as there are processors for.
+fn list_trees(repository: &Repository, trees: BTreeSet<ObjectId>) -> BTreeMap<ObjectId, Result<Listing>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4);
+    let trees: Vec<ObjectId> = trees.into_iter().collect();
+    let listings = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for part in trees.chunks(trees.len().div_ceil(threads).max(1)) {
+            let listings = &listings;
+            scope.spawn(move || {
+                let mut local = repository.local();
+                // Branches share most of their trees: each is decoded once.
+                local.object_cache_size(TREE_CACHE);
+                for tree in part {
+                    let listing = Listing::new(&local, *tree);
+                    listings.lock().unwrap_or_else(PoisonError::into_inner).insert(*tree, listing);
+                }
+            });
+        }
+    });
+    listings.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A registered worktree without files.

@@ -1,6 +1,7 @@
 //! The phases: one struct that knows its name, and a file for each kind of work.
 
 mod command;
+mod dispatch;
 mod health;
 mod process;
 mod prune;
@@ -8,84 +9,4 @@ mod route;
 mod switch;
 mod upload;
 
-use async_trait::async_trait;
-use pleach_core::error::Failure;
-use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepContext};
-use pleach_core::target::Facet;
-use pleach_core::word::PhaseName;
-
-use super::phase::{Means, Work};
-
-/// One phase of the kind `directory`.
-pub(super) struct DirectoryPhase {
-    work: Work,
-    name: PhaseName,
-    means: Means,
-}
-
-impl DirectoryPhase {
-    pub(super) fn new(work: Work, means: Means) -> Option<Self> {
-        Some(Self { work, name: work.phase()?, means })
-    }
-}
-
-#[async_trait]
-impl Phase for DirectoryPhase {
-    fn name(&self) -> &PhaseName {
-        &self.name
-    }
-
-    fn needs(&self) -> &[Facet] {
-        match self.work {
-            Work::Upload | Work::Prune => &[Facet::Files],
-            Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
-            _ => &[Facet::Files, Facet::Shell],
-        }
-    }
-
-    async fn inspect(&self, cx: &StepContext<'_>) -> Result<Inspection, Failure> {
-        match self.work {
-            Work::Upload => upload::inspect(cx).await,
-            Work::Start => process::inspect_started(cx).await,
-            Work::Retire | Work::Stop => process::inspect_stopped(cx).await,
-            Work::Route => route::inspect_routed(cx).await,
-            Work::Close => route::inspect_closed(cx).await,
-            Work::Switch => switch::inspect(cx).await,
-            Work::Health | Work::Verify => health::inspect(cx).await,
-            Work::Prune => prune::inspect(cx).await,
-            // Whether a command came to its end cannot be seen from outside; running it again makes it so.
-            Work::Build | Work::Restart | Work::Halt => Ok(command::pending(self.work)),
-        }
-    }
-
-    async fn apply(&self, cx: &StepContext<'_>) -> Result<Applied, Failure> {
-        let secrets = self.means.secrets.as_ref();
-        match self.work {
-            Work::Upload => upload::apply(cx, &self.means).await,
-            Work::Start => process::start(cx, secrets).await,
-            Work::Retire | Work::Stop => process::stop(cx).await,
-            Work::Route => route::open(cx).await,
-            Work::Close => route::close(cx).await,
-            Work::Switch => switch::apply(cx).await,
-            Work::Health | Work::Verify => health::apply(cx).await,
-            Work::Prune => prune::apply(cx).await,
-            Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
-        }
-    }
-
-    async fn undo(&self, cx: &StepContext<'_>, _: &Leftover) -> Result<Evidence, Failure> {
-        let secrets = self.means.secrets.as_ref();
-        match self.work {
-            Work::Upload => upload::undo(cx).await,
-            Work::Start => process::undo_start(cx).await,
-            Work::Retire | Work::Stop => process::undo_stop(cx, secrets).await,
-            Work::Route => route::undo_open(cx).await,
-            Work::Close => route::undo_close(cx).await,
-            Work::Switch => switch::undo(cx, secrets).await,
-            Work::Halt => command::undo_halt(cx, secrets).await,
-            Work::Build | Work::Restart | Work::Health | Work::Verify | Work::Prune => {
-                Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
-            }
-        }
-    }
-}
+pub(super) use dispatch::DirectoryPhase;

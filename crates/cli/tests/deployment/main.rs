@@ -1,0 +1,15 @@
+//! Promises of the commands that deploy, kept by the real command: real repositories, processes, ports and signals.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it finds something wrong"
+)]
+
+mod help;
+mod interrupt;
+mod life;
+mod refuse;
+mod saved_plan;
+mod scene;
+mod tell;

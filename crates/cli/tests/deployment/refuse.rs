@@ -1,0 +1,84 @@
+//! What is refused, with the code that says so, the state and what to do next.
+
+use crate::scene::Scene;
+
+#[test]
+fn without_a_terminal_and_without_yes_nobody_has_consented() {
+    let scene = Scene::new();
+    let refused = scene.ends(102, &["deploy", "local"]);
+    assert!(refused.stderr.contains("nobody consented"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("state: nothing was touched"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`pleach deploy local --yes`"), "{}", refused.stderr);
+    assert!(!scene.place().join("live").exists());
+    let typed = scene.ends(102, &["deploy", "prod", "--yes"]);
+    assert!(typed.stderr.contains("pleach approve plan.json"), "`--yes` is not enough there: {}", typed.stderr);
+}
+
+#[test]
+fn files_that_would_not_be_deployed_are_listed() {
+    let scene = Scene::new();
+    let worktree = scene.place().join("alpha");
+    scene.git(&["worktree", "add", "-q", worktree.to_str().expect("text"), "skill/alpha"]);
+    std::fs::write(worktree.join("new.txt"), "new").expect("written");
+    std::fs::write(worktree.join("service.json"), "changed").expect("written");
+    let refused = scene.ends(102, &["deploy", "local", "--yes"]);
+    assert!(refused.stderr.contains("`new.txt`") && refused.stderr.contains("`service.json`"), "{}", refused.stderr);
+    scene.ends(0, &["deploy", "local", "--only", "beta", "--yes"]);
+    assert_eq!(scene.answers("alpha"), None);
+    scene.ends(0, &["deploy", "local", "--ignore-uncommitted", "--yes"]);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"), "what is committed was deployed");
+}
+
+#[test]
+fn a_wrong_name_is_told_with_the_nearest_one() {
+    let scene = Scene::new();
+    let environment = scene.ends(100, &["plan", "locl"]);
+    assert!(environment.stderr.contains("`local`"), "{}", environment.stderr);
+    let service = scene.ends(100, &["deploy", "local", "--only", "alhpa", "--yes"]);
+    assert!(service.stderr.contains("did you mean `alpha`?"), "{}", service.stderr);
+    let run = scene.ends(100, &["report", "20200101-000000-ffffffffffff"]);
+    assert!(run.stderr.contains("there is no run"), "{}", run.stderr);
+    let option = scene.ends(100, &["deploy", "local", "--yess"]);
+    assert!(option.stderr.contains("--yes"), "{}", option.stderr);
+}
+
+#[test]
+fn a_config_with_several_mistakes_is_told_all_of_them() {
+    let scene = Scene::new();
+    scene.write("pleach.toml", "[project]\nnme = \"x\"\n[services.a]\nbranch = 7\n");
+    let wrong = scene.ends(100, &["plan", "local"]);
+    assert!(wrong.stderr.contains("pleach.toml:2") && wrong.stderr.contains("pleach.toml:4"), "{}", wrong.stderr);
+}
+
+#[test]
+fn outside_of_a_repository_and_without_a_config_there_is_a_next_step() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let scene = Scene::new();
+    let place = empty.path().to_str().expect("text");
+    let outside = scene.ends(100, &["-C", place, "status"]);
+    assert!(outside.stderr.contains("is not in a git repository"), "{}", outside.stderr);
+    std::fs::rename(scene.root().join("pleach.toml"), scene.root().join("other.toml")).expect("renamed");
+    let without = scene.ends(100, &["status"]);
+    assert!(without.stderr.contains("`pleach init`"), "{}", without.stderr);
+    scene.ends(0, &["--config", "other.toml", "plan", "local"]);
+    std::fs::rename(scene.root().join("other.toml"), scene.root().join("pleach.toml")).expect("renamed");
+}
+
+#[test]
+fn a_run_that_stopped_in_the_middle_stands_in_the_way_until_it_is_gone_on_with() {
+    let scene = Scene::new();
+    let mut first = scene.start(&["deploy", "local", "--yes", "--halt-after", "12"]);
+    first.says("halted");
+    let busy = scene.ends(103, &["deploy", "local", "--yes"]);
+    assert!(busy.stderr.contains("another deployment works in `local`"), "{}", busy.stderr);
+    first.signal(rustix::process::Signal::KILL);
+    first.ends();
+    let refused = scene.ends(102, &["deploy", "local", "--yes"]);
+    assert!(refused.stderr.contains("`pleach resume ") && refused.stderr.contains("`pleach rollback local`"));
+    let status = scene.ends(0, &["status"]);
+    assert!(status.stdout.contains("stopped before its end"), "{}", status.stdout);
+    scene.ends(0, &["resume"]);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
+    let nothing = scene.ends(0, &["resume"]);
+    assert!(nothing.stdout.contains("nothing to resume"), "{}", nothing.stdout);
+}

@@ -1,0 +1,219 @@
+//! A project with two services on two branches, a place to deploy them to, and the command run in it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// The services.
+pub(crate) const SERVICES: [&str; 2] = ["alpha", "beta"];
+
+/// A repository with a branch for each service at version 1, and the environments `local` and `prod`.
+///
+/// `prod` wants the environment's name typed. What still runs when it is dropped is stopped by the command itself.
+pub(crate) struct Scene {
+    place: TempDir,
+    ports: Vec<u16>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A command that is at work.
+pub(crate) struct Working {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    heard: String,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let place = tempfile::tempdir().expect("a directory");
+        let scene = Self { place, ports: SERVICES.iter().map(|_| free_port()).collect() };
+        std::fs::create_dir(scene.root()).expect("made");
+        let mut config = String::from("[project]\nname = \"skills\"\n");
+        for (name, port) in SERVICES.iter().zip(&scene.ports) {
+            // A branch with a file `slow` takes long to build.
+            config += &format!(
+                "[services.{name}]\nbranch = \"skill/{name}\"\nport = {port}\nrun = [\"{}\"]\n\
+                 build = \"echo building; if test -e slow; then sleep 60; fi\"\n\
+                 health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n\
+                 test = {{}}\n",
+                service().display()
+            );
+        }
+        config += "[environments.local]\ntargets.here = { kind = \"directory\", path = \"../live\" }\n\
+                   [environments.prod]\nconsent = \"typed\"\non-failure = \"hold\"\n\
+                   targets.there = { kind = \"directory\", path = \"../prod\", port-offset = 1 }\n";
+        scene.git(&["init", "-q", "-b", "main"]);
+        scene.write("pleach.toml", &config);
+        scene.git(&["add", "."]);
+        scene.git(&["commit", "-qm", "Config"]);
+        for name in SERVICES {
+            scene.git(&["branch", "-q", &format!("skill/{name}")]);
+            scene.version(name, 1);
+        }
+        scene
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.place.path().join("repository")
+    }
+
+    pub(crate) fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    pub(crate) fn write(&self, file: &str, content: &str) {
+        std::fs::write(self.root().join(file), content).expect("written");
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.invalid"];
+        let output = Command::new("git").args(identity).args(arguments).current_dir(self.root()).output().expect("git");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Commits a file on a service's branch.
+    fn commit(&self, service: &str, file: &str, content: Option<&str>) {
+        self.git(&["switch", "-q", &format!("skill/{service}")]);
+        match content {
+            Some(content) => self.write(file, content),
+            None => std::fs::remove_file(self.root().join(file)).expect("removed"),
+        }
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-qm", &format!("Change {file}")]);
+        self.git(&["switch", "-q", "main"]);
+    }
+
+    /// A new version on a service's branch.
+    pub(crate) fn version(&self, service: &str, version: u32) {
+        let text = format!("{{\n  \"name\": \"{service}\",\n  \"version\": \"{version}.0.0\",\n  \"rules\": 1\n}}\n");
+        self.commit(service, "service.json", Some(&text));
+    }
+
+    /// A commit after which the service dies at once.
+    pub(crate) fn break_service(&self, service: &str) {
+        self.commit(service, "service.json", None);
+    }
+
+    /// A commit that takes a minute to build.
+    pub(crate) fn slow_down(&self, service: &str) {
+        self.commit(service, "slow", Some("slow"));
+    }
+
+    pub(crate) fn pleach(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().expect("pleach runs");
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// Runs the command, which must end with this code.
+    pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> Said {
+        let said = self.pleach(arguments);
+        assert_eq!(said.code, code, "pleach {arguments:?}\n{}\n{}", said.stdout, said.stderr);
+        said
+    }
+
+    /// Starts the command and lets it work.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Working {
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pleach starts");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        Working { child, stderr, heard: String::new() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pleach"));
+        command.args(arguments).current_dir(self.root()).stdin(Stdio::null()).env_remove("NO_COLOR");
+        command
+    }
+
+    /// The version that a service answers with on its public port; nothing if it does not answer.
+    pub(crate) fn answers(&self, service: &str) -> Option<String> {
+        let at = SERVICES.iter().position(|name| *name == service).expect("a service");
+        let answer = get(self.ports[at], "/metadata")?;
+        let (_, behind) = answer.split_once("\"version\": \"")?;
+        behind.split('"').next().map(str::to_owned)
+    }
+
+    /// A file of the state directory.
+    pub(crate) fn state_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.root().join(".git/pleach").join(name)).expect("there")
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.pleach(&["resume"]);
+        self.pleach(&["stop", "local", "--yes"]);
+    }
+}
+
+impl Working {
+    /// Waits until it says this on standard error.
+    pub(crate) fn says(&mut self, words: &str) {
+        let mut line = String::new();
+        while self.stderr.read_line(&mut line).expect("read") > 0 {
+            let found = line.contains(words);
+            self.heard.push_str(&line);
+            if found {
+                return;
+            }
+            line.clear();
+        }
+        panic!("it ended without saying {words:?}:\n{}", self.heard);
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("sent");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ends(mut self) -> Said {
+        self.stderr.read_to_string(&mut self.heard).expect("read");
+        let mut stdout = String::new();
+        self.child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("read");
+        let status = self.child.wait().expect("waited");
+        Said { code: status.code().unwrap_or(-1), stdout, stderr: self.heard }
+    }
+}
+
+/// The demo's own service, compiled once for all tests of this program.
+fn service() -> &'static Path {
+    static SERVICE: OnceLock<PathBuf> = OnceLock::new();
+    SERVICE.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo/sample/main.rs");
+        let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("service-{}", std::process::id()));
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let built = Command::new(rustc).args(["--edition", "2024", "-o"]).arg(&binary).arg(source).status();
+        assert!(built.expect("rustc runs").success());
+        binary
+    })
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
+}

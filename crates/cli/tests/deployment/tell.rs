@@ -1,0 +1,68 @@
+//! What programs and people can read of a run: events, `status.json`, logs, reports.
+
+use pleach_core::event::Event;
+use serde_json::Value;
+
+use crate::scene::Scene;
+
+#[test]
+fn json_gives_one_event_a_line_and_the_report_last() {
+    let scene = Scene::new();
+    let said = scene.ends(0, &["deploy", "local", "--yes", "--json"]);
+    let (last, events) = {
+        let mut lines: Vec<&str> = said.stdout.lines().collect();
+        (lines.pop().expect("a line"), lines)
+    };
+    for line in &events {
+        serde_json::from_str::<Event>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert!(events.len() > 30, "{} events", events.len());
+    let last: Value = serde_json::from_str(last).expect("json");
+    assert_eq!((&last["event"], &last["report"]["outcome"]), (&"report".into(), &"succeeded".into()));
+}
+
+#[test]
+fn the_status_file_has_the_fields_that_scripts_read() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let status: Value = serde_json::from_str(&scene.state_file("status.json")).expect("json");
+    assert_eq!(status["status"], "completed");
+    assert!(status["deployment_id"].is_string() && status["started_at"].is_string());
+    let alpha = &status["skills"]["alpha"];
+    assert_eq!(alpha["branch"], "skill/alpha");
+    assert_eq!((&alpha["status"], &alpha["deployment_status"]), (&"deployed".into(), &"ACTIVE".into()));
+    assert!(alpha["started_at"].is_string() && alpha["completed_at"].is_string());
+
+    scene.version("alpha", 2);
+    scene.break_service("beta");
+    scene.ends(110, &["deploy", "local", "--yes", "--on-failure", "unwind-lane"]);
+    let status: Value = serde_json::from_str(&scene.state_file("status.json")).expect("json");
+    assert_eq!(status["skills"]["alpha"]["status"], "deployed");
+    assert_eq!(status["skills"]["beta"]["status"], "rolled_back", "a refused one is not called deployed");
+    assert_eq!(status["skills"]["beta"]["deployment_status"], "ERROR");
+}
+
+#[test]
+fn a_run_can_be_read_afterwards() {
+    let scene = Scene::new();
+    assert!(scene.ends(0, &["runs"]).stdout.contains("no runs yet"));
+    scene.ends(100, &["logs", "alpha"]);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let log = scene.ends(0, &["logs", "alpha"]).stdout;
+    assert!(log.contains("| building") && log.contains("health done"), "{log}");
+    assert!(!log.contains("beta"), "{log}");
+    assert_eq!(scene.ends(0, &["logs", "alpha", "-n", "2"]).stdout.lines().count(), 2);
+    assert!(scene.ends(0, &["logs", "alpha", "--follow"]).stdout.contains("| building"), "it ends with the run");
+    assert!(scene.ends(0, &["logs", "alpha", "--service"]).stdout.contains("listening on"));
+    let report = scene.ends(0, &["report"]).stdout;
+    assert!(report.contains("done, and seen to be done"), "{report}");
+    let runs: Value = serde_json::from_str(&scene.ends(0, &["runs", "--json"]).stdout).expect("json");
+    assert_eq!(runs[0]["outcome"], "succeeded");
+}
+
+#[test]
+fn colors_are_written_only_where_they_are_wanted() {
+    let scene = Scene::new();
+    assert!(!scene.ends(0, &["status"]).stdout.contains('\u{1b}'));
+    assert!(scene.ends(0, &["status", "--color", "always"]).stdout.contains('\u{1b}'));
+}
