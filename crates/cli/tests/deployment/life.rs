@@ -85,7 +85,8 @@ fn a_rollback_goes_to_the_release_before_each_time_and_to_a_named_one() {
 
     scene.version("alpha", 4);
     scene.ends(0, &["deploy", "local", "--yes"]);
-    let first = unknown.stderr.split_once("kept are `").and_then(|(_, behind)| behind.split('`').next()).expect("named");
+    let first =
+        unknown.stderr.split_once("kept are `").and_then(|(_, behind)| behind.split('`').next()).expect("named");
     scene.ends(0, &["rollback", "local", "alpha", "--to", first, "--yes"]);
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
 }
