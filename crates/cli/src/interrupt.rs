@@ -5,9 +5,12 @@
 //! | first | starts nothing new, stops at a safe point, takes back |
 //! | second | ends what is under way, takes back |
 //! | third | is left as it is; `pleach resume` goes on with it |
+//!
+//! They are caught before the first lease is taken, so there is no moment in which one kills a process that holds a lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use pleach_core::engine::{CancelRequest, Stop, cancel_channel};
 use pleach_core::error::{Failure, Kind};
@@ -16,6 +19,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::observe::Speaker;
+use crate::print::narrate;
+
+/// How long a run that is left may take to let go of its leases.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// Signals that are caught from now on, and kept until somebody watches.
 pub(crate) struct Interrupts {
@@ -63,22 +70,28 @@ impl Interrupts {
                 if level == 1 {
                     first.0.store(code, Ordering::Relaxed);
                 }
-                let request = match level {
-                    1 => {
-                        speaker.say("stopping: nothing new is started, what was done is taken back (again: at once)");
-                        CancelRequest::Gently(name.to_owned())
-                    }
-                    2 => {
-                        speaker.say("stopping at once: what is under way is ended and taken back (again: leave it)");
-                        CancelRequest::AtOnce(name.to_owned())
-                    }
-                    _ => {
-                        speaker.say(format!("leaving it as it is; go on with `pleach resume {run}`"));
-                        CancelRequest::Leave
-                    }
+                let (what, request) = match level {
+                    1 => (
+                        "nothing new is started, and what was done is taken back (again: at once)",
+                        CancelRequest::Gently(name.to_owned()),
+                    ),
+                    2 => (
+                        "what is under way is ended, and all is taken back (again: leave it)",
+                        CancelRequest::AtOnce(name.to_owned()),
+                    ),
+                    _ => ("the run is left as it is", CancelRequest::Leave),
                 };
+                speaker.say(format!("{name}: {what}"));
+                let leaves = request == CancelRequest::Leave;
+                // Nobody listens any more: the run has come to its end by itself.
                 if ask.send(request).is_err() {
                     break;
+                }
+                if leaves {
+                    // A call that does not come back must not keep anybody here. The leases tell that their holder died.
+                    tokio::time::sleep(LEAVING).await;
+                    narrate(&format!("left run {run} in the middle\n  next: `pleach resume {run}`"));
+                    std::process::exit(i32::from(Exit::UNKNOWN.0));
                 }
             }
         });

@@ -40,7 +40,7 @@ fn a_run_that_was_left_says_how_to_go_on_and_can_be_taken_back() {
     working.says("halted");
     for _ in 0..3 {
         working.signal(Signal::INT);
-        working.says("SIGINT");
+        working.says("SIGINT:");
     }
     let said = working.ends();
     assert_eq!(said.code, 113, "{}", said.stderr);
