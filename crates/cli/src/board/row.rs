@@ -1,5 +1,7 @@
 //! One service on one target in one run.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use pleach_core::engine::{Condition, LaneState, LaneStatus, State};
 use pleach_core::error::Failure;
@@ -41,14 +43,13 @@ impl Row {
 /// All rows, in the order in which the plan first names them.
 pub(crate) fn rows(state: &State) -> Vec<Row> {
     let mut groups: Vec<Vec<(&Lane, &LaneState)>> = Vec::new();
+    let mut place = HashMap::new();
     for lane in state.lanes() {
-        let same = |group: &&mut Vec<(&Lane, &LaneState)>| {
-            group.first().is_some_and(|(first, _)| first.service == lane.0.service && first.target == lane.0.target)
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(lane),
-            None => groups.push(vec![lane]),
-        }
+        let at = *place.entry((&lane.0.service, &lane.0.target)).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[at].push(lane);
     }
     groups.iter().filter_map(|group| row(group)).collect()
 }

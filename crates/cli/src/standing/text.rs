@@ -96,9 +96,9 @@ pub(crate) fn extras(standing: &Standing, now: Timestamp, paint: Paint) -> Strin
         text.push_str(&format!("{head} (started {})\n  next: {next}\n", ago_text(run.started, now)));
     }
     for lease in &standing.leases {
-        let life = if lease.alive { "" } else { ", which is gone" };
+        let life = if lease.alive { "" } else { "; that process is gone, and the next run takes over" };
         text.push_str(&format!(
-            "lease of `{}` in `{}`: {} since {}, for {}{life}\n",
+            "lease of `{}` in `{}`: held by {}, taken {}: {}{life}\n",
             lease.target,
             lease.environment,
             lease.holder,

@@ -46,15 +46,17 @@ fn title(screen: &Screen) -> Line<'static> {
 }
 
 fn notes(screen: &Screen) -> Vec<Line<'static>> {
+    // What to type comes early: a narrow terminal cuts the end.
     let runs = screen.runs.iter().map(|run| {
         let what = match (run.outcome, run.working) {
-            (None, true) => "is at work".to_owned(),
-            (None, false) => format!("stopped before its end; next: pleach resume {}", run.run),
+            (None, true) => format!("{}: run {} is at work", run.environment, run.run),
+            (None, false) => format!("{}: a run stopped; next: pleach resume {}", run.environment, run.run),
             (Some(outcome), _) => {
-                format!("{}; next: pleach report {}", crate::progress::outcome_word(outcome), run.run)
+                let word = crate::progress::outcome_word(outcome);
+                format!("{}: a run {word}; next: pleach report {}", run.environment, run.run)
             }
         };
-        Line::styled(format!("run {} in {} {what}", run.run, run.environment), Style::new().fg(Color::Yellow))
+        Line::styled(what, Style::new().fg(Color::Yellow))
     });
     let leases = screen
         .leases
