@@ -3,14 +3,21 @@
 //! ```text
 //! STATE/runs/RUN/journal.jsonl        one JSON object a line: `jq`, `grep` and `tail` read it
 //! STATE/runs/RUN/journal.jsonl.torn-N what was cut from offset N after an interrupted write
-//! STATE/runs/RUN/writer.json          the process that appends
+//! STATE/runs/RUN/writer.json          the process that appends, or was the last to
 //! STATE/plans-used/PLAN               the run that used this plan
 //! STATE/leases/ENVIRONMENT/TARGET.json    who may change this target now
 //! STATE/leases/ENVIRONMENT/TARGET.token   the greatest fencing token ever given; it outlives leases
 //! ```
 //!
+//! | crate item | port of core |
+//! |---|---|
+//! | [`FileRuns`] | [`Runs`](pleach_core::port::Runs) |
+//! | [`FileJournal`] | [`Journal`](pleach_core::port::Journal) |
+//! | [`FileLeases`] | [`Leases`](pleach_core::port::Leases) |
+//!
 //! Appends are durable before the call returns; concurrent appends share one flush. What cannot be written ends the
-//! journal: an error of a flush is never tried again, because the kernel may have dropped the pages.
+//! journal: an error of a flush is never tried again, because the kernel may have dropped the pages. The clock is told to
+//! people and decides nothing: who holds a lease is decided by whether its process lives.
 
 mod file;
 mod journal;
@@ -19,7 +26,7 @@ mod process;
 mod runs;
 
 pub use file::FileError;
-pub use journal::{FileJournal, JournalError, JournalReader, Sync, read_records};
-pub use lease::{FileLeases, LeaseError};
-pub use process::ProcessIdentity;
+pub use journal::{Closed, Damage, FileJournal, Flush, JournalError, JournalReader, read_records};
+pub use lease::{FileLeases, HeldBy, LeaseError};
+pub use process::{Life, ProcessIdentity};
 pub use runs::{FileRuns, RunsError};

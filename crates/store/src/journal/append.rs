@@ -1,33 +1,43 @@
-//! Appending, durable before the call returns, with one flush for all that wait.
+//! A journal that is held for appending: made, or opened to go on with it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use pleach_core::error::Failure;
+use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Record;
-use pleach_core::port::{Journal, Replay};
+use pleach_core::port::{Journal, Replay, TornTail};
 use tokio::sync::oneshot;
 
 use super::error::{Closed, JournalError};
-use super::line::{header, write_line};
+use super::line::header;
 use super::read::{Found, parse};
+use super::write::{Order, Writer};
 use crate::process::ProcessIdentity;
 use crate::{FileError, file};
 
-/// How a journal's bytes are made durable: the real way, or one that a test counts.
-pub type Sync = Arc<dyn Fn(&File) -> std::io::Result<()> + Send + std::marker::Sync>;
+/// How a journal's bytes are made durable: `File::sync_data`, or one that counts or fails.
+pub type Flush = Arc<dyn Fn(&File) -> std::io::Result<()> + Send + Sync>;
 
-/// The journal of one run in a local file, held for appending by this process alone.
+/// The journal of one run in a local file, held for appending by this process alone until it is dropped.
 pub struct FileJournal {
     path: PathBuf,
-    found: Mutex<Option<Replay>>,
+    /// What was found when it was opened, until it is asked for.
+    found: Mutex<Option<Opened>>,
+    durable: Arc<AtomicU64>,
     orders: Option<Sender<Order>>,
     writer: Option<JoinHandle<()>>,
+}
+
+struct Opened {
+    replay: Replay,
+    /// How long the file was then.
+    length: u64,
 }
 
 /// Waits until the last order is carried out, so that the file is free again when the journal is gone.
@@ -40,12 +50,6 @@ impl Drop for FileJournal {
     }
 }
 
-/// Records on their way to the file, and who waits for them.
-struct Order {
-    records: Vec<Record>,
-    done: oneshot::Sender<Result<(), JournalError>>,
-}
-
 impl FileJournal {
     /// Makes a new, empty journal.
     ///
@@ -55,18 +59,17 @@ impl FileJournal {
         Self::create_with(path, Arc::new(File::sync_data))
     }
 
-    /// The same with another way to flush.
-    pub fn create_with(path: &Path, sync: Sync) -> Result<Self, JournalError> {
+    /// The same with another way to flush appends.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn create_with(path: &Path, flush: Flush) -> Result<Self, JournalError> {
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create_new(true).open(path).map_err(FileError::of("make", path))?;
-        lock(&file, path)?;
-        let header = header();
-        let written = file.write_all(&header).and_then(|()| file.sync_all());
-        written.map_err(FileError::of("write", path))?;
-        file::flush_directory(path.parent().unwrap_or(Path::new(".")))?;
-        let writer = Writer { path: path.to_owned(), file, length: header.len() as u64, seq: 0, closed: None, sync };
-        Ok(Self::start(writer, Replay { records: Vec::new(), torn: None }))
+        let file = options.read(true).write(true).create_new(true).open(path).map_err(FileError::of("make", path))?;
+        let mut file = lock(file, path)?;
+        begin(&mut file, path)?;
+        file::flush_directory(file::parent(path))?;
+        Self::start(path, file, 0, Replay { records: Vec::new(), torn: None }, flush)
     }
 
     /// Opens a journal to go on with it. A torn end is cut; what was cut is kept in a file beside it.
@@ -74,39 +77,47 @@ impl FileJournal {
     /// # Errors
     /// Damage before the end, another process that appends, a newer format; the file is untouched then.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).open(path).map_err(FileError::of("open", path))?;
-        lock(&file, path)?;
-        let bytes = std::fs::read(path).map_err(FileError::of("read", path))?;
-        let Found { records, mut intact, torn, last_seq } = parse(path, &bytes)?;
-        if let Some(torn) = &torn {
-            let kept = path.with_file_name(format!(
-                "{}.torn-{}",
-                path.file_name().unwrap_or_default().to_string_lossy(),
-                torn.offset
-            ));
-            file::write_whole(&kept, &bytes[usize::try_from(torn.offset).unwrap_or(bytes.len())..])?;
-            let cut = file.set_len(torn.offset).and_then(|()| file.sync_all());
-            cut.map_err(FileError::of("cut", path))?;
-        }
-        if intact == 0 {
-            let header = header();
-            let written = file.write_all(&header).and_then(|()| file.sync_all());
-            written.map_err(FileError::of("write", path))?;
-            intact = header.len() as u64;
-        }
-        file.seek(SeekFrom::Start(intact)).map_err(FileError::of("read", path))?;
-        let sync: Sync = Arc::new(File::sync_data);
-        let writer = Writer { path: path.to_owned(), file, length: intact, seq: last_seq, closed: None, sync };
-        Ok(Self::start(writer, Replay { records, torn }))
+        Self::open_with(path, Arc::new(File::sync_data))
     }
 
-    fn start(writer: Writer, found: Replay) -> Self {
+    /// The same with another way to flush appends.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_with(path: &Path, flush: Flush) -> Result<Self, JournalError> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).open(path).map_err(FileError::of("open", path))?;
+        let mut file = lock(file, path)?;
+        let bytes = std::fs::read(path).map_err(FileError::of("read", path))?;
+        let Found { records, intact, torn, last_seq } = parse(path, &bytes)?;
+        if let Some(torn) = &torn {
+            keep(path, torn, &bytes)?;
+            file.set_len(torn.offset).map_err(FileError::of("cut", path))?;
+        }
+        if intact == 0 {
+            begin(&mut file, path)?;
+        }
+        // Also without a cut: who wrote it last may have been killed between writing and flushing, and what is read
+        // here must not be forgotten by a power cut after it was acted upon.
+        let flushed = file.sync_all().and_then(|()| file.seek(SeekFrom::End(0)));
+        flushed.map_err(FileError::of("flush", path))?;
+        Self::start(path, file, last_seq, Replay { records, torn }, flush)
+    }
+
+    fn start(path: &Path, mut file: File, seq: u64, replay: Replay, flush: Flush) -> Result<Self, JournalError> {
+        let length = file.stream_position().map_err(FileError::of("read", path))?;
+        let durable = Arc::new(AtomicU64::new(length));
         let (orders, taken) = channel();
-        let path = writer.path.clone();
+        let writer = Writer::new(path.to_owned(), file, seq, durable.clone(), flush);
         // A thread of its own, because a flush blocks.
-        let writer = std::thread::spawn(move || writer.work(&taken));
-        Self { path, found: Mutex::new(Some(found)), orders: Some(orders), writer: Some(writer) }
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.work(&taken));
+        Ok(Self {
+            path: path.to_owned(),
+            found: Mutex::new(Some(Opened { replay, length })),
+            durable,
+            orders: Some(orders),
+            writer: Some(thread.map_err(FileError::of("start the writer of", path))?),
+        })
     }
 
     fn gone(&self) -> JournalError {
@@ -114,22 +125,55 @@ impl FileJournal {
     }
 }
 
-/// Holds the file against other processes for as long as it is open.
-fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+/// Writes the first line of an empty file.
+fn begin(file: &mut File, path: &Path) -> Result<(), JournalError> {
+    let written = file.write_all(&header()).and_then(|()| file.sync_all());
+    Ok(written.map_err(FileError::of("write", path))?)
+}
+
+/// Keeps what is about to be cut, in a file of its own.
+fn keep(path: &Path, torn: &TornTail, bytes: &[u8]) -> Result<(), JournalError> {
+    let cut = usize::try_from(torn.offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut kept = path.with_file_name(format!("{name}.torn-{}", torn.offset));
+    let mut again = 1;
+    // An earlier cut at the same place is kept too, unless it is this one, interrupted before the cut itself.
+    while let Some(earlier) = file::read_if_there(&kept)? {
+        if earlier == cut {
+            return Ok(());
+        }
+        again += 1;
+        kept = path.with_file_name(format!("{name}.torn-{}.{again}", torn.offset));
+    }
+    Ok(file::write_whole(&kept, cut)?)
+}
+
+/// Holds the file against other processes for as long as it is open, and leaves a note who does.
+fn lock(file: File, path: &Path) -> Result<File, JournalError> {
     let note = path.with_file_name("writer.json");
     match file.try_lock() {
         Ok(()) => {
+            // For people and for the error below alone, so it need not be durable.
             let identity = serde_json::to_vec(&ProcessIdentity::current()).unwrap_or_default();
-            Ok(file::write_whole(&note, &identity)?)
+            std::fs::write(&note, identity).map_err(FileError::of("write", &note))?;
+            Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
             let writer = file::read_if_there(&note)?
                 .and_then(|bytes| serde_json::from_slice::<ProcessIdentity>(&bytes).ok())
+                .filter(ProcessIdentity::is_alive)
                 .map_or_else(|| "another process".to_owned(), |writer| format!("process {}", writer.process));
             Err(JournalError::Busy { path: path.to_owned(), writer })
         }
         Err(TryLockError::Error(error)) => Err(FileError::of("lock", path)(error).into()),
     }
+}
+
+/// Reads a journal up to where it is durable: what is being written behind that is neither there nor torn yet.
+fn read_durable(path: &Path, durable: u64) -> Result<Replay, JournalError> {
+    let mut bytes = std::fs::read(path).map_err(FileError::of("read", path))?;
+    bytes.truncate(usize::try_from(durable).unwrap_or(usize::MAX));
+    parse(path, &bytes).map(|found| Replay { records: found.records, torn: found.torn })
 }
 
 #[async_trait]
@@ -142,72 +186,16 @@ impl Journal for FileJournal {
     }
 
     async fn replay(&self) -> Result<Replay, Failure> {
-        let found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(found) = found {
-            return Ok(found);
+        let durable = self.durable.load(Ordering::Acquire);
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Opened { replay, .. }) = found.filter(|opened| opened.length == durable) {
+            return Ok(replay);
         }
         let path = self.path.clone();
-        let read = move || -> Result<Replay, JournalError> {
-            let bytes = std::fs::read(&path).map_err(FileError::of("read", &path))?;
-            parse(&path, &bytes).map(|found| Replay { records: found.records, torn: found.torn })
+        let reading = tokio::task::spawn_blocking(move || read_durable(&path, durable));
+        let broken = |error: tokio::task::JoinError| {
+            Failure::new(Kind::Internal, "could not read the journal back").because(error.to_string())
         };
-        let result = tokio::task::spawn_blocking(read).await.map_err(|_| self.gone())?;
-        Ok(result?)
-    }
-}
-
-/// The thread's half.
-struct Writer {
-    path: PathBuf,
-    file: File,
-    /// Up to here all is durable.
-    length: u64,
-    seq: u64,
-    closed: Option<String>,
-    sync: Sync,
-}
-
-impl Writer {
-    fn work(mut self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
-            let mut batch = vec![first];
-            // All that came while the last flush ran.
-            batch.extend(orders.try_iter());
-            let result = self.write(&batch);
-            for order in batch {
-                let told = match &result {
-                    Ok(()) => Ok(()),
-                    Err(why) => Err(JournalError::Closed { path: self.path.clone(), source: Closed(why.clone()) }),
-                };
-                let _ = order.done.send(told);
-            }
-        }
-    }
-
-    fn write(&mut self, batch: &[Order]) -> Result<(), String> {
-        if let Some(why) = &self.closed {
-            return Err(why.clone());
-        }
-        let result = self.write_lines(batch);
-        if let Err(why) = &result {
-            self.closed = Some(why.clone());
-            // Takes back the part of a line that did not fit; a reader would cut it anyway.
-            let _ = self.file.set_len(self.length);
-        }
-        result
-    }
-
-    fn write_lines(&mut self, batch: &[Order]) -> Result<(), String> {
-        let mut lines = Vec::new();
-        let mut seq = self.seq;
-        for record in batch.iter().flat_map(|order| &order.records) {
-            seq += 1;
-            write_line(&mut lines, seq, record).map_err(|error| error.to_string())?;
-        }
-        let flushed = self.file.write_all(&lines).and_then(|()| (self.sync)(&self.file));
-        flushed.map_err(|error| error.to_string())?;
-        self.length += lines.len() as u64;
-        self.seq = seq;
-        Ok(())
+        Ok(reading.await.map_err(broken)??)
     }
 }

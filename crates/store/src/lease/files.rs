@@ -1,17 +1,25 @@
 //! One file a target, changed only under a lock, replaced whole.
+//!
+//! | the lease is | its holder | acquire | renew, release by token |
+//! |---|---|---|---|
+//! | free | | given | lost; nothing |
+//! | held | dead, by proof | taken over with a greater token | lost; nothing |
+//! | held | alive, stopped, or not to be judged from here | refused, expired or not | moved on; given back |
 
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use pleach_core::error::{Failure, Kind};
-use pleach_core::port::{Clock, FencingToken, Lease, LeaseRequest, Leases};
+use pleach_core::port::{Clock, Lease, LeaseRequest, Leases};
+use tokio::sync::oneshot;
 
 use super::error::{HeldBy, LeaseError};
-use crate::process::{Life, ProcessIdentity, holder};
-use crate::{FileError, file};
+use super::place::{Place, life, load_all};
+use crate::file;
+use crate::process::{Life, holder};
 
 /// The leases below one state directory.
 #[derive(Clone)]
@@ -21,34 +29,27 @@ pub struct FileLeases {
 }
 
 impl FileLeases {
-    /// Uses `state`, and makes it if it is not there.
+    /// Uses `state`, and makes it if it is not there. The clock is for what people read.
+    ///
+    /// # Errors
+    /// The file system refuses.
     pub fn open(state: &Path, clock: Arc<dyn Clock>) -> Result<Self, LeaseError> {
         let folder = state.join("leases");
         file::ensure_directory(&folder)?;
         Ok(Self { folder, clock })
     }
 
-    fn place(&self, environment: &str, target: &str) -> Place {
-        Place { folder: self.folder.join(environment), target: target.to_owned() }
-    }
-
     fn acquire_now(&self, request: &LeaseRequest) -> Result<Lease, LeaseError> {
-        let place = self.place(request.environment.as_str(), request.target.as_str());
+        let place = Place::new(&self.folder, request.environment.as_str(), request.target.as_str());
         let _held = place.lock()?;
         let earlier = place.load()?;
-        if let Some(earlier) = &earlier {
-            let who = ProcessIdentity::from(&earlier.holder);
-            match who.life() {
-                // The clock is not asked: an expired lease of a living process may wake up and write.
-                Life::Alive => return Err(held(earlier, "its process lives")),
-                Life::Elsewhere => return Err(held(earlier, "its process is on another machine and may live")),
-                Life::Dead => {}
+        let started = self.clock.now();
+        if let Some(lease) = &earlier {
+            let (life, path) = (life(lease), place.lease_path());
+            if life != Life::Dead {
+                return Err(LeaseError::Held(Box::new(HeldBy { lease: lease.clone(), life, asked: started, path })));
             }
         }
-        let token = place.last_token()?.max(earlier.map_or(0, |earlier| earlier.token.0)) + 1;
-        // The token first: a crash in between wastes a number, the other order could give it twice.
-        file::write_whole(&place.token_path(), format!("{token}\n").as_bytes())?;
-        let started = self.clock.now();
         let lease = Lease {
             environment: request.environment.clone(),
             target: request.target.clone(),
@@ -57,17 +58,18 @@ impl FileLeases {
             reason: request.reason.clone(),
             started,
             expires: later(started, request.lifetime),
-            token: FencingToken(token),
+            token: place.draw_token(earlier.as_ref())?,
         };
         place.store(&lease)?;
         Ok(lease)
     }
 
     fn renew_now(&self, lease: &Lease) -> Result<Lease, LeaseError> {
-        let place = self.place(lease.environment.as_str(), lease.target.as_str());
+        let place = place_of(&self.folder, lease);
         let _held = place.lock()?;
         match place.load()? {
             Some(now) if now.token == lease.token => {
+                // As `acquire` gave it, so the two are one lifetime apart, whatever the clock did since.
                 let lifetime = lease.expires.duration_since(lease.started).unsigned_abs();
                 let renewed = Lease { expires: later(self.clock.now(), lifetime), ..now };
                 place.store(&renewed)?;
@@ -78,29 +80,12 @@ impl FileLeases {
     }
 
     fn release_now(&self, lease: &Lease) -> Result<(), LeaseError> {
-        let place = self.place(lease.environment.as_str(), lease.target.as_str());
+        let place = place_of(&self.folder, lease);
         let _held = place.lock()?;
-        let ours = place.load()?.is_some_and(|now| now.token == lease.token);
-        if ours {
-            let path = place.lease_path();
-            std::fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        match place.load()? {
+            Some(now) if now.token == lease.token => place.remove(),
+            _ => Ok(()),
         }
-        Ok(())
-    }
-
-    fn list_now(&self) -> Result<Vec<Lease>, LeaseError> {
-        let mut leases = Vec::new();
-        for environment in folders(&self.folder)? {
-            for path in folders(&environment)? {
-                if path.extension().is_some_and(|ending| ending == "json")
-                    && let Some(bytes) = file::read_if_there(&path)?
-                {
-                    leases.push(parse(&path, &bytes)?);
-                }
-            }
-        }
-        leases.sort_by(|a: &Lease, b| (&a.environment, &a.target).cmp(&(&b.environment, &b.target)));
-        Ok(leases)
     }
 
     async fn blocking<T: Send + 'static>(
@@ -116,43 +101,30 @@ impl FileLeases {
     }
 }
 
-fn later(start: Timestamp, lifetime: std::time::Duration) -> Timestamp {
+fn place_of(folder: &Path, lease: &Lease) -> Place {
+    Place::new(folder, lease.environment.as_str(), lease.target.as_str())
+}
+
+fn later(start: Timestamp, lifetime: Duration) -> Timestamp {
     let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
     start.checked_add(lifetime).unwrap_or(Timestamp::MAX)
-}
-
-fn held(lease: &Lease, why: &str) -> LeaseError {
-    let holder = &lease.holder;
-    let by = format!(
-        "`{}` on `{}` (process {}) holds it since {} for run `{}`: {}; {why}",
-        holder.user,
-        holder.host,
-        holder.process,
-        lease.started.strftime("%Y-%m-%d %H:%M:%SZ"),
-        lease.run,
-        lease.reason,
-    );
-    LeaseError::Held(Box::new(lease.clone()), HeldBy(by))
-}
-
-fn folders(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let list = std::fs::read_dir(folder).map_err(FileError::of("list", folder))?;
-    Ok(list.flatten().map(|entry| entry.path()).collect())
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Lease, LeaseError> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    serde_json::from_slice(bytes).map_err(|error| LeaseError::Damaged(name.into_owned(), error))
 }
 
 #[async_trait]
 impl Leases for FileLeases {
     async fn acquire(&self, request: &LeaseRequest) -> Result<Lease, Failure> {
         let request = request.clone();
-        self.blocking(move |this| this.acquire_now(&request)).await
+        let (tell, told) = oneshot::channel();
+        let taken = self.blocking(move |this| {
+            if let Err(Ok(lease)) = tell.send(this.acquire_now(&request)) {
+                // Whoever asked has given up waiting, and nobody else would give it back while this process lives.
+                this.release_now(&lease)?;
+            }
+            Ok(())
+        });
+        taken.await?;
+        let gone = |_| Failure::new(Kind::Internal, "could not reach the lease files");
+        Ok(told.await.map_err(gone)??)
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Lease, Failure> {
@@ -166,54 +138,6 @@ impl Leases for FileLeases {
     }
 
     async fn list(&self) -> Result<Vec<Lease>, Failure> {
-        self.blocking(Self::list_now).await
-    }
-}
-
-/// Where the files of one target's lease lie.
-struct Place {
-    folder: PathBuf,
-    target: String,
-}
-
-impl Place {
-    fn lease_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.json", self.target))
-    }
-
-    fn token_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.token", self.target))
-    }
-
-    /// Held for the length of one change; the file itself stays, since removing it would let two hold "the" lock.
-    fn lock(&self) -> Result<File, FileError> {
-        file::ensure_directory(&self.folder)?;
-        let path = self.folder.join(format!("{}.lock", self.target));
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = open.map_err(FileError::of("open", &path))?;
-        file.lock().map_err(FileError::of("lock", &path))?;
-        Ok(file)
-    }
-
-    fn load(&self) -> Result<Option<Lease>, LeaseError> {
-        let path = self.lease_path();
-        file::read_if_there(&path)?.map(|bytes| parse(&path, &bytes)).transpose()
-    }
-
-    fn store(&self, lease: &Lease) -> Result<(), LeaseError> {
-        let mut text =
-            serde_json::to_vec_pretty(lease).map_err(|error| LeaseError::Damaged(self.target.clone(), error))?;
-        text.push(b'\n');
-        Ok(file::write_whole(&self.lease_path(), &text)?)
-    }
-
-    fn last_token(&self) -> Result<u64, LeaseError> {
-        let path = self.token_path();
-        let Some(bytes) = file::read_if_there(&path)? else { return Ok(0) };
-        let text = String::from_utf8_lossy(&bytes);
-        let damaged = |error: std::num::ParseIntError| {
-            FileError::of("read", &path)(std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-        };
-        Ok(text.trim().parse().map_err(damaged)?)
+        self.blocking(|this| load_all(&this.folder)).await
     }
 }

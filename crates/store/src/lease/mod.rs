@@ -2,6 +2,7 @@
 
 mod error;
 mod files;
+mod place;
 
-pub use error::LeaseError;
+pub use error::{HeldBy, LeaseError};
 pub use files::FileLeases;
