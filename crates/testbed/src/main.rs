@@ -10,6 +10,7 @@
 //! ```
 
 mod package;
+mod space;
 mod suite;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = suite::Options::parse(&arguments).and_then(|options| {
+        space::ensure()?;
         package::ensure_all()?;
         suite::run(&options)
     });
