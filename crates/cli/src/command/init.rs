@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Propose at most so many services
     #[arg(long, value_name = "N", default_value_t = 40)]
     limit: usize,
+    /// Only these branches, a service each: a name, or its start followed by `*`, as in `work/*`
+    #[arg(value_name = "BRANCH")]
+    branches: Vec<String>,
 }
 
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
@@ -37,7 +40,12 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         return Err(Ended::refused(exists(&path)));
     }
     repository.require_commits().map_err(Failure::from)?;
-    let proposal = propose(&Survey::of(&repository)?, args.limit)?;
+    let mut survey = Survey::of(&repository)?;
+    let all = survey.branches.iter().map(|seen| seen.name.clone()).collect::<Vec<_>>();
+    if let Some(pattern) = survey.choose(&args.branches).first() {
+        return Err(Ended::wrong(unmatched(pattern, &all)));
+    }
+    let proposal = propose(&survey, args.limit)?;
     let text = render(&proposal);
     check(&text)?;
     if !globals.quiet {
@@ -80,6 +88,17 @@ fn exists(path: &Path) -> Failure {
     Failure::new(Kind::Conflict, format!("`{}` is there already", path.display()))
         .state("nothing was written")
         .next("see what would be proposed with `pleach init --print`, or replace the file with `pleach init --force`")
+}
+
+fn unmatched(pattern: &str, all: &[String]) -> Failure {
+    let others = match all {
+        [] => "there is no branch beside the main one".to_owned(),
+        all => format!("there are {}", shown(all, 6)),
+    };
+    Failure::new(Kind::Rejected, format!("no branch matches `{pattern}`"))
+        .because(others)
+        .state("nothing was written")
+        .next("`git branch --all`, then `pleach init` with the names as git shows them, without the remote's")
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {

@@ -13,7 +13,7 @@ use super::place::Found;
 use super::platform::{SpecService, StatusService, specs, status_services};
 use super::proposal::{Group, Proposal, ServiceProposal, assign_ports};
 use super::recipe::{Recipe, recipe};
-use super::survey::{Seen, Survey, Tree};
+use super::survey::{Choice, Seen, Survey, Tree};
 
 /// Branches whose names say nothing are looked into up to this many: each costs a walk through its tree.
 const LOOKED_INTO: usize = 120;
@@ -50,8 +50,10 @@ pub(crate) fn propose(survey: &Survey, limit: usize) -> Result<Proposal, Failure
         notes: Vec::new(),
     };
     branches(&known, &mut proposal)?;
-    versions(&known, &mut proposal)?;
-    on_main(&known, &mut proposal);
+    if survey.choice == Choice::Guessed {
+        versions(&known, &mut proposal)?;
+        on_main(&known, &mut proposal);
+    }
     if proposal.services.is_empty() {
         proposal.services.extend(all_of_main(&known));
     }
@@ -83,7 +85,8 @@ fn branches(known: &Known<'_>, proposal: &mut Proposal) -> Result<(), Failure> {
     let mut others: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut candidates = Vec::new();
     for seen in &known.survey.branches {
-        let purpose = if known.named(&seen.name).is_some() { Purpose::Service } else { Purpose::of(&seen.name) };
+        let is_service = known.survey.choice == Choice::Named || known.named(&seen.name).is_some();
+        let purpose = if is_service { Purpose::Service } else { Purpose::of(&seen.name) };
         match purpose {
             Purpose::Service | Purpose::Change | Purpose::Unknown => candidates.push((purpose, seen)),
             Purpose::Stage => proposal.stages.push(seen.name.clone()),

@@ -22,6 +22,15 @@ pub(crate) struct Seen {
     pub(crate) commit: CommitId,
 }
 
+/// Who says which branches hold services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Nobody: names and files tell.
+    Guessed,
+    /// The user: each of the branches that are left holds one.
+    Named,
+}
+
 /// All branches of a repository.
 pub(crate) struct Survey {
     repository: Repository,
@@ -31,6 +40,8 @@ pub(crate) struct Survey {
     pub(crate) main: Seen,
     /// The others, by name.
     pub(crate) branches: Vec<Seen>,
+    /// Whether somebody said which branches are services.
+    pub(crate) choice: Choice,
     /// `WORKTREE_STATUS.json` in the main worktree, tracked or not.
     pub(crate) status: Option<String>,
     /// Files by path of commits that branches left main at: most of them left at the same few.
@@ -72,9 +83,27 @@ impl Survey {
             name: name.unwrap_or_default(),
             main,
             branches: branches.into_values().collect(),
+            choice: Choice::Guessed,
             status: std::fs::read_to_string(repository.root().join("WORKTREE_STATUS.json")).ok(),
             bases: RefCell::default(),
         })
+    }
+
+    /// Leaves only the branches that match one of `patterns`: a name, or its start followed by `*`. Gives back the patterns
+    /// that match none.
+    pub(crate) fn choose(&mut self, patterns: &[String]) -> Vec<String> {
+        if patterns.is_empty() {
+            return Vec::new();
+        }
+        let matches = |pattern: &str, name: &str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        let idle = |pattern: &&String| !self.branches.iter().any(|seen| matches(pattern, &seen.name));
+        let idle: Vec<String> = patterns.iter().filter(idle).cloned().collect();
+        self.branches.retain(|seen| patterns.iter().any(|pattern| matches(pattern, &seen.name)));
+        self.choice = Choice::Named;
+        idle
     }
 
     /// The files of a branch.

@@ -47,6 +47,30 @@ fn five_skills_with_the_files_of_the_old_scripts() {
 }
 
 #[test]
+fn branches_that_the_user_names_are_services_whatever_their_names_say() {
+    let sample = Sample::named("tools", &[("auditlog/__manifest__.py", "{}"), ("sentry/__manifest__.py", "{}")]);
+    for module in ["auditlog", "sentry"] {
+        let manifest = format!("{module}/__manifest__.py");
+        sample.branch(&format!("work/{module}"), &[(&manifest, "{'version': '2'}")]);
+    }
+    sample.branch("18.0", &[("stock/__manifest__.py", "{}")]);
+    let guessed = sample.done(&["init", "--print"]);
+    assert!(!guessed.contains("work/auditlog\""), "{guessed}");
+    let named = sample.done(&["init", "--print", "work/*"]);
+    for module in ["auditlog", "sentry"] {
+        let service = format!("[services.{module}]\nbranch = \"work/{module}\"");
+        assert!(named.contains(&service), "{named}");
+        assert!(named.contains(&format!("path = \"{module}\"")), "{named}");
+    }
+    assert!(!named.contains("18.0"), "{named}");
+    let refused = sample.pleach(&["init", "work/*", "wrok/*"]);
+    assert_eq!(refused.code, 100, "{}", refused.stderr);
+    assert!(refused.stderr.contains("no branch matches `wrok/*`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`work/auditlog`"), "{}", refused.stderr);
+    assert!(!sample.root().join("pleach.toml").exists());
+}
+
+#[test]
 fn odoo_versions_are_one_service_each() {
     let sample = Sample::named("server-tools", &[("README.md", "# Tools\n")]);
     for version in ["17.0", "18.0"] {

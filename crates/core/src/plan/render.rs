@@ -1,5 +1,6 @@
 //! A plan as people read it before they agree to it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::model::{Lane, Operation, Plan, Step};
@@ -36,7 +37,13 @@ pub fn render(plan: &Plan, width: usize, detail: Detail) -> String {
 }
 
 fn headline(plan: &Plan) -> String {
-    let services = count(plan.services.len(), "service");
+    let changed: BTreeSet<_> = plan.lanes().map(|lane| &lane.service).collect();
+    let all = count(plan.services.len(), "service");
+    let services = match changed.len() {
+        0 => all,
+        some if some == plan.services.len() => all,
+        some => format!("{some} of {all}"),
+    };
     let (id, project, environment) = (plan.id(), &plan.project, &plan.environment);
     match &plan.operation {
         Operation::Deploy => format!("plan {}: deploy {services} of {project} to {environment}", id.short()),

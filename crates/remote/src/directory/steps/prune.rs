@@ -21,6 +21,15 @@ struct Surplus {
     kept: usize,
 }
 
+impl Surplus {
+    fn told(&self) -> String {
+        match self.kept {
+            1 => "1 release is kept".to_owned(),
+            kept => format!("{kept} releases are kept"),
+        }
+    }
+}
+
 async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParameters) -> Result<Surplus, Failure> {
     let keep = usize::try_from(parameters.keep).unwrap_or(usize::MAX).max(2);
     let mut pins = site.pins().await?;
@@ -57,7 +66,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
     Ok(if surplus.releases.is_empty() {
-        let evidence = Evidence::seen(format!("{} releases are kept", surplus.kept));
+        let evidence = Evidence::seen(surplus.told());
         Inspection::Settled { evidence, output: Value::Null }
     } else {
         Inspection::Pending {
@@ -80,7 +89,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         site.remove_release(release).await?;
     }
     let removed: Vec<&str> = surplus.releases.iter().map(ReleaseId::as_str).collect();
-    let kept = format!("{} releases are kept", surplus.kept);
+    let kept = surplus.told();
     Ok(match removed.as_slice() {
         [] => Applied::unchanged(kept),
         names => Applied::changed(format!("{kept}; removed {}", names.join(", "))),
