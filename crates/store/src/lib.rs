@@ -14,17 +14,20 @@
 //! | [`FileRuns`] | [`Runs`](pleach_core::port::Runs) |
 //! | [`FileJournal`] | [`Journal`](pleach_core::port::Journal) |
 //! | [`FileLeases`] | [`Leases`](pleach_core::port::Leases) |
+//! | [`SystemClock`] | [`Clock`](pleach_core::port::Clock) |
 //!
 //! Appends are durable before the call returns; concurrent appends share one flush. What cannot be written ends the
 //! journal: an error of a flush is never tried again, because the kernel may have dropped the pages. The clock is told to
 //! people and decides nothing: who holds a lease is decided by whether its process lives.
 
+mod clock;
 mod file;
 mod journal;
 mod lease;
 mod process;
 mod runs;
 
+pub use clock::SystemClock;
 pub use file::FileError;
 pub use journal::{Closed, Damage, FileJournal, Flush, JournalError, JournalReader, read_records};
 pub use lease::{FileLeases, HeldBy, LeaseError};

@@ -3,11 +3,8 @@
 //! Commands that go on with what was begun (`resume`, `report`, `runs`, a rollback of a run) need no config: a plan
 //! carries all that it needs, and a `pleach.toml` that was broken since must not stand in the way.
 
-mod clock;
 mod config;
-mod source;
 mod workspace;
 
-pub(crate) use clock::SystemClock;
 pub(crate) use config::Project;
 pub(crate) use workspace::Workspace;

@@ -13,12 +13,10 @@ use pleach_core::port::{Clock, RunEntry};
 use pleach_core::registry::Registry;
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId};
-use pleach_git::Repository;
+use pleach_git::{GitSource, Repository};
 use pleach_remote::LocalSecrets;
-use pleach_store::{FileLeases, FileRuns, read_records};
+use pleach_store::{FileLeases, FileRuns, SystemClock, read_records};
 
-use super::SystemClock;
-use super::source::GitSource;
 use crate::args::Globals;
 use crate::exit::Ended;
 

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod embed;
 mod init;
 mod merge;
 mod sample;

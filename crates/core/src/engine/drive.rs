@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::facts::read_facts;
 use super::lease::Leased;
 use super::running::Running;
 use super::state::State;
@@ -318,10 +319,10 @@ impl Engine {
 
     /// Every target is still as the plan expects it.
     async fn require_expected(&self, plan: &Plan, targets: &RunTargets) -> Result<(), Failure> {
+        let all = read_facts(targets).await.map_err(|mut failures| failures.swap_remove(0))?;
         for planned in &plan.targets {
-            let Some(target) = targets.get(&planned.name) else { continue };
-            let facts = within_limit(&of_target(&planned.name), target.probe()).await?;
-            let changed = mismatches(planned, &facts);
+            let Some(facts) = all.get(&planned.name) else { continue };
+            let changed = mismatches(planned, facts);
             if !changed.is_empty() {
                 let what = format!("plan `{}` is stale: target `{}` has changed", plan.id().short(), planned.name);
                 let mut failure = Failure::new(Kind::Conflict, what).state("nothing was touched");
@@ -335,7 +336,7 @@ impl Engine {
     }
 }
 
-fn of_target(name: &TargetName) -> String {
+pub(super) fn of_target(name: &TargetName) -> String {
     format!("target `{name}`")
 }
 

@@ -42,6 +42,7 @@
 
 mod decide;
 mod drive;
+mod facts;
 mod lease;
 mod pace;
 mod running;
@@ -51,5 +52,6 @@ mod work;
 
 pub use decide::{Action, decide};
 pub use drive::{CancelRequest, Engine, RollbackRequest, RunError, RunTargets, Stop, cancel_channel};
+pub use facts::read_facts;
 pub use state::{Condition, Course, LaneState, LaneStatus, SnapshotStatus, State, StepState};
 pub use transition::Illegal;

@@ -5,7 +5,7 @@ use pleach_core::port::Clock;
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {

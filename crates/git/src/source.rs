@@ -5,23 +5,24 @@ use std::path::Path;
 use async_trait::async_trait;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{EntryMode, Source, SourceEntry, SourceRef};
-use pleach_git::{Mode, Repository, TreeEntry};
 
-/// Reads trees from git. Each call runs where blocking is allowed.
+use crate::{Mode, Repository, TreeEntry};
+
+/// Reads trees from git for the engine: [`Source`] over a [`Repository`]. Each call runs where blocking is allowed.
 #[derive(Clone, Debug)]
-pub(crate) struct GitSource {
+pub struct GitSource {
     repository: Repository,
 }
 
 impl GitSource {
     /// Reads from this repository.
-    pub(crate) fn new(repository: Repository) -> Self {
+    pub fn new(repository: Repository) -> Self {
         Self { repository }
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Repository) -> pleach_git::Result<T> + Send + 'static,
+        work: impl FnOnce(Repository) -> crate::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let repository = self.repository.clone();
         match tokio::task::spawn_blocking(move || work(repository)).await {
