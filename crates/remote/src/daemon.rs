@@ -88,9 +88,12 @@ pub(crate) fn announce<T: Serialize>(result: Result<T, Failure>) {
 }
 
 /// Leaves the starter's process group and terminal. Its request has been read before: a starter that is killed while it
-/// sends takes the daemon with it.
-pub(crate) fn detach() -> io::Result<()> {
+/// sends takes the daemon with it. Whoever asks who listens on a port is told `name`: the kernel's own name for a process
+/// that was started through [`OWN_EXECUTABLE`] is `exe`.
+pub(crate) fn detach(name: &str) -> io::Result<()> {
     rustix::process::setsid()?;
+    // Only for people: a kernel that refuses it changes nothing.
+    let _ = std::fs::write("/proc/self/comm", name);
     Ok(())
 }
 

@@ -152,7 +152,7 @@ impl Site<'_> {
         }
         let lines = if output.is_empty() { self.last_lines(release).await } else { output };
         let how = match watched.verdict {
-            Verdict::Unhealthy => "it was right before, or will not be right",
+            Verdict::Unhealthy => "it turned wrong again, or has ended too often",
             _ => "it was not right often enough in a row",
         };
         let service = &self.place.service;

@@ -10,6 +10,7 @@ use pleach_core::plan::{PlannedTarget, TargetDescription};
 use pleach_core::port::{FencingToken, Files, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -51,6 +52,8 @@ pub fn planned_settings(config: &TargetConfig, root: &Path, program: &Path) -> V
 
 /// A target of the config as plans name it, with this very program as the one that knows `supervise` and `route`.
 pub fn describe(config: &TargetConfig, root: &Path) -> Result<TargetDescription, Failure> {
+    let TargetConfig::Directory(directory) = config;
+    require_outside(&normal(&root.join(&directory.path)), root)?;
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(Kind::Internal, "could not find this program's own path").because(error.to_string())
     })?;
@@ -59,6 +62,39 @@ pub fn describe(config: &TargetConfig, root: &Path) -> Result<TargetDescription,
         settings: planned_settings(config, root, &program),
         facets: vec![Facet::Shell, Facet::Files, Facet::Http],
     })
+}
+
+/// Releases must not lie among what git keeps.
+fn require_outside(path: &Path, root: &Path) -> Result<(), Failure> {
+    if !root.starts_with(path) && path != root.join(".git") {
+        return Ok(());
+    }
+    let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(Failure::new(Kind::Rejected, format!("`{}` cannot be a target", path.display()))
+        .because(format!("the repository `{}` lies there, and releases would stand among its files", root.display()))
+        .state("nothing was touched")
+        .next(format!("give the target a directory of its own in `pleach.toml`, such as `path = \"../{name}-local\"`")))
+}
+
+/// The first directory that is there, of `path` and those above it, can take new files.
+fn require_place(path: &Path) -> Result<(), Failure> {
+    let Some(there) = path.ancestors().find(|path| path.symlink_metadata().is_ok()) else { return Ok(()) };
+    let because = if !there.is_dir() {
+        format!("`{}` is not a directory", there.display())
+    } else if let Err(error) = access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        format!("`{}`: {}", there.display(), std::io::Error::from(error))
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Kind::Rejected, format!("`{}` cannot be a target", path.display()))
+        .because(because)
+        .state("nothing was touched")
+        .next(format!("`ls -ld {}`, or another `path` in `pleach.toml`", quoted(there))))
+}
+
+/// As a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// Without `.` and `..`, so that the same place has one name in plans. Links are not looked at: the place may not exist.
@@ -128,6 +164,7 @@ impl Target for DirectoryTarget {
     }
 
     async fn probe(&self) -> Result<Facts, Failure> {
+        require_place(&self.settings.path)?;
         let mut facts = probe_directory(&self.files, &self.settings.path, &self.settings.program).await?;
         let owners = tokio::task::spawn_blocking(process::port_owners).await.unwrap_or_default();
         facts.extend(owners.into_iter().map(|(port, owner)| (format!("port/{port}"), json!(owner.to_string()))));
@@ -163,5 +200,30 @@ mod tests {
     fn a_place_has_one_name() {
         assert_eq!(normal(Path::new("/repo/../odoobo/./x")), Path::new("/odoobo/x"));
         assert_eq!(normal(Path::new("/../x")), Path::new("/x"));
+    }
+
+    #[test]
+    fn releases_never_stand_among_what_git_keeps() {
+        let root = Path::new("/home/ada/shop");
+        for place in ["/home/ada/shop", "/home/ada", "/", "/home/ada/shop/.git"] {
+            let failure = require_outside(Path::new(place), root).expect_err(place);
+            assert!(failure.next.is_some_and(|next| next.contains("../shop-local")));
+        }
+        for place in ["/home/ada/shop-local", "/home/ada/shop/live"] {
+            require_outside(Path::new(place), root).expect(place);
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_hold_releases_is_told_before_anything_is_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("it's a file");
+        std::fs::write(&file, "").expect("written");
+        require_place(&folder.path().join("not/there/yet")).expect("could be made");
+        for place in [&file, &file.join("below"), Path::new("/proc/self/status")] {
+            let failure = require_place(place).expect_err("no directory");
+            assert!(failure.because[0].contains("is not a directory"), "{failure:?}");
+        }
+        assert!(require_place(&file).expect_err("a file").next.is_some_and(|next| next.contains("'\\''")));
     }
 }

@@ -32,7 +32,7 @@ const COUNT_PERIOD: Duration = Duration::from_secs(1);
 pub(super) fn run() -> ExitCode {
     let served = read_request().and_then(|request: RouteRequest| {
         let failed = |error: io::Error| cannot_listen(&request, &error);
-        detach().map_err(failed)?;
+        detach("pleach route").map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         runtime.block_on(serve(&request))
     });

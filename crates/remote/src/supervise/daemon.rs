@@ -52,7 +52,7 @@ fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
     let failed = |because: String| {
         Failure::new(Kind::Rejected, format!("could not supervise release `{}`", request.release)).because(because)
     };
-    detach().map_err(|error| failed(error.to_string()))?;
+    detach("pleach").map_err(|error| failed(error.to_string()))?;
     let layout = ServiceLayout::new(&request.directory);
     if !has_release(&layout.release(&request.release)) {
         return Err(failed(format!("there is no directory `{}`", layout.release(&request.release).display())));
