@@ -28,6 +28,8 @@ pub(crate) fn launch<T: DeserializeOwned>(
     let failed = |because: String| {
         Failure::new(Kind::Transient, format!("could not start `{}`", words.join(" "))).because(because)
     };
+    // A pipe or a lock that the user's own script holds open must not live as long as the service.
+    close_fds::set_fds_cloexec(3, &[]);
     let mut command = Command::new(OWN_EXECUTABLE);
     command.arg0("pleach").args(words).args(labels).current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(lock));

@@ -157,9 +157,27 @@ impl Scene {
 }
 
 impl Drop for Scene {
+    /// Leaves no process behind, and says so where `resume` and `stop` do not get there.
     fn drop(&mut self) {
-        self.pleach(&["resume"]);
-        self.pleach(&["stop", "local", "--yes"]);
+        let resumed = self.pleach(&["resume"]);
+        let stopped = self.pleach(&["stop", "local", "--yes"]);
+        let left = self.supervised();
+        if !left.is_empty() && !std::thread::panicking() {
+            panic!(
+                "{left:?} are left running\n{}{}{}{}",
+                resumed.stdout, resumed.stderr, stopped.stdout, stopped.stderr
+            );
+        }
+    }
+}
+
+impl Scene {
+    /// The lock files that supervisors and routers hold now: each has its own as its standard error.
+    fn supervised(&self) -> Vec<PathBuf> {
+        let live = self.place.path().join("live");
+        let processes = std::fs::read_dir("/proc").expect("proc").flatten();
+        let locks = processes.filter_map(|process| std::fs::read_link(process.path().join("fd/2")).ok());
+        locks.filter(|lock| lock.starts_with(&live)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pleach_core::error::Failure;
 use pleach_core::period::Period;
-use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, StepContext};
 use pleach_core::port::Secrets;
 use serde_json::{Value, json};
 
@@ -10,6 +10,16 @@ use crate::directory::instance::InstanceState;
 use crate::directory::parameter::{ReleaseParameters, RetireParameters};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
+
+/// In the output of `start`: whether there was nothing to do.
+const RAN_BEFORE: &str = "ran-before";
+
+fn ran_before(leftover: &Leftover) -> Option<bool> {
+    match leftover {
+        Leftover::Completed { output } => output.get(RAN_BEFORE)?.as_bool(),
+        Leftover::Unknown => None,
+    }
+}
 
 pub(super) async fn inspect_started(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: ReleaseParameters = cx.require_parameters()?;
@@ -38,20 +48,30 @@ pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         matches!(state, InstanceState::Running | InstanceState::Restarting) && before.run != *cx.run
     });
     let applied = if same { Applied::unchanged(evidence) } else { Applied::changed(evidence) };
-    Ok(applied.output(json!({ "host": instance.host, "port": instance.port })))
+    Ok(applied.output(json!({ "host": instance.host, "port": instance.port, RAN_BEFORE: same })))
 }
 
-/// Ends the process, unless another run had started it before.
-pub(super) async fn undo_start(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+/// Ends the process, unless it ran before this step. Who started it last does not matter: a later run may have stopped it
+/// and, when it was taken back itself, started it again.
+pub(super) async fn undo_start(cx: &StepContext<'_>, leftover: &Leftover) -> Result<Evidence, Failure> {
     let parameters: ReleaseParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let release = &parameters.release;
     let Some(record) = site.record(release).await? else {
         return Ok(Evidence::seen(format!("release `{release}` is not there, so nothing of it runs")));
     };
-    let other = site.instance(release).await?.filter(|(instance, state)| state.is_up() && instance.run != *cx.run);
-    if let Some((instance, _)) = other {
-        return Ok(Evidence::seen(format!("its process is that of run `{}` and stays", instance.run)));
+    let up = site.instance(release).await?.filter(|(_, state)| state.is_up());
+    let stays = match (ran_before(leftover), &up) {
+        (Some(ran_before), _) => ran_before,
+        // Interrupted: what this run had begun bears its name, and a release that it made has no other life.
+        (None, Some((instance, _))) => instance.run != *cx.run && record.run != *cx.run,
+        (None, None) => false,
+    };
+    if stays {
+        return Ok(Evidence::seen(match up {
+            Some((instance, _)) => format!("process {} ran before and stays", leader(&instance)),
+            None => format!("release `{release}` ran before; `stop` ended it"),
+        }));
     }
     // Also where no record tells of a process: one may have been about to start.
     site.ensure_stopped(release, Period::seconds(2), record.spec.stop_grace).await?;

@@ -9,6 +9,7 @@ use crate::directory::layout::shared_path;
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::Means;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
+use crate::directory::routing::leader;
 use crate::directory::site::Site;
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
@@ -110,6 +111,11 @@ pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
         return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))
             .because("`current` leads to it")
             .state("it is still there and still the current one"));
+    }
+    if let Some((instance, _)) = site.instance(release).await?.filter(|(_, state)| state.is_up()) {
+        return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))
+            .because(format!("process {} of it runs", leader(&instance)))
+            .state("it is still there and still runs"));
     }
     site.remove_release(release).await?;
     Ok(Evidence::seen(format!("release `{release}` is gone")))
