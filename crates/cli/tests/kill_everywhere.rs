@@ -1,7 +1,5 @@
-//! `kill -9` at boundaries of a deployment's journal: `resume` ends all-new or all-old on every target, nothing that the
+//! `kill -9` at every boundary of a deployment's journal: `resume` ends all-new or all-old on every target, nothing that the
 //! run started is left over, and the old release answers throughout.
-//!
-//! A test run takes every 15th boundary; `PLEACH_EVERY_BOUNDARY=1 cargo test -p pleach --test kill_everywhere` takes all.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -19,6 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const SERVICES: [&str; 5] = ["pr-review", "odoo-rpc", "nl-sql", "visual-diff", "design-tokens"];
+
+/// Scenes that share the boundaries: a deployment waits more than it works.
+const SCENES: usize = 4;
 
 /// The demo's own service, built once for all cases.
 fn build_service(folder: &Path) -> PathBuf {
@@ -155,7 +156,7 @@ fn get(port: u16, path: &str) -> Option<String> {
     answer.starts_with("HTTP/1.1 200").then_some(answer)
 }
 
-/// Asks every service without a pause until it is told to stop; counts what went wrong.
+/// Asks every service again and again until it is told to stop; counts what went wrong.
 fn watch(ports: Vec<u16>, stop: Arc<AtomicBool>, asked: Arc<AtomicUsize>) -> usize {
     let mut failed = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -163,7 +164,7 @@ fn watch(ports: Vec<u16>, stop: Arc<AtomicBool>, asked: Arc<AtomicUsize>) -> usi
             failed += usize::from(get(*port, "/health").is_none());
             asked.fetch_add(1, Ordering::Relaxed);
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(25));
     }
     failed
 }
@@ -188,7 +189,7 @@ fn kill_at(scene: &Scene, boundary: usize) -> bool {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "boundary {boundary} was never reached");
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(5));
     }
     // What had begun behind the boundary goes a little way, so that there is something to find.
     std::thread::sleep(Duration::from_millis(u64::try_from(boundary % 4).unwrap() * 15));
@@ -197,13 +198,20 @@ fn kill_at(scene: &Scene, boundary: usize) -> bool {
     true
 }
 
-#[test]
-fn killed_at_any_boundary_it_ends_all_new_or_all_old_and_the_old_release_answers_throughout() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = build_service(folder.path());
-    let scene = Scene::new(folder.path().join("scene"), &service);
-    let first = scene.pleach(&["deploy", "local", "--yes"]);
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+/// What came of the boundaries of one scene.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: usize,
+    back: usize,
+    asked: usize,
+    failed: usize,
+}
+
+/// Kills at every boundary from `first` on in steps of [`SCENES`], in a scene of its own, until a deployment ends before.
+fn kill_at_each(first: usize, folder: PathBuf, service: &Path) -> Tally {
+    let scene = Scene::new(folder, service);
+    let deployed = scene.pleach(&["deploy", "local", "--yes"]);
+    assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
     let all = scene.records();
     assert!(all > 80, "a deployment of five services has {all} records");
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -211,30 +219,47 @@ fn killed_at_any_boundary_it_ends_all_new_or_all_old_and_the_old_release_answers
         let (ports, stop, asked) = (scene.ports.clone(), stop.clone(), asked.clone());
         std::thread::spawn(move || watch(ports, stop, asked))
     };
-    let stride = if std::env::var_os("PLEACH_EVERY_BOUNDARY").is_some() { 1 } else { 15 };
-    let (mut kills, mut boundary, mut back) = (0, 1, 0);
-    loop {
+    let mut tally = Tally::default();
+    for boundary in (first..).step_by(SCENES) {
         scene.advance(boundary + 1);
         if !kill_at(&scene, boundary) {
             break;
         }
-        kills += 1;
+        tally.kills += 1;
         // Every third one is taken back instead of gone on with.
-        let verb: &[&str] = if kills % 3 == 0 { &["rollback", "local", "--yes"] } else { &["resume"] };
+        let goes_back = tally.kills % 3 == 0;
+        let verb: &[&str] = if goes_back { &["rollback", "local", "--yes"] } else { &["resume"] };
         let went_on = scene.pleach(verb);
         let said = String::from_utf8_lossy(&went_on.stderr).into_owned();
         assert!(went_on.status.success(), "boundary {boundary}: {verb:?}: {said}");
-        back += usize::from(kills % 3 == 0);
+        tally.back += usize::from(goes_back);
         let versions: Vec<Option<String>> = (0..SERVICES.len()).map(|at| scene.version(at)).collect();
         assert!(
             versions.iter().all(|version| *version == versions[0] && version.is_some()),
             "{boundary}: {versions:?}"
         );
         assert_eq!(scene.supervised(), SERVICES.len(), "boundary {boundary}: only the current releases run");
-        boundary += stride;
     }
     stop.store(true, Ordering::Relaxed);
-    let failed = watcher.join().unwrap();
-    assert_eq!(failed, 0, "of {} requests", asked.load(Ordering::Relaxed));
-    assert!(kills > 80 / stride && back > 20 / stride, "{kills} kills, {back} taken back");
+    tally.failed = watcher.join().unwrap();
+    tally.asked = asked.load(Ordering::Relaxed);
+    tally
+}
+
+#[test]
+fn killed_at_any_boundary_it_ends_all_new_or_all_old_and_the_old_release_answers_throughout() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = build_service(folder.path());
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let begin = |at: usize| {
+            let (folder, service) = (folder.path().join(format!("scene-{at}")), &service);
+            scope.spawn(move || kill_at_each(at + 1, folder, service))
+        };
+        let scenes: Vec<_> = (0..SCENES).map(begin).collect();
+        scenes.into_iter().map(|scene| scene.join().unwrap()).collect()
+    });
+    println!("{tallies:?}");
+    let sum = |field: fn(&Tally) -> usize| tallies.iter().map(field).sum::<usize>();
+    assert_eq!(sum(|tally| tally.failed), 0, "{tallies:?}");
+    assert!(sum(|tally| tally.kills) > 80 && sum(|tally| tally.back) > 20, "{tallies:?}");
 }
