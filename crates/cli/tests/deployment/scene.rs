@@ -1,5 +1,6 @@
 //! A project with two services on two branches, a place to deploy them to, and the command run in it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -150,6 +151,12 @@ impl Scene {
         behind.split('"').next().map(str::to_owned)
     }
 
+    /// The directories of all runs.
+    pub(crate) fn runs(&self) -> Vec<PathBuf> {
+        let runs = std::fs::read_dir(self.root().join(".git/pleach/runs")).into_iter().flatten().flatten();
+        runs.map(|run| run.path()).collect()
+    }
+
     /// A file of the state directory.
     pub(crate) fn state_file(&self, name: &str) -> String {
         std::fs::read_to_string(self.root().join(".git/pleach").join(name)).expect("there")
@@ -161,7 +168,7 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let resumed = self.pleach(&["resume"]);
         let stopped = self.pleach(&["stop", "local", "--yes"]);
-        let left = self.supervised();
+        let left = self.running();
         if !left.is_empty() && !std::thread::panicking() {
             panic!(
                 "{left:?} are left running\n{}{}{}{}",
@@ -172,33 +179,70 @@ impl Drop for Scene {
 }
 
 impl Scene {
-    /// The lock files that supervisors and routers hold now: each has its own as its standard error.
-    fn supervised(&self) -> Vec<PathBuf> {
+    /// The logs of all instances whose processes run now.
+    pub(crate) fn instances(&self) -> Vec<PathBuf> {
+        self.running().into_iter().filter(|file| file.extension().is_some_and(|end| end == "log")).collect()
+    }
+
+    /// What services, their supervisors and routers have as standard error now: a log or a lock of their own.
+    fn running(&self) -> BTreeSet<PathBuf> {
         let live = self.place.path().join("live");
         let processes = std::fs::read_dir("/proc").expect("proc").flatten();
-        let locks = processes.filter_map(|process| std::fs::read_link(process.path().join("fd/2")).ok());
-        locks.filter(|lock| lock.starts_with(&live)).collect()
+        let files = processes.filter_map(|process| std::fs::read_link(process.path().join("fd/2")).ok());
+        files.filter(|file| file.starts_with(&live)).collect()
     }
 }
 
 impl Working {
     /// Waits until it says this on standard error.
     pub(crate) fn says(&mut self, words: &str) {
+        assert!(self.says_or_ends(words), "it ended without saying {words:?}:\n{}", self.heard);
+    }
+
+    /// Waits until it says this on standard error; `false` if it ends without.
+    pub(crate) fn says_or_ends(&mut self, words: &str) -> bool {
         let mut line = String::new();
         while self.stderr.read_line(&mut line).expect("read") > 0 {
             let found = line.contains(words);
             self.heard.push_str(&line);
             if found {
-                return;
+                return true;
             }
             line.clear();
         }
-        panic!("it ended without saying {words:?}:\n{}", self.heard);
+        false
+    }
+
+    /// Waits until the journal of a run that was not among `earlier` has so many records; `false` if it ends before.
+    pub(crate) fn reaches(&mut self, scene: &Scene, earlier: &[PathBuf], records: usize) -> bool {
+        loop {
+            let ended = self.child.try_wait().expect("asked").is_some();
+            let runs = scene.runs();
+            let run = runs.iter().find(|run| !earlier.contains(run));
+            let text = run.and_then(|run| std::fs::read_to_string(run.join("journal.jsonl")).ok());
+            // The first line is no record.
+            if text.is_some_and(|text| text.lines().count() > records) {
+                return !ended;
+            }
+            if ended {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("sent");
+    }
+
+    /// Sends a signal; `false` if it has ended.
+    pub(crate) fn signal_if_alive(&mut self, signal: rustix::process::Signal) -> bool {
+        let alive = self.child.try_wait().expect("asked").is_none();
+        if alive {
+            self.signal(signal);
+        }
+        alive
     }
 
     /// Waits for its end.
