@@ -4,6 +4,7 @@
 //! STATE/runs/RUN/journal.jsonl        one JSON object a line: `jq`, `grep` and `tail` read it
 //! STATE/runs/RUN/journal.jsonl.torn-N what was cut from offset N after an interrupted write
 //! STATE/runs/RUN/writer.json          the process that appends, or was the last to
+//! STATE/runs/RUN/number               the how manieth run it is: clocks may be set back
 //! STATE/plans-used/PLAN               the run that used this plan
 //! STATE/leases/ENVIRONMENT/TARGET.json    who may change this target now
 //! STATE/leases/ENVIRONMENT/TARGET.token   the greatest fencing token ever given; it outlives leases

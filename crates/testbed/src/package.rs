@@ -23,6 +23,7 @@ const NEEDS: &[Need] = &[
         package: "util-linux",
         purpose: "starts services that outlive us",
     },
+    Need { program: "faketime", proof: &["--version"], package: "faketime", purpose: "sets clocks ahead" },
 ];
 
 /// Installs what is missing; fails with the command to run where it may not.

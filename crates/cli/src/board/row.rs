@@ -30,7 +30,7 @@ pub(crate) struct Row {
     /// Why it failed.
     pub(crate) failure: Option<Failure>,
     /// What could not be taken back: the failure, and the command that finishes it.
-    pub(crate) left: Vec<(Failure, Option<String>)>,
+    pub(crate) left: Vec<Failure>,
 }
 
 impl Row {
@@ -59,13 +59,13 @@ fn row(group: &[(&Lane, &LaneState)]) -> Option<Row> {
     let steps = || group.iter().flat_map(|(lane, state)| lane.steps.iter().zip(&state.steps));
     let busy = group.iter().any(|(_, state)| state.under_way);
     let failure = steps().find_map(|(_, step)| step.failure.clone());
-    let left = |(plan, step): (&Step, &pleach_core::engine::StepState)| {
-        step.undo_failure.clone().map(|failure| (failure, plan.undo_by_hand.clone()))
-    };
     let warning = |(_, step): (&Step, &pleach_core::engine::StepState)| match &step.change {
         Some(Change::Warned(why)) => Some(why.clone()),
         _ => None,
     };
+    // The last step goes back first.
+    let mut left_in_order: Vec<_> = steps().filter_map(|(_, step)| step.undo_failure.clone()).collect();
+    left_in_order.reverse();
     Some(Row {
         service: first.service.clone(),
         target: first.target.clone(),
@@ -77,7 +77,7 @@ fn row(group: &[(&Lane, &LaneState)]) -> Option<Row> {
         evidence: read_back(group),
         warnings: steps().filter_map(warning).collect(),
         failure,
-        left: steps().filter_map(left).collect(),
+        left: left_in_order,
     })
 }
 

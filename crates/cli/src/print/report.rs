@@ -60,9 +60,7 @@ pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
         causes.clear();
     }
     for row in &rows {
-        causes.extend(
-            row.left.iter().map(|(failure, by_hand)| not_taken_back(failure, by_hand.as_deref(), row, &report)),
-        );
+        causes.extend(row.left.iter().map(|failure| not_taken_back(failure, row, &report)));
     }
     causes
 }
@@ -102,15 +100,13 @@ fn next_after(report: &Report, row: &Row) -> String {
     }
 }
 
-fn not_taken_back(failure: &Failure, by_hand: Option<&str>, row: &Row, report: &Report) -> Failure {
+fn not_taken_back(failure: &Failure, row: &Row, report: &Report) -> Failure {
     let mut left = Failure::new(Kind::Rejected, format!("`{}` on `{}` was not taken back", row.service, row.target));
     left.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
     left.state = failure.state.clone().or_else(|| Some("between the old state and the new one".to_owned()));
     left.output = failure.output.clone();
-    left.next(match by_hand {
-        Some(command) => format!("`{command}`, then `pleach resume {}`", report.run),
-        None => format!("mend the cause, then `pleach resume {}`", report.run),
-    })
+    let first = failure.next.as_deref().unwrap_or("mend the cause");
+    left.next(format!("{first}, then `pleach resume {}`", report.run))
 }
 
 fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> String {

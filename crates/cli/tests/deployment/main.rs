@@ -9,6 +9,7 @@
 mod help;
 mod interrupt;
 mod life;
+mod misfortune;
 mod refuse;
 mod saved_plan;
 mod scene;

@@ -122,6 +122,20 @@ impl Scene {
         }
     }
 
+    /// Runs the command as the last arguments of another one.
+    pub(crate) fn under(&self, other: &[&str], arguments: &[&str]) -> Said {
+        let mut command = Command::new(other[0]);
+        command.args(&other[1..]).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments);
+        let output = command.current_dir(self.root()).stdin(Stdio::null()).output().unwrap_or_else(|error| {
+            panic!("`{}` does not start: {error}; `cargo testbed` installs it", other[0]);
+        });
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
     /// Runs the command, which must end with this code.
     pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> Said {
         let said = self.pleach(arguments);
@@ -229,6 +243,10 @@ impl Working {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -187,9 +187,12 @@ impl StepWork {
         })
     }
 
-    /// The command that finishes it comes first; the phase's own advice stays where there is none.
+    /// The command that finishes it comes first; the phase's own advice stays where there is none, and where somebody else
+    /// has changed what the command would overwrite.
     fn with_way_by_hand(&self, mut failure: Failure) -> Failure {
-        if let Some(command) = &self.step().undo_by_hand {
+        if let Some(command) = &self.step().undo_by_hand
+            && (failure.kind != Kind::Conflict || failure.next.is_none())
+        {
             failure.next = Some(command.clone());
         }
         failure

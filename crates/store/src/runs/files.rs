@@ -63,19 +63,25 @@ impl FileRuns {
             let Ok(run) = RunId::new(name.to_string_lossy()) else { continue };
             entries.extend(self.entry(run)?);
         }
-        entries.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
-        Ok(entries)
+        // By number: a clock that was set back would put the newest behind those before it.
+        entries
+            .sort_by(|(a_number, a), (b_number, b)| (b_number, b.started, &b.run).cmp(&(a_number, a.started, &a.run)));
+        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    fn entry(&self, run: RunId) -> Result<Option<RunEntry>, RunsError> {
-        let summary = load_summary(&self.journal_path(&run))?;
-        Ok(summary.map(|Summary { begin: Begin { started, plan, environment }, outcome }| RunEntry {
-            run,
-            plan,
-            environment,
-            started,
-            outcome,
-        }))
+    fn entry(&self, run: RunId) -> Result<Option<(u64, RunEntry)>, RunsError> {
+        let Some(Summary { begin, outcome }) = load_summary(&self.journal_path(&run))? else { return Ok(None) };
+        let number = read_number(&self.run_dir(&run).join("number"))?;
+        let Begin { started, plan, environment } = begin;
+        Ok(Some((number, RunEntry { run, plan, environment, started, outcome })))
+    }
+
+    /// Gives the next run its number. The lock of the claims is held.
+    fn count(&self, run: &RunId) -> Result<(), RunsError> {
+        let last = self.claims().join(".last-number");
+        let number = read_number(&last)? + 1;
+        file::write_whole(&last, format!("{number}\n").as_bytes())?;
+        Ok(file::write_whole(&self.run_dir(run).join("number"), format!("{number}\n").as_bytes())?)
     }
 
     fn folder(&self) -> PathBuf {
@@ -106,6 +112,7 @@ impl FileRuns {
         }
         file::write_whole(&claim, format!("{run}\n").as_bytes())?;
         file::ensure_directory(&self.run_dir(run))?;
+        self.count(run)?;
         Ok(if again { FileJournal::open(&path)? } else { FileJournal::create(&path)? })
     }
 
@@ -146,6 +153,12 @@ impl FileRuns {
         };
         Ok(joined.map_err(broken)??)
     }
+}
+
+/// The how manieth run it is; 0 for one that was begun before runs were counted.
+fn read_number(path: &Path) -> Result<u64, RunsError> {
+    let text = file::read_if_there(path)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text).trim().parse().unwrap_or(0))
 }
 
 #[async_trait]

@@ -30,6 +30,7 @@ fn only(folder: &Path) -> Option<RunEntry> {
     entries.pop()
 }
 
+/// Their clocks tell another order.
 #[tokio::test]
 async fn runs_are_told_with_plan_time_and_outcome_the_newest_first() {
     let folder = folder();
@@ -40,11 +41,12 @@ async fn runs_are_told_with_plan_time_and_outcome_the_newest_first() {
     fs::create_dir(folder.path().join("runs/empty")).unwrap();
     let entries = FileRuns::open(folder.path()).unwrap().list().await.unwrap();
     let told: Vec<_> = entries.iter().map(|entry| (entry.run.as_str(), entry.outcome)).collect();
-    assert_eq!(told, [("a", Some(Outcome::Succeeded)), ("c", Some(Outcome::Stuck)), ("b", None)]);
+    assert_eq!(told, [("c", Some(Outcome::Stuck)), ("b", None), ("a", Some(Outcome::Succeeded))]);
     let (approved, id) = plan(3);
-    assert_eq!(entries[0].plan, id);
-    assert_eq!(entries[0].environment, approved.plan().environment);
-    assert_eq!(entries[0].started.as_second(), 3);
+    assert_eq!(entries[2].plan, id);
+    assert_eq!(entries[2].environment, approved.plan().environment);
+    let started: Vec<i64> = entries.iter().map(|entry| entry.started.as_second()).collect();
+    assert_eq!(started, [2, 1, 3]);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
 fn unexpected(service: &str, found: Option<&ReleaseId>, wanted: Option<&ReleaseId>) -> Failure {
     Failure::new(Kind::Conflict, format!("could not switch service `{service}`"))
         .because(format!("{}, and the plan saw: {}", told(found), told(wanted)))
-        .next("make a new plan")
+        .next("see with `pleach runs` who switched it since, and take that back first")
 }
 
 /// Back to exactly the release that the plan saw.
