@@ -2,8 +2,9 @@
 
 use pleach_core::port::{LineSink, Stream};
 
-/// How much of each stream is kept: its end.
-pub(super) const KEPT_BYTES: usize = 256 * 1024;
+/// How much of each stream is kept: its end. As much as is kept of an HTTP answer, so that a fact read by a command may be as
+/// large as one that is asked for.
+pub(super) const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The longest line that is handed on in one piece.
 const LINE_BYTES: usize = 16 * 1024;
@@ -82,7 +83,7 @@ mod tests {
     fn of_endless_output_the_end_is_kept_and_a_line_without_end_is_handed_on() {
         let seen = Seen::default();
         let mut output = Output::new(Stream::Stderr);
-        for _ in 0..400 {
+        for _ in 0..4 * KEPT_BYTES / 8192 {
             output.take(&[b'x'; 8192], &seen);
         }
         output.take(b"end", &seen);

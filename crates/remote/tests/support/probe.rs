@@ -1,11 +1,11 @@
 //! What tests start: the executable that knows `supervise` and `route`, and a small service.
 //!
 //! `serve` listens on `HOST:PORT` and answers what the file `mode` in its directory says: `ok` (200 with the name of the
-//! release), `broken` (500), `silent` (never); the process ends at once where it says `dies`, and ignores SIGTERM where it
-//! says `stubborn`.
+//! release), `broken` (500), `flaps` (200 and 500 by turns), `silent` (never). Where it says `dies`, the process ends at
+//! once; `dies-asked`, it ends after each answer; `stubborn`, it answers as `ok` and ignores SIGTERM.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -26,10 +26,18 @@ fn main() -> ExitCode {
 fn serve() -> ExitCode {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let mode = std::fs::read_to_string("mode").unwrap_or_else(|_| "ok".into());
-    println!("serving {}", mode.trim());
-    if mode.trim() == "dies" {
+    let mode = mode.trim();
+    println!("serving {mode}");
+    if mode == "dies" {
         return ExitCode::from(3);
     }
+    // A runtime that has once asked for a signal keeps the signal from ending the process.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ignored = runtime.ok().filter(|_| mode == "stubborn").map(|runtime| {
+        let stream = runtime
+            .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map(|_| ()) });
+        (runtime, stream)
+    });
     let listener = match TcpListener::bind(format!("{}:{}", variable("HOST"), variable("PORT"))) {
         Ok(listener) => listener,
         Err(error) => {
@@ -37,18 +45,26 @@ fn serve() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for stream in listener.incoming().flatten() {
-        let mut stream = stream;
-        let mut request = [0; 1024];
-        let _ = stream.read(&mut request);
-        let status = match mode.trim() {
-            "silent" => continue,
-            "broken" => "500 Internal Server Error",
-            _ => "200 OK",
-        };
-        let body = variable("PLEACH_RELEASE");
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+    let mut held = Vec::new();
+    for (count, stream) in listener.incoming().flatten().enumerate() {
+        match mode {
+            "silent" => held.push(stream),
+            "broken" => answer(stream, "500 Internal Server Error"),
+            "flaps" if count % 2 == 1 => answer(stream, "500 Internal Server Error"),
+            _ => answer(stream, "200 OK"),
+        }
+        if mode == "dies-asked" {
+            return ExitCode::from(4);
+        }
     }
+    drop(ignored);
     ExitCode::SUCCESS
+}
+
+fn answer(mut stream: TcpStream, status: &str) {
+    let mut request = [0; 1024];
+    let _ = stream.read(&mut request);
+    let body = std::env::var("PLEACH_RELEASE").unwrap_or_default();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
