@@ -28,7 +28,7 @@ use serde_json::json;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
-use super::site::{current, instance, is_alive, read_json};
+use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
 use crate::route::RouterRecord;
 
 /// A release that can be switched to.
@@ -52,6 +52,9 @@ pub async fn probe_directory(files: &dyn Files, root: &Path, program: &Path) -> 
 
 async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
     let layout = ServiceLayout::new(directory);
+    if !is_service(files, &layout).await? {
+        return Ok(());
+    }
     let mut add = |fact: &str, value: serde_json::Value| facts.insert(format!("service/{name}/{fact}"), value);
     let current = current(files, &layout).await?;
     let mut numbers: Vec<u64> = Vec::new();
@@ -105,7 +108,7 @@ async fn probe_processes(
     for stat in files.list(&layout.run()).await? {
         let Some(name) = stat.name.strip_suffix(".json") else { continue };
         if name.starts_with("router-") {
-            let record: Option<RouterRecord> = read_json(files, &layout.run().join(&stat.name)).await?;
+            let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
             if let Some(record) = record
                 && is_alive(files, &record.router).await?
             {

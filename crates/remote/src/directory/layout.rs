@@ -86,9 +86,9 @@ impl ServiceLayout {
         self.run().join(format!("router-{port}.lock"))
     }
 
-    /// The `start` command that was run last.
-    pub fn restart(&self) -> PathBuf {
-        self.run().join("restart.json")
+    /// Which `start` or `stop` command was run last.
+    pub fn last_command(&self) -> PathBuf {
+        self.run().join("command.json")
     }
 
     /// The records of all releases.

@@ -34,6 +34,7 @@
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
 
+mod command;
 mod facts;
 mod instance;
 mod layout;

@@ -1,8 +1,8 @@
 //! What restore points rely on.
 //!
 //! A restore point of a run that has succeeded is kept, because the run can be taken back later. It would keep its release
-//! for ever; so when old releases are removed, only the newest restore points count, as many as releases are kept: to go
-//! back further there is `pleach rollback --to`, and what it needs is gone by then as well.
+//! for ever; so when old releases are removed, only the newest restore points count, one less than releases are kept:
+//! the last of them leads to the oldest of the releases that are kept.
 
 use pleach_core::error::Failure;
 use pleach_core::port::FencingToken;

@@ -79,6 +79,8 @@ pub enum ReleaseState {
     Uploading,
     /// Its tree is whole and what is shared is linked.
     Uploaded,
+    /// Its build has come to its end as well.
+    Built,
     /// It is or was the current one: what was made of it is known to work.
     Used,
 }

@@ -1,6 +1,7 @@
 //! Starting and ending processes and routers of a site, over its ports.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pleach_core::config::EnvironmentValue;
 use pleach_core::error::{Failure, Kind};
@@ -18,6 +19,31 @@ use crate::supervise::{InstanceRecord, StartRequest, StopRequest, Stopped};
 
 /// A process that ends this often while it is waited for will not become healthy.
 const RESTARTS_LIMIT: u32 = 3;
+
+/// How often a process had ended by itself, when it was first looked at and when it was last.
+struct Ends {
+    first: u32,
+    seen: AtomicU32,
+}
+
+impl Ends {
+    /// The answer of a release whose process does not stay, whatever it would say itself.
+    fn judge(&self, record: &InstanceRecord, state: InstanceState) -> Option<Answer> {
+        let seen = self.seen.swap(record.restarts, Ordering::Relaxed);
+        let restarts = record.restarts.saturating_sub(self.first);
+        let last_end = record.last_end.as_deref().unwrap_or("ended");
+        if state == InstanceState::Stopped {
+            return Some(Answer::gone("its process is gone"));
+        }
+        if restarts >= RESTARTS_LIMIT {
+            let seen = format!("its process has ended {restarts} times; the last time it {last_end}");
+            return Some(Answer::gone(seen));
+        }
+        // Also where the next one runs already: right before and right after its end is not right twice in a row.
+        (state == InstanceState::Restarting || record.restarts != seen)
+            .then(|| Answer::wrong(format!("its process {last_end}")))
+    }
+}
 
 impl Site<'_> {
     /// The variables that a service sees, secrets fetched.
@@ -137,7 +163,8 @@ impl Site<'_> {
         };
         let thresholds = check.map(|check| check.thresholds).unwrap_or_default();
         let first = self.instance(release).await?.map_or(0, |(record, _)| record.restarts);
-        let watched = watch(&thresholds, || self.ask_once(release, asked, address, first, thresholds.timeout.0)).await;
+        let ends = Ends { first, seen: AtomicU32::new(first) };
+        let watched = watch(&thresholds, || self.ask_once(release, asked, address, &ends, thresholds.timeout.0)).await;
         self.told(release, watched).await
     }
 
@@ -168,33 +195,23 @@ impl Site<'_> {
         release: &ReleaseId,
         asked: &Asked,
         address: Option<&(String, u16)>,
-        first: u32,
+        ends: &Ends,
         timeout: std::time::Duration,
     ) -> Answer {
         let instance = match self.instance(release).await {
             Ok(instance) => instance,
             Err(failure) => return Answer::wrong(failure.what),
         };
-        let address = match (address, &instance) {
-            (Some(address), _) => Some(address.clone()),
-            (None, Some((record, state))) => {
-                let restarts = record.restarts.saturating_sub(first);
-                let last_end = record.last_end.as_deref().unwrap_or("ended");
-                if *state == InstanceState::Stopped {
-                    return Answer::gone("its process is gone");
-                }
-                if restarts >= RESTARTS_LIMIT {
-                    return Answer::gone(format!(
-                        "its process has ended {restarts} times; the last time it {last_end}"
-                    ));
-                }
-                if *state == InstanceState::Restarting {
-                    return Answer::wrong(format!("its process {last_end}"));
+        let own = match &instance {
+            Some((record, state)) => {
+                if let Some(answer) = ends.judge(record, *state) {
+                    return answer;
                 }
                 Some((record.host.clone(), record.port))
             }
-            (None, None) => None,
+            None => None,
         };
+        let address = address.cloned().or(own);
         let place = CheckPlace { address, directory: self.layout().release(release) };
         let asker = Asker { place: &place, http: self.http, shell: self.shell, call: self.call };
         match asked {
@@ -204,7 +221,7 @@ impl Site<'_> {
                 Err(seen) => Answer::wrong(seen),
             },
             Asked::Stays => match instance {
-                Some((record, _)) if record.restarts == first => {
+                Some((record, _)) if record.restarts == ends.first => {
                     Answer::right(format!("its process {} runs", leader(&record)))
                 }
                 Some((record, _)) => {

@@ -90,7 +90,7 @@ impl<'a> Site<'a> {
 
     /// The record of a port's router that lives.
     pub(super) async fn router(&self, port: u16) -> Result<Option<RouterRecord>, Failure> {
-        let record: Option<RouterRecord> = read_json(self.files, &self.layout().router(port)).await?;
+        let record: Option<RouterRecord> = read_process_json(self.files, &self.layout().router(port)).await?;
         match record {
             Some(record) if is_alive(self.files, &record.router).await? => Ok(Some(record)),
             _ => Ok(None),
@@ -171,12 +171,29 @@ pub(super) async fn read_json<T: DeserializeOwned>(files: &dyn Files, path: &Pat
     })
 }
 
+/// A record of processes. It is not flushed, so a power cut may leave it empty: then none of its processes lives.
+pub(super) async fn read_process_json<T: DeserializeOwned>(
+    files: &dyn Files,
+    path: &Path,
+) -> Result<Option<T>, Failure> {
+    match files.stat(path).await? {
+        Some(stat) if stat.size > 0 => read_json(files, path).await,
+        _ => Ok(None),
+    }
+}
+
+/// Whether a folder below a target's root is a service's: every service that was touched has records.
+pub(super) async fn is_service(files: &dyn Files, layout: &ServiceLayout) -> Result<bool, Failure> {
+    let records = layout.directory().join(".pleach");
+    Ok(files.stat(&records).await?.is_some_and(|stat| stat.kind == FileKind::Directory))
+}
+
 pub(super) async fn instance(
     files: &dyn Files,
     layout: &ServiceLayout,
     release: &ReleaseId,
 ) -> Result<Option<(InstanceRecord, InstanceState)>, Failure> {
-    let record: Option<InstanceRecord> = read_json(files, &layout.instance(release)).await?;
+    let record: Option<InstanceRecord> = read_process_json(files, &layout.instance(release)).await?;
     let Some(record) = record else { return Ok(None) };
     let supervised = is_alive(files, &record.supervisor).await?;
     let serves = match &record.group {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::release::{ReleaseRecord, ReleaseSpec};
-use super::site::{current, instance, is_alive, read_json};
+use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
 use crate::route::RouterRecord;
 
 /// What the current release does.
@@ -66,6 +66,7 @@ pub async fn service_statuses(files: &dyn Files, root: &Path) -> Result<Vec<Serv
     for entry in files.list(root).await? {
         if entry.kind == FileKind::Directory
             && let Ok(service) = ServiceName::new(&entry.name)
+            && is_service(files, &ServiceLayout::new(root.join(&entry.name))).await?
         {
             statuses.push(service_status(files, root, service).await?);
         }
@@ -114,7 +115,7 @@ async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) ->
             status.last_end = process.last_end;
         }
         if let Some((host, port)) = record.spec.address() {
-            let router: Option<RouterRecord> = read_json(files, &layout.router(port)).await?;
+            let router: Option<RouterRecord> = read_process_json(files, &layout.router(port)).await?;
             if let Some(router) = router
                 && is_alive(files, &router.router).await?
             {

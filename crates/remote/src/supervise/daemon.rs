@@ -74,6 +74,7 @@ fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
         port: free_port(PRIVATE_HOST, port).map_err(|error| failed(error.to_string()))?,
         restarts: 0,
         last_end: None,
+        killed: false,
         since: Timestamp::now(),
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -167,6 +168,7 @@ impl Supervisor {
         if timeout(self.request.stop_grace.0, all_gone).await.is_err() {
             group.signal(Signal::KILL);
             let _ = sleeper.child.wait().await;
+            self.record.killed = true;
         }
         self.note(Activity::Stopped, None);
     }

@@ -46,6 +46,9 @@ pub struct InstanceRecord {
     /// How it ended the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_end: Option<String>,
+    /// Whether it had to be killed when it was asked to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed: bool,
     /// When the process that runs now was started.
     pub since: Timestamp,
 }

@@ -57,12 +57,13 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
     if let Some(group) = record.group.take() {
         let ended = end_group(&group, request.stop_grace.0);
         stopped.was_running |= ended != Ended::WasGone;
-        stopped.killed |= ended == Ended::Killed;
+        record.killed = ended == Ended::Killed;
         if !group.members().is_empty() {
             return Err(Failure::new(Kind::Conflict, format!("processes of release `{}` do not end", request.release))
                 .next(format!("look with `ps -o pid,stat,args -g {}`", group.leader.pid)));
         }
     }
+    stopped.killed |= stopped.was_running && record.killed;
     if record.activity != Activity::Stopped {
         record.activity = Activity::Stopped;
         record.save(&path).map_err(|error| {

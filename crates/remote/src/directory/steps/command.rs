@@ -1,58 +1,79 @@
 //! `build`, `restart`, `halt`: commands of the service's own.
 
-use pleach_core::config::CommandLine;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
 use pleach_core::port::Secrets;
+use serde_json::Value;
 
+use crate::directory::command::ServiceCommand;
 use crate::directory::parameter::ReleaseParameters;
 use crate::directory::phase::Work;
-use crate::directory::release::ReleaseSpec;
+use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
 
-pub(super) fn pending(work: Work) -> Inspection {
-    Inspection::Pending { changes: vec![format!("run the `{}` command", word(work))] }
-}
-
-/// What the config calls it.
-fn word(work: Work) -> &'static str {
+fn command(work: Work) -> ServiceCommand {
     match work {
-        Work::Build => "build",
-        Work::Halt => "stop",
-        _ => "start",
+        Work::Build => ServiceCommand::Build,
+        Work::Halt => ServiceCommand::Stop,
+        _ => ServiceCommand::Start,
     }
 }
 
-fn line(work: Work, spec: &ReleaseSpec) -> Option<&CommandLine> {
-    match work {
-        Work::Build => spec.build.as_ref(),
-        Work::Halt => spec.stop.as_ref(),
-        _ => spec.start.as_ref(),
+/// Whether this run has run it to its end already.
+async fn has_ended(site: &Site<'_>, command: ServiceCommand, record: &ReleaseRecord) -> Result<bool, Failure> {
+    match command {
+        ServiceCommand::Build => {
+            Ok(record.run == *site.run && matches!(record.state, ReleaseState::Built | ReleaseState::Used))
+        }
+        _ => Ok(site.own_last_command().await?.is_some_and(|last| last.has_ended(command, &record.release))),
     }
+}
+
+pub(super) async fn inspect(cx: &StepContext<'_>, work: Work) -> Result<Inspection, Failure> {
+    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let command = command(work);
+    let changes = vec![format!("run the `{}` command", command.word())];
+    let Some(record) = site.record(&parameters.release).await? else { return Ok(Inspection::Pending { changes }) };
+    Ok(if has_ended(&site, command, &record).await? {
+        let evidence = Evidence::seen(format!("this run's `{}` command exited with 0", command.word()));
+        Inspection::Settled { evidence, output: Value::Null }
+    } else {
+        Inspection::Pending { changes }
+    })
 }
 
 pub(super) async fn apply(cx: &StepContext<'_>, work: Work, secrets: &dyn Secrets) -> Result<Applied, Failure> {
     let parameters: ReleaseParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let record = site.require_record(&parameters.release).await?;
-    let line = line(work, &record.spec).ok_or_else(|| {
-        Failure::new(Kind::Internal, format!("release `{}` has no `{}` command", parameters.release, word(work)))
+    let mut record = site.require_record(&parameters.release).await?;
+    let command = command(work);
+    let line = command.line(&record.spec).cloned().ok_or_else(|| {
+        Failure::new(Kind::Internal, format!("release `{}` has no `{}` command", parameters.release, command.word()))
     })?;
-    let command = site.service_command(line, &record, secrets).await?;
-    site.run_command(&command, &format!("run the `{}` command `{line}`", word(work))).await?;
-    Ok(Applied::changed(format!("`{line}` exited with 0")))
+    if has_ended(&site, command, &record).await? {
+        return Ok(Applied::changed(format!("`{line}` exited with 0")));
+    }
+    if command != ServiceCommand::Build {
+        return Ok(Applied::changed(site.run_noted(command, &line, &record, secrets).await?));
+    }
+    let seen = site.run_line(command, &line, &record, secrets).await?;
+    record.state = ReleaseState::Built;
+    site.write_json(&site.layout().record(&parameters.release), &record).await?;
+    Ok(Applied::changed(seen))
 }
 
+/// Runs `start` where this run may have run `stop`.
 pub(super) async fn undo_halt(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: ReleaseParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
+    let Some(last) = site.own_last_command().await? else {
+        return Ok(Evidence::seen("the `stop` command was not run"));
+    };
     let record = site.require_record(&parameters.release).await?;
-    match &record.spec.start {
-        Some(line) => {
-            let command = site.service_command(line, &record, secrets).await?;
-            site.run_command(&command, &format!("run the `start` command `{line}`")).await?;
-            Ok(Evidence::seen(format!("`{line}` exited with 0")))
-        }
-        None => Ok(Evidence::seen("the service has no `start` command")),
-    }
+    Ok(Evidence::seen(match &record.spec.start {
+        None => "the service has no `start` command".to_owned(),
+        Some(line) if last.has_ended(ServiceCommand::Start, &record.release) => format!("`{line}` exited with 0"),
+        Some(line) => site.run_noted(ServiceCommand::Start, line, &record, secrets).await?,
+    }))
 }

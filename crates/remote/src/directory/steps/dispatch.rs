@@ -46,8 +46,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx).await,
             Work::Prune => prune::inspect(cx).await,
-            // Whether a command came to its end cannot be seen from outside; running it again makes it so.
-            Work::Build | Work::Restart | Work::Halt => Ok(command::pending(self.work)),
+            Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
         }
     }
 

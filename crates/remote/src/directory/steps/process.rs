@@ -2,14 +2,16 @@
 
 use pleach_core::error::Failure;
 use pleach_core::period::Period;
-use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, StepContext};
+use pleach_core::phase::{Applied, Change, Evidence, Inspection, Leftover, StepContext};
 use pleach_core::port::Secrets;
+use pleach_core::word::ReleaseId;
 use serde_json::{Value, json};
 
 use crate::directory::instance::InstanceState;
 use crate::directory::parameter::{ReleaseParameters, RetireParameters};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
+use crate::supervise::Stopped;
 
 /// In the output of `start`: whether there was nothing to do.
 const RAN_BEFORE: &str = "ran-before";
@@ -74,8 +76,11 @@ pub(super) async fn undo_start(cx: &StepContext<'_>, leftover: &Leftover) -> Res
         }));
     }
     // Also where no record tells of a process: one may have been about to start.
-    site.ensure_stopped(release, Period::seconds(2), record.spec.stop_grace).await?;
-    Ok(Evidence::seen(format!("nothing of release `{release}` runs")))
+    let grace = record.spec.stop_grace;
+    let stopped = site.ensure_stopped(release, Period::seconds(2), grace).await?;
+    let warnings: Vec<String> = warning(release, stopped, grace).into_iter().collect();
+    let told = std::iter::once(format!("nothing of release `{release}` runs")).chain(warnings);
+    Ok(Evidence::seen(told.collect::<Vec<_>>().join("; ")))
 }
 
 pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
@@ -99,6 +104,15 @@ pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, 
     })
 }
 
+/// What a person should know of how a release was ended.
+fn warning(release: &ReleaseId, stopped: Stopped, grace: Period) -> Option<String> {
+    match (stopped.killed, stopped.drained) {
+        (true, _) => Some(format!("release `{release}` did not end within {grace} of SIGTERM and was killed")),
+        (false, false) => Some(format!("release `{release}` was ended while connections to it were open")),
+        (false, true) => None,
+    }
+}
+
 fn told(parameters: &RetireParameters) -> String {
     let names: Vec<String> = parameters.releases.iter().map(|release| format!("`{release}`")).collect();
     match names.as_slice() {
@@ -110,15 +124,22 @@ fn told(parameters: &RetireParameters) -> String {
 pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: RetireParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let mut changed = false;
+    let (mut changed, mut warnings) = (false, Vec::new());
     for (_, port) in &parameters.routers {
         changed |= site.ensure_unrouted(*port, parameters.drain).await?;
     }
     for release in &parameters.releases {
         let stopped = site.ensure_stopped(release, parameters.drain, parameters.stop_grace).await?;
         changed |= stopped.was_running;
+        warnings.extend(warning(release, stopped, parameters.stop_grace));
     }
-    Ok(if changed { Applied::changed(told(&parameters)) } else { Applied::unchanged(told(&parameters)) })
+    let told = told(&parameters);
+    if warnings.is_empty() {
+        return Ok(if changed { Applied::changed(told) } else { Applied::unchanged(told) });
+    }
+    let warning = warnings.join("; ");
+    let evidence = format!("{told}; {warning}");
+    Ok(Applied { change: Change::Warned(warning), ..Applied::changed(evidence) })
 }
 
 /// Starts again what the plan saw running, and waits until it is healthy.

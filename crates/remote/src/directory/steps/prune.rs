@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::directory::layout::release_number;
 use crate::directory::parameter::PruneParameters;
 use crate::directory::pin::Pin;
+use crate::directory::release::ReleaseState;
 use crate::directory::site::Site;
 
 /// What may go: releases, and pins that no way back counts on any more.
@@ -33,7 +34,7 @@ impl Surplus {
 async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParameters) -> Result<Surplus, Failure> {
     let keep = usize::try_from(parameters.keep).unwrap_or(usize::MAX).max(2);
     let mut pins = site.pins().await?;
-    let old = pins.split_off(pins.len().min(keep));
+    let old = pins.split_off(pins.len().min(keep - 1));
     let mut needed: BTreeSet<ReleaseId> = pins.into_iter().filter_map(|pin| pin.release).collect();
     needed.insert(parameters.release.clone());
     needed.extend(parameters.previous.release.clone());
@@ -49,16 +50,32 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
     }
     there.sort();
     there.reverse();
-    let mut releases = Vec::new();
+    let mut releases = remnants(site, &there).await?;
+    let gone = releases.len();
     for (_, release) in there.iter().skip(keep) {
         let runs = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
         if !runs && !needed.contains(release) {
             releases.push(release.clone());
         }
     }
-    let kept = there.len() - releases.len();
+    let kept = there.len() + gone - releases.len();
     let pins = old.into_iter().filter(|pin| pin.run != *cx.run).collect();
     Ok(Surplus { releases, pins, kept })
+}
+
+/// Records without a tree: a removal that was interrupted goes on with them.
+async fn remnants(site: &Site<'_>, there: &[(u64, ReleaseId)]) -> Result<Vec<ReleaseId>, Failure> {
+    let mut remnants = Vec::new();
+    for stat in site.files.list(&site.layout().records()).await? {
+        if let Some(release) = stat.name.strip_suffix(".json").and_then(|name| ReleaseId::new(name).ok())
+            && !there.iter().any(|(_, other)| *other == release)
+            && site.record(&release).await?.is_some_and(|record| record.state == ReleaseState::Used)
+            && site.current().await?.as_ref() != Some(&release)
+        {
+            remnants.push(release);
+        }
+    }
+    Ok(remnants)
 }
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
@@ -83,7 +100,10 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         site.files.remove(&site.layout().pin(&pin.run), site.token()).await?;
     }
     for release in &surplus.releases {
-        if let Some(record) = site.record(release).await? {
+        // Nothing of it runs, but a starter that was interrupted may have left a sleeping process.
+        if site.instance(release).await?.is_some()
+            && let Some(record) = site.record(release).await?
+        {
             site.ensure_stopped(release, Period::ZERO, record.spec.stop_grace).await?;
         }
         site.remove_release(release).await?;

@@ -6,6 +6,7 @@ use pleach_core::port::Secrets;
 use pleach_core::word::ReleaseId;
 use serde_json::Value;
 
+use crate::directory::command::ServiceCommand;
 use crate::directory::layout::ServiceLayout;
 use crate::directory::parameter::SwitchParameters;
 use crate::directory::release::ReleaseState;
@@ -62,16 +63,22 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
     let layout = site.layout();
     let now = site.current().await?;
     if now != *previous && now.as_ref() != Some(release) {
-        return Err(unexpected(place.service.as_str(), now.as_ref(), previous.as_ref()));
+        return Err(unexpected(place.service.as_str(), now.as_ref(), previous.as_ref()).state("it was left as it is"));
     }
-    // Something else keeps the service running: it is told to stop what it may have started.
-    if previous.is_none()
+    let old = match previous {
+        Some(previous) => Some(site.require_record(previous).await?),
+        None => None,
+    };
+    let start = old.as_ref().and_then(|old| Some((old, old.spec.start.as_ref()?)));
+    let last = site.own_last_command().await?;
+    // Something else keeps the service running: it is told to stop what it may have started, or to start the old one.
+    if start.is_none()
+        && let Some(last) = &last
+        && !last.has_ended(ServiceCommand::Stop, release)
         && let Some(record) = site.record(release).await?
         && let Some(line) = &record.spec.stop
-        && now.is_some()
     {
-        let command = site.service_command(line, &record, secrets).await?;
-        site.run_command(&command, &format!("run the `stop` command `{line}`")).await?;
+        site.run_noted(ServiceCommand::Stop, line, &record, secrets).await?;
     }
     match previous {
         Some(previous) => {
@@ -79,16 +86,25 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
         }
         None => site.files.remove(&layout.current(), site.token()).await?,
     }
-    if let Some(previous) = previous {
-        let record = site.require_record(previous).await?;
-        if let Some(line) = &record.spec.start {
-            let command = site.service_command(line, &record, secrets).await?;
-            site.run_command(&command, &format!("run the `start` command `{line}`")).await?;
-        }
+    if let (Some(last), Some((old, line))) = (last, start)
+        && !last.has_ended(ServiceCommand::Start, &old.release)
+    {
+        site.run_noted(ServiceCommand::Start, line, old, secrets).await?;
     }
+    forget_use(&site, release).await?;
     let after = site.current().await?;
     if after != *previous {
         return Err(unexpected(place.service.as_str(), after.as_ref(), previous.as_ref()));
     }
     Ok(Evidence::seen(told(after.as_ref())))
+}
+
+/// What this run made current and took back is not known to work: nobody is to go back to it.
+async fn forget_use(site: &Site<'_>, release: &ReleaseId) -> Result<(), Failure> {
+    let Some(mut record) = site.record(release).await? else { return Ok(()) };
+    if record.run == *site.run && record.state == ReleaseState::Used {
+        record.state = if record.spec.build.is_some() { ReleaseState::Built } else { ReleaseState::Uploaded };
+        site.write_json(&site.layout().record(release), &record).await?;
+    }
+    Ok(())
 }

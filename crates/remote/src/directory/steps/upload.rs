@@ -2,7 +2,7 @@
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::SourceRef;
+use pleach_core::port::{FileKind, SourceRef, TreeDigest};
 use serde_json::{Value, json};
 
 use crate::directory::layout::shared_path;
@@ -16,12 +16,13 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let record = site.record(&parameters.release).await?;
-    let whole = record.is_some_and(|record| record.run == *cx.run && record.state != ReleaseState::Uploading);
-    Ok(if whole {
-        let evidence = Evidence::seen(format!("release `{}` is there whole", parameters.release));
-        Inspection::Settled { evidence, output: Value::Null }
-    } else {
-        Inspection::Pending { changes: vec![format!("put release `{}` in place", parameters.release)] }
+    let whole = record.filter(|record| record.run == *cx.run && record.state != ReleaseState::Uploading);
+    Ok(match whole.and_then(|record| record.tree) {
+        Some(tree) => {
+            let evidence = Evidence::seen(format!("release `{}` is there whole", parameters.release));
+            Inspection::Settled { evidence, output: output(&tree) }
+        }
+        None => Inspection::Pending { changes: vec![format!("put release `{}` in place", parameters.release)] },
     })
 }
 
@@ -60,13 +61,18 @@ pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     for shared in &spec.shared {
         link_shared(&site, &parameters, shared).await?;
     }
-    let (files, sha) = (digest.files, digest.sha256.clone());
+    let (files, sha, put) = (digest.files, digest.sha256.clone(), output(&digest));
     record.state = ReleaseState::Uploaded;
     record.tree = Some(digest);
     site.write_json(&layout.record(release), &record).await?;
     let short: String = sha.chars().take(12).collect();
     let evidence = format!("release `{release}` holds {files} files of {}, digest {short}", spec.commit.short());
-    Ok(Applied::changed(evidence).output(json!({ "files": files, "sha256": sha })))
+    Ok(Applied::changed(evidence).output(put))
+}
+
+/// What later steps get.
+fn output(tree: &TreeDigest) -> Value {
+    json!({ "files": tree.files, "sha256": tree.sha256 })
 }
 
 /// Links one shared path into the release. What the commit has there is the first content of the shared one.
@@ -77,6 +83,7 @@ async fn link_shared(site: &Site<'_>, parameters: &UploadParameters, path: &std:
             .because("it leads out of the release")
             .next("name a path inside the service's directory in `shared`")
     })?;
+    require_no_links(site, &parameters.release, &shared.in_release).await?;
     let (here, token) = (site.files.stat(&shared.in_release).await?.is_some(), site.token());
     if let Some(folder) = shared.in_shared.parent() {
         site.files.ensure_directory(folder, token).await?;
@@ -96,6 +103,25 @@ async fn link_shared(site: &Site<'_>, parameters: &UploadParameters, path: &std:
     site.files.link(&shared.in_release, &shared.link, token).await
 }
 
+/// A link among the folders above a shared path would lead what is done there out of the release.
+async fn require_no_links(
+    site: &Site<'_>,
+    release: &pleach_core::word::ReleaseId,
+    path: &std::path::Path,
+) -> Result<(), Failure> {
+    let root = site.layout().release(release);
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
+        if let Some(FileKind::Symlink(to)) = site.files.stat(folder).await?.map(|stat| stat.kind) {
+            let (folder, path) =
+                (folder.strip_prefix(&root).unwrap_or(folder), path.strip_prefix(&root).unwrap_or(path));
+            return Err(Failure::new(Kind::Rejected, format!("could not share `{}`", path.display()))
+                .because(format!("`{}` is a link to `{}`", folder.display(), to.display()))
+                .next(format!("name `{}` in `shared` in its place", folder.display())));
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
@@ -110,7 +136,8 @@ pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
     if site.current().await?.as_ref() == Some(release) {
         return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))
             .because("`current` leads to it")
-            .state("it is still there and still the current one"));
+            .state("it is still there and still the current one")
+            .next("look what runs with `pleach status`"));
     }
     if let Some((instance, _)) = site.instance(release).await?.filter(|(_, state)| state.is_up()) {
         return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))

@@ -1,0 +1,117 @@
+//! Which command of the service's own was run last, where something else keeps the service running.
+//!
+//! What such a command does cannot be seen from outside, so it is written down: before it is run, and again once it has
+//! exited with 0. A step that finds its own command ended does not run it again, and one that is taken back runs nothing
+//! where nothing was run.
+//!
+//! | written | `start` or `stop` of a release | is taken back by |
+//! |---|---|---|
+//! | nothing, or of another run | was not run by this one | nothing |
+//! | begun | may have been run | its counterpart |
+//! | ended | was run | its counterpart |
+
+use pleach_core::config::CommandLine;
+use pleach_core::error::Failure;
+use pleach_core::port::Secrets;
+use pleach_core::word::{ReleaseId, RunId};
+use serde::{Deserialize, Serialize};
+
+use super::release::{ReleaseRecord, ReleaseSpec};
+use super::site::{Site, read_json};
+
+/// A command of the service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ServiceCommand {
+    Build,
+    Start,
+    Stop,
+}
+
+impl ServiceCommand {
+    /// What the config calls it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Its line, if the release has one.
+    pub(super) fn line(self, spec: &ReleaseSpec) -> Option<&CommandLine> {
+        match self {
+            Self::Build => spec.build.as_ref(),
+            Self::Start => spec.start.as_ref(),
+            Self::Stop => spec.stop.as_ref(),
+        }
+    }
+}
+
+/// How far the last one has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Progress {
+    Begun,
+    Ended,
+}
+
+/// The one that was run last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct LastCommand {
+    pub(super) command: ServiceCommand,
+    pub(super) release: ReleaseId,
+    pub(super) run: RunId,
+    pub(super) progress: Progress,
+}
+
+impl LastCommand {
+    /// Whether it is this one and has come to its end.
+    pub(super) fn has_ended(&self, command: ServiceCommand, release: &ReleaseId) -> bool {
+        self.command == command && self.release == *release && self.progress == Progress::Ended
+    }
+}
+
+impl Site<'_> {
+    /// What this run has run last; `None` if that was nothing.
+    pub(super) async fn own_last_command(&self) -> Result<Option<LastCommand>, Failure> {
+        let last: Option<LastCommand> = read_json(self.files, &self.layout().last_command()).await?;
+        Ok(last.filter(|last| last.run == *self.run))
+    }
+
+    /// Runs `start` or `stop` of a release and writes it down; tells what was seen.
+    pub(super) async fn run_noted(
+        &self,
+        command: ServiceCommand,
+        line: &CommandLine,
+        record: &ReleaseRecord,
+        secrets: &dyn Secrets,
+    ) -> Result<String, Failure> {
+        let path = self.layout().last_command();
+        let (release, run) = (record.release.clone(), self.run.clone());
+        let mut last = LastCommand { command, release, run, progress: Progress::Begun };
+        self.write_json(&path, &last).await?;
+        let seen = self.run_line(command, line, record, secrets).await?;
+        last.progress = Progress::Ended;
+        self.write_json(&path, &last).await?;
+        Ok(seen)
+    }
+
+    /// Runs a command of a release; tells what was seen.
+    pub(super) async fn run_line(
+        &self,
+        command: ServiceCommand,
+        line: &CommandLine,
+        record: &ReleaseRecord,
+        secrets: &dyn Secrets,
+    ) -> Result<String, Failure> {
+        let ready = self.service_command(line, record, secrets).await?;
+        let doing = format!("run the `{}` command `{line}`", command.word());
+        let by_hand = self.layout().release(&record.release);
+        self.run_command(&ready, &doing)
+            .await
+            .map_err(|failure| failure.next(format!("see what it says by hand, from `cd '{}'`", by_hand.display())))?;
+        Ok(format!("`{line}` exited with 0"))
+    }
+}

@@ -1,0 +1,21 @@
+//! Releases in a directory, with real processes, real ports and real files.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it finds something wrong"
+)]
+
+mod asked;
+mod folders;
+mod full;
+mod health;
+mod kept;
+mod killed;
+mod phase;
+mod project;
+mod snapshot;
+mod stage;
+mod taken;
+mod tree;
