@@ -109,13 +109,18 @@ pub(crate) fn read_request<T: DeserializeOwned>() -> Result<T, Failure> {
         .map_err(|error| failed(format!("{:?} error at column {}", error.classify(), error.column())))
 }
 
-/// Opens or makes a lock file.
+/// Opens or makes a lock file. One that is there is opened to read, which is enough to lock it: a router goes on routing
+/// while its disk is read-only.
 pub(crate) fn lock_file(path: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| {
         Failure::new(Kind::Rejected, format!("could not open the lock `{}`", path.display()))
             .because(error.to_string())
             .next(format!("look with `ls -ld '{}'`", path.display()))
     };
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened.map_err(failed),
+    }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }

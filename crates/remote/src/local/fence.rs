@@ -68,7 +68,16 @@ impl Explain for FenceError {
         match self {
             Self::Passed { .. } => Some("another deployment has taken over: look with `pleach status`".into()),
             Self::NoLease { .. } => None,
-            Self::Io { path, .. } => Some(format!("look with `ls -ld '{}'`", path.display())),
+            Self::Io { path, source } => {
+                let root = path.parent().and_then(Path::parent).unwrap_or(path).display();
+                Some(match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("make room: `df -h '{root}'`"),
+                    io::ErrorKind::ReadOnlyFilesystem => {
+                        format!("make it writable; see how it is mounted: `findmnt -T '{root}'`")
+                    }
+                    _ => format!("look with `ls -ld '{root}'`"),
+                })
+            }
             Self::Damaged { path, .. } => {
                 Some(format!("look at `{}` and write the last token into it", path.display()))
             }

@@ -1,1 +1,50 @@
-//! .
+//! A process that does not end when it is asked to.
+
+use pleach_core::phase::Change;
+use pleach_core::plan::Operation;
+
+use crate::project::{Form, Project};
+
+#[tokio::test]
+async fn a_service_that_ignores_sigterm_is_killed_after_its_grace_and_that_is_said() {
+    let mut project = Project::new(Form::Supervised);
+    project.change("stop-grace = \"1s\"", "stop-grace = \"200ms\"");
+    project.mode(1, "stubborn");
+    project.deployed(1).await;
+    let old = project.serving();
+    let report = project.deployed(2).await;
+    assert!(old.iter().all(|pid| !project.serving().contains(pid)));
+    let retire = report.lanes.iter().flat_map(|lane| &lane.steps).find(|step| step.name.as_str() == "retire").unwrap();
+    let Some(Change::Warned(warning)) = &retire.change else { panic!("{retire:#?}") };
+    assert!(warning.contains("did not end within 200ms of SIGTERM and was killed"), "{warning}");
+    assert!(retire.evidence.as_ref().unwrap().as_str().contains("nothing of release"), "{retire:#?}");
+}
+
+#[tokio::test]
+async fn a_stubborn_release_that_is_taken_back_is_gone_too() {
+    let mut project = Project::with(
+        Form::Supervised,
+        "health = { command = \"grep -q ok mode\", period = \"10ms\", within = \"300ms\" }\n",
+    );
+    project.change("stop-grace = \"1s\"", "stop-grace = \"100ms\"");
+    project.mode(1, "ok");
+    project.deployed(1).await;
+    let old = project.current().unwrap();
+    project.mode(2, "stubborn");
+    let listener = project.listen();
+    project.refused(2).await;
+    listener.heard_only(&old);
+    assert_eq!((project.serving().len(), project.releases()), (1, vec![old]));
+}
+
+#[tokio::test]
+async fn stopping_ends_all_and_deploying_again_starts_it() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    project.run(Operation::Stop, 1).await;
+    assert_eq!((project.answer(), project.serving().len()), (None, 0));
+    assert_eq!(project.status().await.address, None);
+    project.deployed(1).await;
+    assert_eq!(project.answer().map(|(status, _)| status), Some(200));
+    assert_eq!(project.serving().len(), 1);
+}

@@ -1,1 +1,109 @@
-//! .
+//! `kill -9` of what keeps a service running.
+
+use std::process::Command;
+
+use pleach_core::plan::Operation;
+use pleach_remote::directory::ReleaseStatus;
+
+use crate::project::{Form, Project, until};
+
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    until("its end", || pleach_remote::process::Identity::of(pid).is_none().then_some(()));
+}
+
+fn router(project: &Project) -> u32 {
+    let bytes = std::fs::read(project.service().join(format!("run/router-{}.json", project.port))).unwrap();
+    let record: pleach_remote::route::RouterRecord = serde_json::from_slice(&bytes).unwrap();
+    record.router.pid
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_comes_back_by_itself() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let current = project.current().unwrap();
+    kill(project.serving()[0]);
+    until("its return", || project.answer().filter(|answer| *answer == (200, current.clone())));
+    let status = project.status().await;
+    assert_eq!((status.status, status.restarts), (Some(ReleaseStatus::Running), 1));
+    assert_eq!(status.last_end.as_deref(), Some("was ended by signal 9"));
+}
+
+#[tokio::test]
+async fn without_its_supervisor_a_release_answers_is_told_as_orphaned_and_the_next_deployment_ends_it() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let old = project.current().unwrap();
+    let orphan = project.serving();
+    let listener = project.listen();
+    kill(project.instance(&old).unwrap().supervisor.pid);
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Orphaned));
+    listener.heard_only(&old);
+    project.deployed(1).await;
+    assert_ne!(project.current(), Some(old), "what nobody supervises is replaced, though it is the same commit");
+    assert_eq!(project.serving().len(), 1);
+    assert_ne!(project.serving(), orphan);
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Running));
+}
+
+#[tokio::test]
+async fn an_orphan_goes_on_answering_while_a_bad_release_is_taken_back() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let old = project.current().unwrap();
+    kill(project.instance(&old).unwrap().supervisor.pid);
+    project.mode(2, "dies");
+    let listener = project.listen();
+    project.refused(2).await;
+    listener.heard_only(&old);
+    assert_eq!(project.serving().len(), 1);
+}
+
+#[tokio::test]
+async fn an_orphan_is_ended_by_stop() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    kill(project.instance(&project.current().unwrap()).unwrap().supervisor.pid);
+    project.run(Operation::Stop, 1).await;
+    assert_eq!((project.answer(), project.serving().len()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_dead_supervisor_with_a_dead_process_is_told_as_stopped_and_deployed_anew() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let old = project.current().unwrap();
+    kill(project.instance(&old).unwrap().supervisor.pid);
+    kill(project.serving()[0]);
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Stopped));
+    project.deployed(1).await;
+    assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+}
+
+#[tokio::test]
+async fn without_its_router_the_port_is_told_as_closed_and_the_next_deployment_opens_it() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    kill(router(&project));
+    let status = project.status().await;
+    assert_eq!((status.status, status.address), (Some(ReleaseStatus::Running), None));
+    assert_eq!(project.answer(), None);
+    project.deployed(1).await;
+    assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+    assert_eq!(project.serving().len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_that_a_power_cut_left_empty_stops_nobody() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    project.end();
+    let run = project.service().join("run");
+    for name in [format!("{}.json", project.current().unwrap()), format!("router-{}.json", project.port)] {
+        std::fs::write(run.join(name), "").unwrap();
+    }
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Stopped));
+    project.deployed(2).await;
+    assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+}
