@@ -8,6 +8,7 @@
 //! | [`directory`] | releases in a directory: phases, snapshot, recipe, status; over ports only |
 //! | [`supervise`] | keeping a release's process running, beyond the end of Pleach |
 //! | [`route`] | one address for all releases of a service |
+//! | [`ssh`] | hosts over SSH: config, host keys, connection, shell, files, and the target `ssh` |
 //! | [`process`] | which process is meant, and whether it lives |
 //!
 //! A program that embeds this calls [`register`] once, makes targets with [`open_target`], and hands its own hidden
@@ -22,6 +23,7 @@ pub mod http;
 pub mod local;
 pub mod process;
 pub mod route;
+pub mod ssh;
 pub mod supervise;
 
 pub use check::{CheckResult, CheckStage, verify_service};

@@ -19,6 +19,7 @@ mod tree;
 pub use fence::{Fence, FenceError};
 pub(crate) use files::replace_file;
 pub use files::{FilesError, LocalFiles};
+pub(crate) use output::Output;
 pub use secret::{LocalSecrets, SecretError};
 pub(crate) use shell::exit_status;
 pub use shell::{LocalShell, ShellError};

@@ -11,18 +11,18 @@ const LINE_BYTES: usize = 16 * 1024;
 
 /// Takes one stream apart.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     stream: Stream,
     kept: Vec<u8>,
     line: Vec<u8>,
 }
 
 impl Output {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, kept: Vec::new(), line: Vec::new() }
     }
 
-    pub(super) fn take(&mut self, chunk: &[u8], lines: &dyn LineSink) {
+    pub(crate) fn take(&mut self, chunk: &[u8], lines: &dyn LineSink) {
         self.kept.extend_from_slice(chunk);
         // Cut in large steps: cutting at every chunk would move the kept bytes each time.
         if self.kept.len() > 2 * KEPT_BYTES {
@@ -44,7 +44,7 @@ impl Output {
     }
 
     /// The end of the stream.
-    pub(super) fn finish(mut self, lines: &dyn LineSink) -> Vec<u8> {
+    pub(crate) fn finish(mut self, lines: &dyn LineSink) -> Vec<u8> {
         if !self.line.is_empty() {
             self.end_line(lines);
         }

@@ -1,0 +1,336 @@
+//! The way to one host: as few connections as do, many sessions on each.
+//!
+//! A connection costs a key exchange and a login, a session almost nothing, so sessions share connections. How many one
+//! connection takes is the server's secret (`MaxSessions`, 10 unless set), and it frees a place only after it has said that
+//! a session ended; so
+//!
+//! 1. at most [`SESSIONS`] are open on a connection at a time;
+//! 2. one that is refused is tried again after 1, 2, 4 … ms;
+//! 3. when it stays refused, that connection is taken to be full with what it has, and the next session goes to another
+//!    connection, of which there are at most [`CONNECTIONS`];
+//! 4. beyond that, sessions wait for others to end.
+//!
+//! A connection that is lost is forgotten, and the next session makes a new one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pleach_core::error::{Explain, Kind};
+use russh::Channel;
+use russh::client::Msg;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::config::HostConfig;
+use super::connect::{ConnectError, Connection, OpenError};
+use super::quote::quote_text;
+
+/// Sessions on one connection; two below what OpenSSH allows, for those that end others.
+const SESSIONS: usize = 8;
+
+/// Connections to one host.
+const CONNECTIONS: usize = 4;
+
+/// How long a session waits for another to end before a further connection is made for it.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The first pause before a refused session is tried again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Tries of one session on one connection: 127 ms in all.
+const TRIES: u32 = 7;
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// There is no connection.
+    #[error("could not connect to `{host}`")]
+    Connect {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: ConnectError,
+    },
+    /// The server lets us in and lets us do nothing.
+    #[error("`{host}` opens no session")]
+    NoSession {
+        /// The host.
+        host: String,
+    },
+    /// Connections break as soon as they are made.
+    #[error("the connection to `{host}` was lost, {times} times in a row")]
+    Lost {
+        /// The host.
+        host: String,
+        /// How often.
+        times: u32,
+        /// The last reason.
+        #[source]
+        source: russh::Error,
+    },
+}
+
+impl Explain for LinkError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Connect { source, .. } => source.kind(),
+            Self::NoSession { .. } => Kind::Rejected,
+            Self::Lost { .. } => Kind::Transient,
+        }
+    }
+
+    fn state(&self) -> Option<String> {
+        match self {
+            Self::Connect { source, .. } => source.state(),
+            _ => Some("nothing was touched".into()),
+        }
+    }
+
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Connect { source, .. } => source.next(),
+            Self::NoSession { host } => {
+                Some(format!("look at `MaxSessions` on the host: `ssh {} true`", quote_text(host)))
+            }
+            Self::Lost { host, .. } => Some(format!("look with `ssh -v {} true`", quote_text(host))),
+        }
+    }
+
+    fn output(&self) -> Vec<String> {
+        match self {
+            Self::Connect { source, .. } => source.output(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The way to one host. Connects when the first session is asked for.
+pub struct Link {
+    config: HostConfig,
+    pool: Mutex<Pool>,
+    /// A place has become free.
+    freed: Notify,
+    /// Held by the one who connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Pool {
+    next: u64,
+    connections: BTreeMap<u64, Entry>,
+    /// How many sessions a connection has turned out to take.
+    capacity: Option<usize>,
+}
+
+struct Entry {
+    connection: Arc<Connection>,
+    used: usize,
+    capacity: usize,
+}
+
+/// One session's place on a connection, given back when dropped.
+pub(super) struct Place {
+    link: Arc<Link>,
+    id: u64,
+    connection: Arc<Connection>,
+}
+
+/// An open session.
+pub(super) struct OpenSession {
+    pub(super) channel: Channel<Msg>,
+    pub(super) place: Place,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// A way to the host; nothing is reached yet.
+    pub fn new(config: HostConfig) -> Arc<Self> {
+        let pool = Mutex::new(Pool::default());
+        Arc::new(Self { config, pool, freed: Notify::new(), connecting: tokio::sync::Mutex::new(()) })
+    }
+
+    /// How the host is reached.
+    pub fn config(&self) -> &HostConfig {
+        &self.config
+    }
+
+    /// The host as the user names it.
+    pub fn host(&self) -> &str {
+        &self.config.destination.host
+    }
+
+    /// How many connections there are now.
+    pub fn connections(&self) -> usize {
+        let mut pool = self.pool();
+        pool.forget_lost();
+        pool.connections.len()
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // A pool is whole after each statement that changes it.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session, as soon as there is a place for one.
+    pub(super) async fn open(self: &Arc<Self>) -> Result<OpenSession, LinkError> {
+        let mut lost = 0;
+        loop {
+            let place = self.wait_for_place().await?;
+            match place.open().await {
+                Ok(channel) => return Ok(OpenSession { channel, place }),
+                Err(OpenError::Full) => {
+                    let mut pool = self.pool();
+                    if !pool.shrink(place.id) {
+                        return Err(LinkError::NoSession { host: self.host().to_owned() });
+                    }
+                }
+                Err(OpenError::Lost(source)) => {
+                    lost += 1;
+                    self.pool().connections.remove(&place.id);
+                    if lost == 3 {
+                        return Err(LinkError::Lost { host: self.host().to_owned(), times: lost, source });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A session for ending others, which does not wait for them.
+    pub(super) async fn open_urgently(self: &Arc<Self>) -> Result<OpenSession, LinkError> {
+        let places = {
+            let mut pool = self.pool();
+            pool.forget_lost();
+            let ids: Vec<u64> = pool.connections.keys().copied().collect();
+            ids.into_iter().filter_map(|id| pool.take(self, id)).collect::<Vec<_>>()
+        };
+        for place in places {
+            if let Ok(channel) = place.open().await {
+                return Ok(OpenSession { channel, place });
+            }
+        }
+        let place = self.connect().await?;
+        match place.open().await {
+            Ok(channel) => Ok(OpenSession { channel, place }),
+            Err(OpenError::Full) => Err(LinkError::NoSession { host: self.host().to_owned() }),
+            Err(OpenError::Lost(source)) => {
+                Err(LinkError::Lost { host: self.host().to_owned(), times: 1, source })
+            }
+        }
+    }
+
+    async fn wait_for_place(self: &Arc<Self>) -> Result<Place, LinkError> {
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            // From here on no place that becomes free is missed.
+            freed.as_mut().enable();
+            let live = match self.claim() {
+                Ok(place) => return Ok(place),
+                Err(live) => live,
+            };
+            if live == 0 {
+                if let Some(place) = self.connect_once(0).await? {
+                    return Ok(place);
+                }
+            } else if live < CONNECTIONS {
+                tokio::select! {
+                    () = &mut freed => {}
+                    () = sleep(PATIENCE) => match self.connect_once(live).await {
+                        Ok(Some(place)) => return Ok(place),
+                        Ok(None) => {}
+                        // The others go on; a place of theirs will do.
+                        Err(_) => freed.await,
+                    },
+                }
+            } else {
+                freed.await;
+            }
+        }
+    }
+
+    /// A free place on a connection that is there, or how many connections there are.
+    fn claim(self: &Arc<Self>) -> Result<Place, usize> {
+        let mut pool = self.pool();
+        pool.forget_lost();
+        let free = pool.connections.iter().find(|(_, entry)| entry.used < entry.capacity).map(|(id, _)| *id);
+        free.and_then(|id| pool.take(self, id)).ok_or(pool.connections.len())
+    }
+
+    /// Makes a further connection unless another has meanwhile made one.
+    async fn connect_once(self: &Arc<Self>, seen: usize) -> Result<Option<Place>, LinkError> {
+        let _one = self.connecting.lock().await;
+        match self.claim() {
+            Ok(place) => Ok(Some(place)),
+            Err(live) if live > seen => Ok(None),
+            Err(_) => self.connect().await.map(Some),
+        }
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Place, LinkError> {
+        let opened = Connection::open(&self.config).await;
+        let connection = opened.map_err(|source| LinkError::Connect { host: self.host().to_owned(), source })?;
+        let mut pool = self.pool();
+        let id = pool.next;
+        pool.next += 1;
+        let capacity = pool.capacity.unwrap_or(SESSIONS);
+        let connection = Arc::new(connection);
+        pool.connections.insert(id, Entry { connection: connection.clone(), used: 1, capacity });
+        drop(pool);
+        self.freed.notify_waiters();
+        Ok(Place { link: self.clone(), id, connection })
+    }
+}
+
+impl Pool {
+    fn forget_lost(&mut self) {
+        self.connections.retain(|_, entry| !entry.connection.is_lost());
+    }
+
+    fn take(&mut self, link: &Arc<Link>, id: u64) -> Option<Place> {
+        let entry = self.connections.get_mut(&id)?;
+        entry.used += 1;
+        Some(Place { link: link.clone(), id, connection: entry.connection.clone() })
+    }
+
+    /// Takes the connection to be full with the sessions that it has besides the refused one; no if it has none.
+    fn shrink(&mut self, id: u64) -> bool {
+        let Some(entry) = self.connections.get_mut(&id) else { return true };
+        let others = entry.used - 1;
+        if others == 0 {
+            return false;
+        }
+        entry.capacity = entry.capacity.min(others);
+        self.capacity = Some(self.capacity.map_or(others, |known| known.min(others)));
+        true
+    }
+}
+
+impl Place {
+    /// A session, once the server has noticed that an earlier one ended.
+    async fn open(&self) -> Result<Channel<Msg>, OpenError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.connection.open_session().await {
+                Err(OpenError::Full) => sleep(pause).await,
+                other => return other,
+            }
+            pause *= 2;
+        }
+        self.connection.open_session().await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(entry) = self.link.pool().connections.get_mut(&self.id) {
+            entry.used -= 1;
+        }
+        self.link.freed.notify_one();
+    }
+}

@@ -1,0 +1,35 @@
+//! Hosts over SSH.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config` | what the user's own `ssh` would do for a host |
+//! | `known_hosts`, `pattern` | whether a host's key is the one that it is known by |
+//! | `connect`, `guard`, `login` | one connection: through jump hosts, host key judged, user logged in |
+//! | [`Link`] | the way to one host: as few connections as do, made again when lost |
+//! | `wrapper`, `quote` | the shell text that runs a command on the target; pure |
+//! | `execution` | one such text running on one session |
+//! | `fate` | what became of a command, and its end |
+//! | [`SshShell`] | core's port for commands |
+//!
+//! The target needs a POSIX `sh`, `flock` of util-linux for whatever changes something, and nothing of ours.
+
+mod config;
+mod connect;
+mod execution;
+mod fate;
+mod guard;
+mod known_hosts;
+mod link;
+mod login;
+mod pattern;
+mod quote;
+mod shell;
+mod wrapper;
+
+pub use config::{AgentKeys, AgentSocket, ConfigError, Destination, HostConfig, load_config};
+pub use connect::ConnectError;
+pub use fate::{CommandId, CommandIdError, Fate};
+pub use known_hosts::{HostKeyError, KnownHosts};
+pub use link::{Link, LinkError};
+pub use login::LoginError;
+pub use shell::{ShellError, SshShell};
