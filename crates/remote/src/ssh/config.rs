@@ -508,7 +508,8 @@ mod tests {
 
     #[test]
     fn what_ssh_leaves_open_gets_a_limit() {
-        let (config, _) = read("hostname h\nport 22\nconnecttimeout none\nserveraliveinterval 0\nserveralivecountmax 3");
+        let (config, _) =
+            read("hostname h\nport 22\nconnecttimeout none\nserveraliveinterval 0\nserveralivecountmax 3");
         assert_eq!(config.connect_timeout, Duration::from_secs(15));
         assert_eq!((config.alive_interval, config.alive_count), (Duration::from_secs(15), 3));
         assert_eq!(config.known_name(), "h");

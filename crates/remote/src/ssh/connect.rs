@@ -163,7 +163,9 @@ impl Explain for ConnectError {
     fn next(&self) -> Option<String> {
         match self {
             Self::NoAddress { host, .. } => Some(format!("look with `getent hosts {}`", quote_text(host))),
-            Self::Unreachable { host, port, .. } | Self::Silent { host, port, .. } | Self::Dropped { host, port, .. } => {
+            Self::Unreachable { host, port, .. }
+            | Self::Silent { host, port, .. }
+            | Self::Dropped { host, port, .. } => {
                 Some(format!("look whether it answers: `ssh-keyscan -p {port} {}`", quote_text(host)))
             }
             Self::HostKey { source, .. } => source.next(),
@@ -388,4 +390,3 @@ fn protocol(config: &HostConfig, known: &KnownHosts) -> client::Config {
         ..client::Config::default()
     }
 }
-

@@ -191,8 +191,7 @@ pub(super) async fn end(link: &Arc<Link>, whom: &Whom, force: Force) -> Result<(
             ask(link, Some(root), &text, Urgency::Ending).await?;
         }
         Whom::Leader(Leader { process, group, start, boot }) => {
-            let text =
-                format!("__i=; __P={process}; __G={group}; __S={start}; __B={boot}; {LIVES} {ending} echo done");
+            let text = format!("__i=; __P={process}; __G={group}; __S={start}; __B={boot}; {LIVES} {ending} echo done");
             ask(link, None, &text, Urgency::Ending).await?;
         }
     }

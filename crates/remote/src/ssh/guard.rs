@@ -111,4 +111,3 @@ impl client::Handler for Guard {
         Ok(())
     }
 }
-

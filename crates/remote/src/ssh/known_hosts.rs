@@ -121,7 +121,10 @@ impl Explain for HostKeyError {
                 quote_text(&file.to_string_lossy())
             ),
             Self::Revoked { file, line, .. } => {
-                format!("give the host a new key; `sed -n {line}p {}` shows who said so", quote_text(&file.to_string_lossy()))
+                format!(
+                    "give the host a new key; `sed -n {line}p {}` shows who said so",
+                    quote_text(&file.to_string_lossy())
+                )
             }
             Self::Certificate { name, .. } => {
                 format!("sign the host's key anew: `ssh-keygen -s CA -h -I {0} -n {0} KEY.pub`", quote_text(name))
@@ -170,8 +173,8 @@ impl KnownHosts {
             }
         }
         if let Some(file) = &config.revoked_keys_file {
-            let bytes = std::fs::read(file)
-                .map_err(|source| HostKeyError::Unreadable { file: file.clone(), source })?;
+            let bytes =
+                std::fs::read(file).map_err(|source| HostKeyError::Unreadable { file: file.clone(), source })?;
             let text = String::from_utf8(bytes).ok().filter(|text| !text.starts_with("SSHKRL"));
             let text = text.ok_or_else(|| HostKeyError::RevocationList { file: file.clone() })?;
             for (number, line) in text.lines().enumerate() {

@@ -219,9 +219,7 @@ impl Link {
         match place.open().await {
             Ok(channel) => Ok(OpenSession { channel, place }),
             Err(OpenError::Full) => Err(LinkError::NoSession { host: self.host().to_owned() }),
-            Err(OpenError::Lost(source)) => {
-                Err(LinkError::Lost { host: self.host().to_owned(), times: 1, source })
-            }
+            Err(OpenError::Lost(source)) => Err(LinkError::Lost { host: self.host().to_owned(), times: 1, source }),
         }
     }
 

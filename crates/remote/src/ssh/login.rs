@@ -118,8 +118,7 @@ enum Answer {
 
 /// Logs in.
 pub(super) async fn log_in<H: Handler>(handle: &mut Handle<H>, config: &HostConfig) -> Result<(), LoginError> {
-    let mut login =
-        Login { handle, config, tried: Vec::new(), accepted: Vec::new(), encrypted: Vec::new(), rsa: None };
+    let mut login = Login { handle, config, tried: Vec::new(), accepted: Vec::new(), encrypted: Vec::new(), rsa: None };
     match login.run().await {
         Ok(Answer::Welcome) => Ok(()),
         // A host hangs up after too many keys.

@@ -182,9 +182,11 @@ impl Explain for ShellError {
             Self::NotFound { program, host } => {
                 Some(format!("look with `ssh {} command -v {}`", quote_text(host), quote_text(program)))
             }
-            Self::NoDirectory { host, directory, .. } => {
-                Some(format!("look with `ssh {} ls -ld {}`", quote_text(host), quote_text(&directory.to_string_lossy())))
-            }
+            Self::NoDirectory { host, directory, .. } => Some(format!(
+                "look with `ssh {} ls -ld {}`",
+                quote_text(host),
+                quote_text(&directory.to_string_lossy())
+            )),
             Self::Unguarded { mend, .. } => Some(mend.clone()),
             Self::NoWrapper { host, .. } | Self::Answer { host, .. } => {
                 Some(format!("look with `ssh {} echo yes`", quote_text(host)))
@@ -247,12 +249,7 @@ impl SshShell {
 
     /// Runs `command` under a name of the caller's: write it down first, and whoever reads it can ask what became of the
     /// command. A command that only looks has no name.
-    pub async fn run_as(
-        &self,
-        id: &CommandId,
-        command: &Command,
-        call: Call<'_>,
-    ) -> Result<CommandOutput, ShellError> {
+    pub async fn run_as(&self, id: &CommandId, command: &Command, call: Call<'_>) -> Result<CommandOutput, ShellError> {
         let mut sink = Lines { call, stdout: Output::new(Stream::Stdout), stderr: Output::new(Stream::Stderr) };
         let feed = command.stdin.clone().map_or(Feed::Nothing, Feed::Bytes);
         let finish = self.execute(id, command, feed, call.token, &mut sink, call.cancel).await;
@@ -342,7 +339,9 @@ impl SshShell {
         let (host, root) = (self.link.host().to_owned(), self.root.clone());
         let program = command.argv.first().cloned().unwrap_or_default();
         let (word, rest) = word.split_once(' ').unwrap_or((word, ""));
-        let look = |what: &str| format!("look with `ssh {} {what} {}`", quote_text(&host), quote_text(&root.to_string_lossy()));
+        let look = |what: &str| {
+            format!("look with `ssh {} {what} {}`", quote_text(&host), quote_text(&root.to_string_lossy()))
+        };
         let unguarded = |why, mend| ShellError::Unguarded { host: host.clone(), root: root.clone(), why, mend };
         match word {
             "directory" => {

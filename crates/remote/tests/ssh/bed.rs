@@ -84,7 +84,8 @@ fn is_sshd(process: u32) -> bool {
 
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("`{program}` cannot be started ({error}): install openssh-client"));
+    let output =
+        output.unwrap_or_else(|error| panic!("`{program}` cannot be started ({error}): install openssh-client"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

@@ -97,7 +97,9 @@ async fn no_argument_of_any_process_holds_a_script_or_a_secret() {
     let bed = Bed::new("");
     let shell = bed.shell().await;
     let (script, secret) = ("canary-in-the-script", "canary-in-the-secret");
-    let text = format!(": {script}; cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep canary; test \"$KEY\" = canary-in''-the-secret");
+    let text = format!(
+        ": {script}; cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep canary; test \"$KEY\" = canary-in''-the-secret"
+    );
     for effect in [Effect::Read, Effect::Write] {
         let command = Command::script(effect, text.clone()).secret("KEY", Secret::new(secret));
         let cancel = CancellationToken::new();
