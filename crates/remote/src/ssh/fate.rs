@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::execution::{Execution, Feed, Finish, Sink, Urgency};
 use super::link::Link;
 use super::shell::ShellError;
-use super::wrapper::own_line;
+use super::wrapper::{Pass, own_line};
 use crate::local::hex;
 
 /// The identity of a command on its target: 32 hexadecimal digits. A later process can ask for it by this text.
@@ -216,7 +216,7 @@ pub(super) async fn ask(
     urgency: Urgency,
 ) -> Result<String, ShellError> {
     let marker = CommandId::new().to_string();
-    let line = own_line(root, text, &marker);
+    let line = own_line(root, Pass::Free, &[], text, &marker);
     let host = link.host().to_owned();
     // Without identity: what it does, it does in an instant, and doing it twice is doing it once.
     let started = Box::pin(Execution::start(link, line, marker, Feed::Nothing, None, urgency)).await;

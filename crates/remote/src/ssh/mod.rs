@@ -10,26 +10,35 @@
 //! | `execution` | one such text running on one session |
 //! | `fate` | what became of a command, and its end |
 //! | [`SshShell`] | core's port for commands |
+//! | [`SshFiles`], `tree`, `listing`, `archive` | core's port for files, made of scripts |
+//! | [`SshTarget`] | a directory on a host, made of these |
 //!
 //! The target needs a POSIX `sh`, `flock` of util-linux for whatever changes something, and nothing of ours.
 
+mod archive;
 mod config;
 mod connect;
 mod execution;
 mod fate;
+mod files;
 mod guard;
 mod known_hosts;
 mod link;
+mod listing;
 mod login;
 mod pattern;
 mod quote;
 mod shell;
+mod target;
+mod tree;
 mod wrapper;
 
 pub use config::{AgentKeys, AgentSocket, ConfigError, Destination, HostConfig, load_config};
 pub use connect::ConnectError;
 pub use fate::{CommandId, CommandIdError, Fate};
+pub use files::{FilesError, SshFiles};
 pub use known_hosts::{HostKeyError, KnownHosts};
 pub use link::{Link, LinkError};
 pub use login::LoginError;
 pub use shell::{ShellError, SshShell};
+pub use target::{SshSettings, SshTarget, open_ssh_target};

@@ -330,23 +330,30 @@ impl SshShell {
             Finish::Cancelled => Ok(Ran::Cancelled),
             Finish::Lost => Ok(Ran::Lost),
             Finish::NoWrapper(noise) => Err(ShellError::no_wrapper(host, &noise)),
-            Finish::Refused(word) => Err(self.refusal(&word, command, token)),
+            Finish::Refused(word) => {
+                let program = command.argv.first().cloned().unwrap_or_default();
+                let directory = command.directory.clone().unwrap_or_default();
+                Err(self.refusal(&word, program, directory, token))
+            }
         }
     }
 
     /// What the wrapper's word for not starting a command means.
-    fn refusal(&self, word: &str, command: &Command, token: Option<FencingToken>) -> ShellError {
+    pub(super) fn refusal(
+        &self,
+        word: &str,
+        program: String,
+        directory: PathBuf,
+        token: Option<FencingToken>,
+    ) -> ShellError {
         let (host, root) = (self.link.host().to_owned(), self.root.clone());
-        let program = command.argv.first().cloned().unwrap_or_default();
         let (word, rest) = word.split_once(' ').unwrap_or((word, ""));
         let look = |what: &str| {
             format!("look with `ssh {} {what} {}`", quote_text(&host), quote_text(&root.to_string_lossy()))
         };
         let unguarded = |why, mend| ShellError::Unguarded { host: host.clone(), root: root.clone(), why, mend };
         match word {
-            "directory" => {
-                ShellError::NoDirectory { program, host, directory: command.directory.clone().unwrap_or_default() }
-            }
+            "directory" => ShellError::NoDirectory { program, host, directory },
             "program" => ShellError::NotFound { program, host },
             "passed" => match rest.parse() {
                 Ok(seen) => {

@@ -56,8 +56,8 @@ IFS= read -r __l </proc/$$/stat; who "${__l##*) }"; IFS= read -r __b </proc/sys/
 fi;
 "#;
 
-/// Passes the fence and registers.
-const REGISTER: &str = r#"__c="$__r/.pleach/command";
+/// Opens a group in which the fence is locked and has let us through.
+const GUARD: &str = r#"__c="$__r/.pleach/command";
 [ -d "$__c" ] || mkdir -p -- "$__c" || no folder;
 command -v flock >/dev/null || no flock;
 {
@@ -65,7 +65,10 @@ flock -s 9 || no lock;
 __f=0; if [ -e "$__r/.pleach/fence" ]; then IFS= read -r __f <"$__r/.pleach/fence" || no fence; fi;
 case $__f in ''|*[!0-9]*) no damaged "$__f";; esac;
 [ "$__f" -le "$__t" ] || no passed "$__f";
-set -C; printf 'running %s %s %s %s\n' $$ "$__g" "$__s" "$__b" >"$__c/$__d" || { set +C; if [ -s "$__c/$__d" ]; then no withdrawn; fi; rm -f -- "$__c/$__d"; no space; }; set +C;
+"#;
+
+/// Registers, and closes that group.
+const REGISTER: &str = r#"set -C; printf 'running %s %s %s %s\n' $$ "$__g" "$__s" "$__b" >"$__c/$__d" || { set +C; if [ -s "$__c/$__d" ]; then no withdrawn; fi; rm -f -- "$__c/$__d"; no space; }; set +C;
 } 9>>"$__r/.pleach/fence.lock" || no lock;
 __i="$__c/$__d";
 if [ -e "$__i.stop" ]; then no withdrawn; fi;
@@ -110,6 +113,7 @@ pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, mar
     if let Some(passage) = passage {
         line.variable("__r", passage.root);
         line.text(&format!("__t={}; __d={};", passage.token, passage.id));
+        line.text(GUARD);
         line.text(REGISTER);
         if !passage.seen.is_empty() {
             // Beside the command, so that nobody waits for it.
@@ -141,16 +145,44 @@ pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, mar
     line.end()
 }
 
-/// A line of the wrapper's own, without a command: it answers on standard output.
-pub(super) fn own_line(root: Option<&Path>, text: &str, marker: &str) -> Vec<u8> {
+/// Whether a line of the wrapper's own changes something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pass {
+    /// It passes the fence with this token, and holds newer ones off while it runs. It must end with `exit`.
+    Fence(FencingToken),
+    /// It does not ask the fence.
+    Free,
+}
+
+/// A line of the wrapper's own, without a command: it answers on standard output. `$__c` is the folder of registrations;
+/// the other variables are the caller's.
+pub(super) fn own_line(
+    root: Option<&Path>,
+    pass: Pass,
+    variables: &[(&str, &[u8])],
+    text: &str,
+    marker: &str,
+) -> Vec<u8> {
     let mut line = Line::new(marker);
     line.text(PROLOGUE);
     if let Some(root) = root {
         line.variable("__r", root);
         line.text(&format!("__c=\"$__r/{FOLDER}\";"));
     }
+    for (name, value) in variables {
+        line.text(&format!("{name}="));
+        line.word(value);
+        line.text("; ");
+    }
+    if let Pass::Fence(token) = pass {
+        line.text(&format!("__t={token};"));
+        line.text(GUARD);
+    }
     line.text("say go $$ \"$__g\" \"$__s\" \"$__b\";");
     line.text(text);
+    if let Pass::Fence(_) = pass {
+        line.text("; } 9>>\"$__r/.pleach/fence.lock\" || no lock");
+    }
     line.end()
 }
 

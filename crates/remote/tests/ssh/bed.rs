@@ -212,8 +212,9 @@ fn start(folder: &Path, options: &str) -> Server {
             "{options}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {place}/host\nPidFile none\n\
              AuthorizedKeysFile {place}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nMaxStartups 100:30:200\n\
-             MaxSessions 50\nLogLevel VERBOSE\n"
+             MaxSessions 50\nLogLevel VERBOSE\nSetEnv SHLVL=1\n"
         );
+        // With `SHLVL`, bash does not read the user's own start-up files, whatever they do.
         fs::write(&config, text).expect("written");
         let mut child = Command::new(SSHD)
             .args(["-D", "-e", "-f"])

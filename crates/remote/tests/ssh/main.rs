@@ -7,9 +7,11 @@
 )]
 
 mod bed;
+mod files;
 mod host_keys;
 mod limits;
 mod login;
 mod loss;
 mod shell;
+mod target;
 mod ways;

@@ -1,0 +1,223 @@
+//! A directory on a host over SSH as a target.
+//!
+//! # Facts
+//!
+//! Besides those of [`probe_directory`](crate::directory::probe_directory):
+//!
+//! | fact | value |
+//! |---|---|
+//! | `host/name`, `host/system`, `host/user` | as the host tells them |
+//! | `host/clock-offset` | seconds by which its clock is ahead of ours, to the whole second |
+//! | `host/free-bytes` | room for the target's directory |
+//! | `host/sudo` | whether `sudo` asks for nothing |
+//! | `host/missing` | programs that it lacks and that this target needs |
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::PlannedTarget;
+use pleach_core::port::{FencingToken, Files, Shell};
+use pleach_core::target::{Facts, Target};
+use pleach_core::word::{EnvironmentName, TargetName};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::config::{Destination, load_config};
+use super::execution::Feed;
+use super::files::{Errand, SshFiles};
+use super::link::Link;
+use super::shell::SshShell;
+use crate::directory::probe_directory;
+
+/// What a plan says of a host: all that a later process needs to reach it. Keys, users and ways that are not named here
+/// are taken from the user's own `ssh` config at the time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SshSettings {
+    /// The host as one would write it behind `ssh`.
+    pub host: String,
+    /// The directory there, absolute.
+    pub path: PathBuf,
+    /// Instead of the config's port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Instead of the config's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Instead of the user's and the system's config files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
+    /// The executable there that knows `supervise` and `route`, absolute.
+    pub program: PathBuf,
+}
+
+impl SshSettings {
+    /// Where it leads.
+    pub fn destination(&self) -> Destination {
+        Destination { host: self.host.clone(), port: self.port, user: self.user.clone(), config: self.config.clone() }
+    }
+}
+
+/// The target that a plan names; `None` if it is of another kind.
+///
+/// The user's config is evaluated here; nothing is reached yet.
+pub async fn open_ssh_target(
+    environment: &EnvironmentName,
+    planned: &PlannedTarget,
+) -> Result<Option<Arc<dyn Target>>, Failure> {
+    if planned.kind != "ssh" {
+        return Ok(None);
+    }
+    let settings: SshSettings = serde_json::from_value(planned.settings.clone()).map_err(|error| {
+        Failure::new(Kind::Rejected, format!("could not understand the settings of target `{}`", planned.name))
+            .because(error.to_string())
+            .state("nothing was touched")
+            .next(format!("make a new plan: `pleach plan {environment}`"))
+    })?;
+    Ok(Some(Arc::new(SshTarget::load(environment.clone(), planned.name.clone(), settings).await?)))
+}
+
+/// A directory on a host.
+#[derive(Debug)]
+pub struct SshTarget {
+    environment: EnvironmentName,
+    name: TargetName,
+    settings: SshSettings,
+    shell: SshShell,
+    files: SshFiles,
+}
+
+impl SshTarget {
+    /// The target, with its way as the user's config describes it; nothing is reached yet.
+    pub async fn load(environment: EnvironmentName, name: TargetName, settings: SshSettings) -> Result<Self, Failure> {
+        let config = load_config(&settings.destination()).await?;
+        Ok(Self::new(environment, name, settings, Link::new(config)))
+    }
+
+    /// The target behind a link that others may use as well.
+    pub fn new(environment: EnvironmentName, name: TargetName, settings: SshSettings, link: Arc<Link>) -> Self {
+        let shell = SshShell::new(link, settings.path.clone());
+        let files = SshFiles::new(shell.clone());
+        Self { environment, name, settings, shell, files }
+    }
+
+    /// What it was made from.
+    pub fn settings(&self) -> &SshSettings {
+        &self.settings
+    }
+
+    /// Its shell, with all that it can do beyond core's port.
+    pub fn ssh_shell(&self) -> &SshShell {
+        &self.shell
+    }
+
+    /// What the host tells of itself.
+    async fn host_facts(&self) -> Result<Facts, Failure> {
+        let script = r#"__q=$__a; while [ -n "$__q" ] && ! [ -d "$__q" ]; do __q=${__q%/*}; done;
+printf 'name %s\n' "$(uname -n)"; printf 'system %s\n' "$(uname -srm)"; printf 'user %s\n' "$(id -un)";
+printf 'clock %s\n' "$(date +%s)"; printf 'free %s\n' "$(df -Pk -- "${__q:-/}" | tail -n 1 | awk '{ print $4 }')";
+if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi;
+for __q in flock stat find sha256sum tar xargs readlink sync; do
+command -v "$__q" >/dev/null || printf 'missing %s\n' "$__q"; done"#;
+        let errand = Errand { doing: "look at", path: &self.settings.path, variables: &[], script };
+        let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Ok(read_facts(&String::from_utf8_lossy(&answer), now))
+    }
+}
+
+fn read_facts(text: &str, now: u64) -> Facts {
+    let mut facts = Facts::new();
+    let mut missing = Vec::new();
+    for (word, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let number = || value.trim().parse::<i64>().ok();
+        match word {
+            "name" | "system" | "user" => {
+                facts.insert(format!("host/{word}"), json!(value));
+            }
+            "clock" => {
+                let ours = i64::try_from(now).unwrap_or_default();
+                facts.extend(number().map(|theirs| ("host/clock-offset".to_owned(), json!(theirs - ours))));
+            }
+            "free" => facts.extend(number().map(|blocks| ("host/free-bytes".to_owned(), json!(blocks * 1024)))),
+            "sudo" => {
+                facts.insert("host/sudo".into(), json!(value == "yes"));
+            }
+            "missing" => missing.push(value),
+            _ => {}
+        }
+    }
+    if !missing.is_empty() {
+        facts.insert("host/missing".into(), json!(missing));
+    }
+    facts
+}
+
+/// Lets in no write with an older token from now on, as [`Fence::raise`](crate::local::Fence::raise) does.
+const RAISE: &str = r#"[ -d "$__r/.pleach" ] || mkdir -p -- "$__r/.pleach" || exit 1;
+{ flock 9 || exit 1;
+__old=0; if [ -e "$__r/.pleach/fence" ]; then IFS= read -r __old <"$__r/.pleach/fence" || exit 1; fi;
+case $__old in ''|*[!0-9]*) printf 'damaged %s\n' "$__old"; exit 0;; esac;
+if [ "$__old" -gt "$__new" ]; then printf 'passed %s\n' "$__old"; exit 0; fi;
+if [ "$__old" -lt "$__new" ]; then
+printf '%s\n' "$__new" >"$__r/.pleach/fence.new-$__id" && flush "$__r/.pleach/fence.new-$__id"
+&& mv -fT -- "$__r/.pleach/fence.new-$__id" "$__r/.pleach/fence" && settle "$__r/.pleach/fence" || exit 1;
+fi;
+echo raised;
+} 9>>"$__r/.pleach/fence.lock""#;
+
+#[async_trait]
+impl Target for SshTarget {
+    fn id(&self) -> &TargetName {
+        &self.name
+    }
+
+    fn environment(&self) -> &EnvironmentName {
+        &self.environment
+    }
+
+    async fn probe(&self) -> Result<Facts, Failure> {
+        let mut facts = self.host_facts().await?;
+        facts.extend(probe_directory(&self.files, &self.settings.path, &self.settings.program).await?);
+        Ok(facts)
+    }
+
+    async fn fence(&self, token: FencingToken) -> Result<(), Failure> {
+        let (id, number) = (super::fate::CommandId::new().to_string(), token.to_string());
+        let variables = [("__id", id.as_bytes()), ("__new", number.as_bytes())];
+        let path: &Path = &self.settings.path;
+        let errand = Errand { doing: "raise the fence of", path, variables: &variables, script: RAISE };
+        let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
+        let answer = String::from_utf8_lossy(&answer).trim().to_owned();
+        if answer == "raised" {
+            return Ok(());
+        }
+        Err(self.shell.refusal(&answer, String::new(), PathBuf::new(), Some(token)).into())
+    }
+
+    fn shell(&self) -> Option<&dyn Shell> {
+        Some(&self.shell)
+    }
+
+    fn files(&self) -> Option<&dyn Files> {
+        Some(&self.files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_and_what_is_not_told_is_absent() {
+        let facts = read_facts("name uat\nclock 1060\nfree 2\nsudo no\nmissing flock\nnoise\n", 1000);
+        assert_eq!(facts["host/clock-offset"], 60);
+        assert_eq!(facts["host/free-bytes"], 2048);
+        assert_eq!(facts["host/sudo"], false);
+        assert_eq!(facts["host/missing"], json!(["flock"]));
+        assert!(!facts.contains_key("host/user"));
+    }
+}
