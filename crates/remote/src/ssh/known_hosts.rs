@@ -195,20 +195,20 @@ impl KnownHosts {
             }
             let Ok(entry) = line.parse::<Entry>() else { continue };
             let known = Known { entry, file: file.to_owned(), line: number + 1 };
-            if matches(known.entry.host_patterns(), &self.name) {
-                if known.entry.marker() == Some(&Marker::Revoked) {
-                    let key = known.entry.public_key().key_data().clone();
-                    self.revoked.push((key, known.file, known.line));
-                } else {
-                    self.known.push(known);
-                }
-            } else if self.name.starts_with('[') && matches(known.entry.host_patterns(), &self.principal) {
-                if known.entry.marker() == Some(&Marker::Revoked) {
-                    let key = known.entry.public_key().key_data().clone();
-                    self.revoked.push((key, known.file, known.line));
-                } else {
-                    self.without_port.push(known);
-                }
+            let patterns = known.entry.host_patterns();
+            let named = matches(patterns, &self.name);
+            // Without its port the host is as well known, as in OpenSSH.
+            let almost = self.name.starts_with('[') && matches(patterns, &self.principal);
+            if !named && !almost {
+                continue;
+            }
+            if known.entry.marker() == Some(&Marker::Revoked) {
+                let key = known.entry.public_key().key_data().clone();
+                self.revoked.push((key, known.file, known.line));
+            } else if named {
+                self.known.push(known);
+            } else {
+                self.without_port.push(known);
             }
         }
     }
@@ -252,8 +252,8 @@ impl KnownHosts {
         let algorithm = kind(&key.algorithm());
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         let accept = self.accept.clone();
-        let other = self.known.iter().filter(|known| known.entry.marker().is_none());
-        match other.filter(|known| kind(&known.entry.public_key().algorithm()) == algorithm).next() {
+        let mut other = self.known.iter().filter(|known| known.entry.marker().is_none());
+        match other.find(|known| kind(&known.entry.public_key().algorithm()) == algorithm) {
             Some(known) => {
                 let (file, line) = (known.file.clone(), known.line);
                 Err(HostKeyError::Changed { name, algorithm, fingerprint, file, line, accept })

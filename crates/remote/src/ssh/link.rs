@@ -51,7 +51,7 @@ pub enum LinkError {
         host: String,
         /// Why.
         #[source]
-        source: ConnectError,
+        source: Box<ConnectError>,
     },
     /// The server lets us in and lets us do nothing.
     #[error("`{host}` opens no session")]
@@ -272,7 +272,8 @@ impl Link {
 
     async fn connect(self: &Arc<Self>) -> Result<Place, LinkError> {
         let opened = Connection::open(&self.config).await;
-        let connection = opened.map_err(|source| LinkError::Connect { host: self.host().to_owned(), source })?;
+        let connection =
+            opened.map_err(|error| LinkError::Connect { host: self.host().to_owned(), source: Box::new(error) })?;
         let mut pool = self.pool();
         let id = pool.next;
         pool.next += 1;

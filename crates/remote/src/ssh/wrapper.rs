@@ -74,8 +74,9 @@ __i="$__c/$__d";
 if [ -e "$__i.stop" ]; then no withdrawn; fi;
 "#;
 
-/// Runs the program and waits for it.
-const RUN: &str = r#"__e=; ulimit -c 0; trap : HUP INT TERM;
+/// Runs the program and waits for it. As a POSIX shell bash says nothing of signals, so it must not be one here.
+const RUN: &str = r#"if [ -n "${BASH_VERSION-}" ] && (set +o posix) 2>/dev/null; then set +o posix; fi;
+__e=; ulimit -c 0; trap : HUP INT TERM;
 { say go $$ "$__g" "$__s" "$__b"; (exec 2>&8 8>&-; exec "$@"); __e=$?; } 2>"$__i.n";
 [ -n "$__e" ] || no space;
 trap - HUP INT TERM;

@@ -111,11 +111,9 @@ async fn no_argument_of_any_process_holds_a_script_or_a_secret() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exit_code_that_looks_like_a_signal_is_told_as_a_code() {
-    let bed = Bed::new("");
+async fn require_true_ends(bed: &Bed) {
     let shell = bed.shell().await;
-    for code in [129, 137, 143, 200, 255] {
+    for code in [1, 129, 137, 143, 200, 255] {
         let output = run_script(&shell, &format!("exit {code}")).await.expect("it ran");
         assert_eq!(output.status, ExitStatus::Code(code));
     }
@@ -127,6 +125,24 @@ async fn an_exit_code_that_looks_like_a_signal_is_told_as_a_code() {
         let call = Call { token: None, lines: &NoLines, cancel: &cancel };
         assert_eq!(shell.run(&command, call).await.expect("it ran").status, ExitStatus::Signal(number), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_code_that_looks_like_a_signal_is_told_as_a_code() {
+    require_true_ends(&Bed::new("")).await;
+}
+
+/// What `sh` is differs from system to system: Debian's is `dash`, elsewhere it is `bash`.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_posix_shell_does_as_well() {
+    let bed = Bed::new("");
+    let other = bed
+        .script("other", "#!/bin/sh\nline=${SSH_ORIGINAL_COMMAND#exec /bin/sh }\neval \"exec bash --posix $line\"\n");
+    let server = bed.second(&format!("ForceCommand {}", other.display()));
+    bed.configure(&format!("Port {}", server.port));
+    std::fs::create_dir(bed.at("scratch")).expect("made");
+    conformance::shell(&bed.shell().await, &bed.at("scratch")).await;
+    require_true_ends(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,8 +58,7 @@ async fn a_jump_host_is_gone_through_with_its_own_key_and_config() {
     let shell = SshShell::new(Link::new(config), bed.at("root"));
     let output = run_read(&shell, &["sh", "-c", "echo $SSH_CONNECTION"]).await.expect("it ran");
     assert!(output.text().ends_with(&bed.server.port.to_string()), "{}", output.text());
-    // Two: one through the other.
-    assert_eq!(jump.sessions().is_empty(), bed.server.sessions().is_empty());
+    assert!(!jump.sessions().is_empty() && !bed.server.sessions().is_empty(), "one connection runs through the other");
     drop(shell);
     drop(jump);
     let failure = bed.refusal().await;
