@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`local`] | this machine: shell, files, secrets, and the target `directory` |
+//! | [`guard`] | leases that lie on the target and that the target enforces, over any shell |
 //! | [`http`] | asking services |
 //! | [`check`] | believing a service only when it is right often enough; the five-stage service test |
 //! | [`directory`] | releases in a directory: phases, snapshot, recipe, status; over ports only |
@@ -19,6 +20,7 @@ mod daemon;
 
 pub mod check;
 pub mod directory;
+pub mod guard;
 pub mod http;
 pub mod local;
 pub mod process;
