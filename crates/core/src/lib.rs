@@ -21,6 +21,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod journal;
+pub mod limit;
 pub mod period;
 pub mod phase;
 pub mod plan;

@@ -11,6 +11,7 @@
 //! | [`route`] | one address for all releases of a service |
 //! | [`ssh`] | hosts over SSH: config, host keys, connection, shell, files, and the target `ssh` |
 //! | [`process`] | which process is meant, and whether it lives |
+//! | [`watchdog`] | taking a target back when nobody says in time that all is well, by the target itself |
 //!
 //! A program that embeds this calls [`register`] once, makes targets with [`open_target`], and hands its own hidden
 //! commands `supervise` and `route` to [`supervise::main`] and [`route::main`]: they are started on the target, as children
@@ -27,6 +28,7 @@ pub mod process;
 pub mod route;
 pub mod ssh;
 pub mod supervise;
+pub mod watchdog;
 
 pub use check::{CheckResult, CheckStage, verify_service};
 pub use directory::{ServiceStatus, register, service_statuses};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pleach_core::error::Failure;
-use pleach_core::port::{Call, Command, CommandOutput, Effect, ExitStatus, FencingToken, NoLines, Shell};
+use pleach_core::port::{Call, Command, CommandOutput, ExitStatus, FencingToken, NoLines, Shell};
 use pleach_core::word::{EnvironmentName, TargetName};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ impl Guard {
     /// Where the script lies on the target. Its name holds its digest: another version is another file, and both work on
     /// the same leases.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(script_name("guard", SCRIPT))
+        self.folder.join(Script { kind: "guard", text: SCRIPT }.name())
     }
 
     /// Where the lease of one target lies.
@@ -127,19 +127,8 @@ impl Guard {
         arguments: &[&str],
         request: Option<String>,
     ) -> Result<(i32, String), GuardError> {
-        let mut argv = vec!["sh".into(), "-c".into(), LAUNCH.into(), "pleach".into(), text(&self.path())];
-        argv.extend(self.interpreter.iter().cloned());
-        argv.extend([text(&self.path()), operation.into(), text(place)]);
-        argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        // A read, though it writes in the guard's own folder: there is no token yet that could go with it.
-        let mut command = Command::read(argv);
-        command.stdin = request.map(String::into_bytes);
-        let what = || format!("`{operation}` of its lease");
-        let mut output = run(shell, &command, what).await?;
-        if output.status == ExitStatus::Code(96) {
-            install(shell, &self.folder, "guard", SCRIPT).await?;
-            output = run(shell, &command, what).await?;
-        }
+        let script = Script { kind: "guard", text: SCRIPT };
+        let output = self.call(shell, &script, operation, place, arguments, request).await?;
         let lines = || output.last_lines();
         let place = || text(place);
         match output.status {
@@ -156,6 +145,50 @@ impl Guard {
             }
         }
     }
+
+    /// Calls one operation of a script of this folder, after putting it there if need be.
+    pub(crate) async fn call(
+        &self,
+        shell: &dyn Shell,
+        script: &Script,
+        operation: &str,
+        place: &Path,
+        arguments: &[&str],
+        request: Option<String>,
+    ) -> Result<CommandOutput, GuardError> {
+        let path = text(&self.folder.join(script.name()));
+        let mut argv = vec!["sh".into(), "-c".into(), LAUNCH.into(), "pleach".into(), path.clone()];
+        argv.extend(self.interpreter.iter().cloned());
+        argv.extend([path, operation.into(), text(place)]);
+        argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        // A read, though it writes in the guard's own folder: there is no token yet that could go with it.
+        let mut command = Command::read(argv);
+        command.stdin = request.map(String::into_bytes);
+        let what = || format!("`{operation}` of its {}", script.kind);
+        let output = run(shell, &command, what).await?;
+        if output.status != ExitStatus::Code(96) {
+            return Ok(output);
+        }
+        install(shell, &self.folder, script).await?;
+        run(shell, &command, what).await
+    }
+}
+
+/// A script that is put on the target.
+pub(crate) struct Script {
+    /// What it is.
+    pub(crate) kind: &'static str,
+    /// Its text.
+    pub(crate) text: &'static str,
+}
+
+impl Script {
+    /// The name of its file: its kind and the beginning of its SHA-256.
+    pub(crate) fn name(&self) -> String {
+        let digest = Sha256::digest(self.text.as_bytes());
+        let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{hex}", self.kind)
+    }
 }
 
 /// Reads the last state that was printed.
@@ -167,18 +200,11 @@ pub(super) fn unreadable(place: &Path, source: StateError) -> GuardError {
     GuardError::Answer { place: text(place), source }
 }
 
-/// The name of a script's file: its kind and the beginning of its SHA-256.
-pub(crate) fn script_name(kind: &str, script: &str) -> String {
-    let digest = Sha256::digest(script.as_bytes());
-    let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{kind}-{hex}")
-}
-
 /// Puts a script into `folder`, whole or not at all.
-pub(crate) async fn install(shell: &dyn Shell, folder: &Path, kind: &str, script: &str) -> Result<(), GuardError> {
-    let name = script_name(kind, script);
+async fn install(shell: &dyn Shell, folder: &Path, script: &Script) -> Result<(), GuardError> {
+    let name = script.name();
     let mut command = Command::read(["sh", "-c", INSTALL, "pleach", &text(folder), &name]);
-    command.stdin = Some(script.as_bytes().to_vec());
+    command.stdin = Some(script.text.as_bytes().to_vec());
     let output = run(shell, &command, || format!("room for the script `{name}`")).await?;
     if output.succeeded() {
         Ok(())
@@ -188,7 +214,6 @@ pub(crate) async fn install(shell: &dyn Shell, folder: &Path, kind: &str, script
 }
 
 async fn run(shell: &dyn Shell, command: &Command, what: impl Fn() -> String) -> Result<CommandOutput, GuardError> {
-    debug_assert!(command.effect == Effect::Read);
     let call = Call { token: None, lines: &NoLines, cancel: &CancellationToken::new() };
     let ran = shell.run(command, call).await;
     ran.map_err(|source| GuardError::Shell { what: what(), source: Box::new(source) })

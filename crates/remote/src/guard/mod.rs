@@ -40,4 +40,6 @@ pub use leases::{ProvenDead, TargetLeases};
 pub use shell::GuardedShell;
 pub use state::{HolderLife, LeaseState, RunningCommand, StateError};
 
+pub(crate) use install::{Script, text};
+pub(crate) use state::hundredths;
 pub(crate) use text::{escape, unescape};
