@@ -4,9 +4,7 @@ use pleach_core::port::{LineSink, Stream};
 
 /// How much of each stream is kept: its end. As much as is kept of an HTTP answer, so that a fact read by a command may be as
 /// large as one that is asked for.
-pub(super) const KEPT_BYTES: usize = 1024 * 1024;
-/// How much of each stream is kept: its end.
-pub(super) const KEPT_BYTES: usize = 512 * 1024;
+pub(crate) const KEPT_BYTES: usize = 1024 * 1024;
 
 /// The longest line that is handed on in one piece.
 const LINE_BYTES: usize = 16 * 1024;
