@@ -17,6 +17,8 @@ const NEEDS: &[Need] = &[
     Need { program: "cc", proof: &["--version"], package: "gcc", purpose: "links the demo's services" },
     Need { program: "bash", proof: &["--version"], package: "bash", purpose: "reads the shell completions" },
     Need { program: "jq", proof: &["--version"], package: "jq", purpose: "reads journals and status as users do" },
+    Need { program: "ssh", proof: &["-V"], package: "openssh-client", purpose: "reads the user's config for us" },
+    Need { program: "/usr/sbin/sshd", proof: &["-V"], package: "openssh-server", purpose: "the hosts of the tests" },
     Need {
         program: "setsid",
         proof: &["--version"],

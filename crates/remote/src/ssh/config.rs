@@ -1,15 +1,14 @@
 //! What the user's own `ssh` would do for a host.
 //!
 //! The one true reader of `ssh_config` is `ssh` itself: `Include`, `Match exec` and the order of blocks are its own. So
-//! `ssh -G HOST` is asked and its answer, one keyword and value a line, is read here. It is not asked twice for one host.
-//! What it leaves raw (`~`, `%h` and the like in file names) is expanded as `ssh_config(5)` says under TOKENS.
+//! `ssh -G HOST` is asked, once for each host on the way, and its answer, one keyword and value a line, is read. What it
+//! leaves raw (`~`, `%h` and the like in file names) is expanded as `ssh_config(5)` says under TOKENS.
 //!
 //! Where there is no `ssh` program, host, port and user are taken as given and OpenSSH's default files are used; but where
 //! a config file exists that then cannot be read, that is an error: guessing would reach the wrong machine.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use pleach_core::error::{Explain, Kind};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::answer::{Surroundings, read_answer};
 use super::quote::quote_text;
 
 /// The longest that `ssh -G` may take; a `Match exec` can hang.
@@ -237,7 +237,7 @@ pub async fn load_config(destination: &Destination) -> Result<HostConfig, Config
     Ok(config)
 }
 
-fn show_line(destination: &Destination) -> String {
+pub(super) fn show_line(destination: &Destination) -> String {
     destination.command_line().replacen("ssh", "ssh -G", 1)
 }
 
@@ -262,7 +262,9 @@ async fn load_one(destination: &Destination) -> Result<(HostConfig, Vec<Destinat
     command.arg("--").arg(host).stdin(Stdio::null()).kill_on_drop(true);
     let output = match timeout(EVALUATION_LIMIT, command.output()).await {
         Err(_) => return Err(ConfigError::Slow { line }),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return without_reader(destination),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return without_reader(destination, &Surroundings::here());
+        }
         Ok(Err(source)) => return Err(ConfigError::Start { line, source }),
         Ok(Ok(output)) => output,
     };
@@ -273,107 +275,27 @@ async fn load_one(destination: &Destination) -> Result<(HostConfig, Vec<Destinat
     read_answer(destination, &String::from_utf8_lossy(&output.stdout), &Surroundings::here())
 }
 
-/// What the expansion of file names depends on.
-struct Surroundings {
-    home: PathBuf,
-    user: String,
-    host_name: String,
-}
-
-impl Surroundings {
-    fn here() -> Self {
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".into());
-        let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { home: std::env::home_dir().unwrap_or_else(|| "/".into()), user, host_name }
-    }
-}
-
 /// Host, port and user as given, OpenSSH's defaults for the rest.
-fn without_reader(destination: &Destination) -> Result<(HostConfig, Vec<Destination>), ConfigError> {
-    let surroundings = Surroundings::here();
-    let config = destination.config.clone().unwrap_or_else(|| surroundings.home.join(".ssh/config"));
+fn without_reader(
+    destination: &Destination,
+    here: &Surroundings,
+) -> Result<(HostConfig, Vec<Destination>), ConfigError> {
+    let config = destination.config.clone().unwrap_or_else(|| here.home.join(".ssh/config"));
     if destination.config.is_some() || config.exists() {
         return Err(ConfigError::NoReader { config });
     }
-    let mut answer = format!("hostname {}\nport 22\nuser {}\n", destination.host, surroundings.user);
+    let mut answer = format!("hostname {}\nport 22\nuser {}\n", destination.host, here.user);
     for kind in ["rsa", "ecdsa", "ed25519"] {
         answer += &format!("identityfile ~/.ssh/id_{kind}\n");
     }
     answer += "userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2\n";
     answer += "globalknownhostsfile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2\n";
-    read_answer(destination, &answer, &surroundings)
-}
-
-/// Reads what `ssh -G` prints: a keyword in lower case, a blank, the value. A keyword can come more than once.
-fn read_answer(
-    destination: &Destination,
-    text: &str,
-    here: &Surroundings,
-) -> Result<(HostConfig, Vec<Destination>), ConfigError> {
-    let mut answer: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in text.lines() {
-        let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
-        answer.entry(keyword).or_default().push(value.trim());
-    }
-    let all = |keyword: &str| answer.get(keyword).cloned().unwrap_or_default();
-    let first = |keyword: &str| all(keyword).first().copied().filter(|value| !value.is_empty() && *value != "none");
-    let number = |keyword: &'static str, fallback: u64| match first(keyword) {
-        None => Ok(fallback),
-        Some(value) => value.parse::<u64>().map_err(|_| ConfigError::BadValue {
-            line: show_line(destination),
-            keyword,
-            value: value.to_owned(),
-        }),
-    };
-    if first("proxycommand").is_some() {
-        let (host, line) = (destination.host.clone(), show_line(destination));
-        return Err(ConfigError::Unsupported { host, keyword: "ProxyCommand", line });
-    }
-    let host_name = first("hostname").unwrap_or(&destination.host).to_owned();
-    let port = destination.port.map_or_else(|| number("port", 22), |port| Ok(u64::from(port)))?;
-    let port = u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| ConfigError::BadValue {
-        line: show_line(destination),
-        keyword: "port",
-        value: port.to_string(),
-    })?;
-    let user = destination.user.clone().unwrap_or_else(|| first("user").unwrap_or(&here.user).to_owned());
-    let tokens = Tokens { here, host: &destination.host, host_name: &host_name, port, user: &user };
-    let files = |keyword: &str| -> Vec<PathBuf> {
-        let values = all(keyword).into_iter().filter(|value| !value.is_empty() && *value != "none");
-        values.map(|value| tokens.path(value)).collect()
-    };
-    let lists = |keyword: &str| -> Vec<PathBuf> {
-        all(keyword).into_iter().flat_map(words).filter(|word| word != "none").map(|word| tokens.path(&word)).collect()
-    };
-    let seconds = |value| Duration::from_secs(value);
-    let config = HostConfig {
-        destination: destination.clone(),
-        port,
-        host_key_alias: first("hostkeyalias").map(str::to_owned),
-        identity_files: files("identityfile"),
-        certificate_files: files("certificatefile"),
-        agent: match all("identityagent").first() {
-            None | Some(&("" | "SSH_AUTH_SOCK")) => AgentSocket::Environment,
-            Some(&"none") => AgentSocket::None,
-            Some(value) => AgentSocket::Path(tokens.path(value)),
-        },
-        agent_keys: if first("identitiesonly") == Some("yes") { AgentKeys::Named } else { AgentKeys::All },
-        known_hosts_files: [lists("userknownhostsfile"), lists("globalknownhostsfile")].concat(),
-        revoked_keys_file: first("revokedhostkeys").map(|value| tokens.path(value)),
-        connect_timeout: seconds(number("connecttimeout", 0)?.clamp(0, 3600)).max(Duration::ZERO),
-        alive_interval: seconds(number("serveraliveinterval", 0)?),
-        alive_count: usize::try_from(number("serveralivecountmax", 3)?).unwrap_or(3),
-        jumps: Vec::new(),
-        host_name: host_name.clone(),
-        user: user.clone(),
-    };
-    let jumps = first("proxyjump").map(|value| jump_hosts(value, destination)).unwrap_or_default();
-    Ok((config.with_defaults(), jumps))
+    read_answer(destination, &answer, here)
 }
 
 impl HostConfig {
     /// `ssh` waits for ever and asks nothing unless told to; a deployment must notice a silent host.
-    fn with_defaults(mut self) -> Self {
+    pub(super) fn with_defaults(mut self) -> Self {
         if self.connect_timeout.is_zero() {
             self.connect_timeout = Duration::from_secs(15);
         }
@@ -393,143 +315,24 @@ impl HostConfig {
     }
 }
 
-/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, separated by commas, the nearest first.
-fn jump_hosts(value: &str, from: &Destination) -> Vec<Destination> {
-    let hops = value.split(',').map(str::trim).filter(|hop| !hop.is_empty());
-    hops.map(|hop| {
-        let hop = hop.strip_prefix("ssh://").unwrap_or(hop).trim_end_matches('/');
-        let (user, place) = hop.rsplit_once('@').map_or((None, hop), |(user, place)| (Some(user.to_owned()), place));
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, rest)) => (host, rest.strip_prefix(':')),
-            None => match place.split_once(':') {
-                // More than one colon is an address without a port.
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (place, None),
-            },
-        };
-        let port = port.and_then(|port| port.parse().ok());
-        Destination { host: host.to_owned(), port, user, config: from.config.clone() }
-    })
-    .collect()
-}
-
-/// Words of a list of files; a name with blanks stands in double quotes.
-fn words(value: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = value.trim_start();
-    while !rest.is_empty() {
-        let (word, behind) = match rest.strip_prefix('"') {
-            Some(inner) => inner.split_once('"').unwrap_or((inner, "")),
-            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
-        };
-        words.push(word.to_owned());
-        rest = behind.trim_start();
-    }
-    words
-}
-
-struct Tokens<'a> {
-    here: &'a Surroundings,
-    host: &'a str,
-    host_name: &'a str,
-    port: u16,
-    user: &'a str,
-}
-
-impl Tokens<'_> {
-    /// A file name with `~`, `%` tokens and `${VARIABLE}` replaced.
-    fn path(&self, raw: &str) -> PathBuf {
-        let raw = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
-        let expanded = self.expand(raw);
-        match expanded.strip_prefix("~/") {
-            Some(rest) => self.here.home.join(rest),
-            None if expanded == "~" => self.here.home.clone(),
-            None => Path::new(&expanded).to_owned(),
-        }
-    }
-
-    fn expand(&self, raw: &str) -> String {
-        let mut text = String::with_capacity(raw.len());
-        let mut rest = raw;
-        while let Some(at) = rest.find(['%', '$']) {
-            let (before, from) = rest.split_at(at);
-            text += before;
-            if let Some((name, behind)) = from.strip_prefix("${").and_then(|inner| inner.split_once('}')) {
-                text += &std::env::var(name).unwrap_or_default();
-                rest = behind;
-                continue;
-            }
-            let token = from.chars().nth(1).filter(|_| from.starts_with('%'));
-            let value = token.and_then(|token| self.token(token));
-            let length = if value.is_some() { 2 } else { 1 };
-            text += value.as_deref().unwrap_or(&from[..1]);
-            rest = &from[length..];
-        }
-        text + rest
-    }
-
-    fn token(&self, token: char) -> Option<String> {
-        Some(match token {
-            '%' => "%".into(),
-            'd' => self.here.home.to_string_lossy().into_owned(),
-            'h' => self.host_name.into(),
-            'i' => rustix::process::getuid().as_raw().to_string(),
-            'L' => self.here.host_name.split('.').next().unwrap_or_default().into(),
-            'l' => self.here.host_name.clone(),
-            'n' | 'k' => self.host.into(),
-            'p' => self.port.to_string(),
-            'r' => self.user.into(),
-            'u' => self.here.user.clone(),
-            _ => return None,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (HostConfig, Vec<Destination>) {
-        let here = Surroundings { home: "/home/me".into(), user: "me".into(), host_name: "desk.lan".into() };
-        read_answer(&Destination::new("web"), text, &here).expect("understood")
-    }
-
     #[test]
-    fn file_names_are_expanded_as_ssh_does_when_it_opens_them() {
-        let (config, _) = read(
-            "user deploy\nhostname 10.0.0.1\nport 2022\nidentityfile ~/.ssh/%h-%r-%p\nidentityfile %d/k%%u\n\
-             userknownhostsfile ~/.ssh/a \"/with blank/b\"\nglobalknownhostsfile none\nidentityfile /x/%L/%n/%q",
-        );
-        let files = ["/home/me/.ssh/10.0.0.1-deploy-2022", "/home/me/k%u", "/x/desk/web/%q"];
-        assert_eq!(config.identity_files, files.map(PathBuf::from));
-        assert_eq!(config.known_hosts_files, ["/home/me/.ssh/a", "/with blank/b"].map(PathBuf::from));
-        assert_eq!(config.known_name(), "[10.0.0.1]:2022");
-    }
-
-    #[test]
-    fn what_ssh_leaves_open_gets_a_limit() {
-        let (config, _) =
-            read("hostname h\nport 22\nconnecttimeout none\nserveraliveinterval 0\nserveralivecountmax 3");
-        assert_eq!(config.connect_timeout, Duration::from_secs(15));
-        assert_eq!((config.alive_interval, config.alive_count), (Duration::from_secs(15), 3));
-        assert_eq!(config.known_name(), "h");
-    }
-
-    #[test]
-    fn jump_hosts_are_read_in_all_their_forms() {
-        let (_, jumps) = read("proxyjump a,me@b:2022,[fe80::1]:22,ssh://c@d:5/");
-        let told: Vec<_> = jumps.iter().map(|jump| (jump.user.as_deref(), jump.host.as_str(), jump.port)).collect();
-        let wanted =
-            [(None, "a", None), (Some("me"), "b", Some(2022)), (None, "fe80::1", Some(22)), (Some("c"), "d", Some(5))];
-        assert_eq!(told, wanted);
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_said_and_not_left_out() {
-        let here = Surroundings { home: "/".into(), user: "me".into(), host_name: "x".into() };
-        let read = |text| read_answer(&Destination::new("web"), text, &here);
-        assert!(matches!(read("proxycommand nc %h %p"), Err(ConfigError::Unsupported { .. })));
-        assert!(read("proxycommand none").is_ok());
-        assert!(matches!(read("port 70000"), Err(ConfigError::BadValue { keyword: "port", .. })));
+    fn without_an_ssh_program_a_host_is_taken_as_given_unless_a_config_says_more() {
+        let home = tempfile::tempdir().expect("a directory");
+        let here = Surroundings { home: home.path().into(), user: "me".into(), host_name: "x".into() };
+        let asked = Destination { port: Some(2022), ..Destination::new("web") };
+        let (config, _) = without_reader(&asked, &here).expect("as given");
+        assert_eq!((config.host_name.as_str(), config.port, config.user.as_str()), ("web", 2022, "me"));
+        assert!(config.identity_files.contains(&home.path().join(".ssh/id_ed25519")));
+        assert!(config.known_hosts_files.contains(&home.path().join(".ssh/known_hosts")));
+        std::fs::create_dir(home.path().join(".ssh")).expect("made");
+        std::fs::write(home.path().join(".ssh/config"), "").expect("written");
+        let error = without_reader(&asked, &here).expect_err("nobody reads it");
+        assert!(error.next().is_some_and(|next| next.contains("openssh-client")), "{error:?}");
+        let named = Destination { config: Some("/no/such/file".into()), ..asked };
+        assert!(matches!(without_reader(&named, &here), Err(ConfigError::NoReader { .. })));
     }
 }

@@ -25,6 +25,7 @@ use super::guard::{GreetingError, Guard};
 use super::known_hosts::{HostKeyError, KnownHosts};
 use super::login::{LoginError, log_in};
 use super::quote::quote_text;
+use super::tunnel::Exit;
 
 /// The pause after the first connection that was dropped; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(30);
@@ -303,12 +304,26 @@ impl Connection {
     }
 
     pub(super) async fn open_session(&self) -> Result<Channel<Msg>, OpenError> {
-        self.handle.channel_open_session().await.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(
-                ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
-            ) => OpenError::Full,
-            error => OpenError::Lost(error),
-        })
+        self.handle.channel_open_session().await.map_err(open_error)
+    }
+
+    pub(super) async fn open_way(&self, exit: &Exit) -> Result<Channel<Msg>, OpenError> {
+        let opened = match exit {
+            Exit::Tcp { host, port } => {
+                self.handle.channel_open_direct_tcpip(host, u32::from(*port), "127.0.0.1", 0).await
+            }
+            Exit::Socket(path) => self.handle.channel_open_direct_streamlocal(path.to_string_lossy()).await,
+        };
+        opened.map_err(open_error)
+    }
+}
+
+fn open_error(error: russh::Error) -> OpenError {
+    match error {
+        russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage) => {
+            OpenError::Full
+        }
+        error => OpenError::Lost(error),
     }
 }
 

@@ -193,7 +193,7 @@ impl Link {
                 }
                 Err(OpenError::Lost(source)) => {
                     lost += 1;
-                    self.pool().connections.remove(&place.id);
+                    self.forget(place.id);
                     if lost == 3 {
                         return Err(LinkError::Lost { host: self.host().to_owned(), times: lost, source });
                     }
@@ -221,6 +221,25 @@ impl Link {
             Err(OpenError::Full) => Err(LinkError::NoSession { host: self.host().to_owned() }),
             Err(OpenError::Lost(source)) => Err(LinkError::Lost { host: self.host().to_owned(), times: 1, source }),
         }
+    }
+
+    /// A live connection, whatever runs through it.
+    pub(super) async fn connection(self: &Arc<Self>) -> Result<(u64, Arc<Connection>), LinkError> {
+        let _one = self.connecting.lock().await;
+        {
+            let mut pool = self.pool();
+            pool.forget_lost();
+            if let Some((id, entry)) = pool.connections.first_key_value() {
+                return Ok((*id, entry.connection.clone()));
+            }
+        }
+        let place = self.connect().await?;
+        Ok((place.id, place.connection.clone()))
+    }
+
+    /// No longer uses a connection that is gone.
+    pub(super) fn forget(&self, id: u64) {
+        self.pool().connections.remove(&id);
     }
 
     async fn wait_for_place(self: &Arc<Self>) -> Result<Place, LinkError> {

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `config` | what the user's own `ssh` would do for a host |
+//! | `config`, `answer` | what the user's own `ssh` would do for a host |
 //! | `known_hosts`, `pattern` | whether a host's key is the one that it is known by |
 //! | `connect`, `guard`, `login` | one connection: through jump hosts, host key judged, user logged in |
 //! | [`Link`] | the way to one host: as few connections as do, made again when lost |
@@ -11,10 +11,12 @@
 //! | `fate` | what became of a command, and its end |
 //! | [`SshShell`] | core's port for commands |
 //! | [`SshFiles`], `tree`, `listing`, `archive` | core's port for files, made of scripts |
+//! | [`Tunnel`] | streams to ports and sockets through a host |
 //! | [`SshTarget`] | a directory on a host, made of these |
 //!
 //! The target needs a POSIX `sh`, `flock` of util-linux for whatever changes something, and nothing of ours.
 
+mod answer;
 mod archive;
 mod config;
 mod connect;
@@ -31,6 +33,7 @@ mod quote;
 mod shell;
 mod target;
 mod tree;
+mod tunnel;
 mod wrapper;
 
 pub use config::{AgentKeys, AgentSocket, ConfigError, Destination, HostConfig, load_config};
@@ -42,3 +45,4 @@ pub use link::{Link, LinkError};
 pub use login::LoginError;
 pub use shell::{ShellError, SshShell};
 pub use target::{SshSettings, SshTarget, open_ssh_target};
+pub use tunnel::{Exit, Tunnel, TunnelError};

@@ -1,7 +1,10 @@
 //! The way to a host is the one that the user's own `ssh` takes.
 
+use pleach_core::error::Failure;
 use pleach_core::error::Kind;
-use pleach_remote::ssh::{ConfigError, Link, SshShell, load_config};
+use pleach_remote::ssh::{ConfigError, Link, SshShell, Tunnel, load_config};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::bed::{Bed, run_read};
 
@@ -64,4 +67,44 @@ async fn a_jump_host_is_gone_through_with_its_own_key_and_config() {
     let failure = bed.refusal().await;
     assert_eq!(failure.kind, Kind::Transient, "{failure:?}");
     assert!(format!("{failure:?}").contains("through `jump`"), "{failure:?}");
+}
+
+/// Sends a word through, has it sent back, and closes.
+async fn echo(mut tunnel: Tunnel, mut other: impl AsyncReadExt + AsyncWriteExt + Unpin) {
+    tunnel.write_all(b"there").await.expect("sent");
+    tunnel.shutdown().await.expect("closed");
+    let mut heard = Vec::new();
+    other.read_to_end(&mut heard).await.expect("read");
+    other.write_all(&heard).await.expect("sent back");
+    other.shutdown().await.expect("closed");
+    let mut back = String::new();
+    tunnel.read_to_string(&mut back).await.expect("read");
+    assert_eq!(back, "there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_and_sockets_are_reached_through_a_host_whose_sessions_are_all_taken() {
+    let bed = Bed::new("");
+    let server = bed.second("MaxSessions 0");
+    bed.configure(&format!("Port {}", server.port));
+    let link = bed.link().await;
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let number = port.local_addr().expect("an address").port();
+    let (tunnel, other) = tokio::join!(link.open_tcp("127.0.0.1", number), port.accept());
+    echo(tunnel.expect("open"), other.expect("accepted").0).await;
+    let socket = UnixListener::bind(bed.at("socket")).expect("a socket");
+    let path = bed.at("socket");
+    let (tunnel, other) = tokio::join!(link.open_socket(&path), socket.accept());
+    echo(tunnel.expect("open"), other.expect("accepted").0).await;
+    drop(port);
+    let failure = Failure::from(link.open_tcp("127.0.0.1", number).await.expect_err("nobody listens"));
+    assert_eq!(failure.kind, Kind::Rejected);
+    assert!(failure.what.contains(&format!("does not reach `127.0.0.1:{number}`")), "{failure:?}");
+    let failure = Failure::from(link.open_socket(&bed.at("absent")).await.expect_err("nobody listens"));
+    assert!(failure.next.is_some_and(|next| next.contains("ls -l")));
+    assert_eq!(link.connections(), 1);
+    // Lost and made again.
+    server.sessions().into_iter().for_each(|session| crate::bed::kill(session, "KILL"));
+    let (tunnel, other) = tokio::join!(link.open_socket(&path), socket.accept());
+    echo(tunnel.expect("open"), other.expect("accepted").0).await;
 }
