@@ -35,6 +35,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::wrapper::BOOTSTRAP;
     use super::*;
 
     /// What `shell` makes of the words, given to it as the wrapper is: one line on standard input.
@@ -46,8 +47,10 @@ mod tests {
         }
         assert!(!line.contains(&b'\n'));
         line.push(b'\n');
+        let script = BOOTSTRAP.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\''));
         let mut child = Command::new(shell)
-            .args(["-c", "IFS= read -r __p && eval \"$__p\""])
+            .args(["-c", script.expect("a script in quotes")])
+            .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,7 +64,8 @@ mod tests {
     }
 
     fn word() -> impl Strategy<Value = Vec<u8>> {
-        let hostile = prop::sample::select(b"'\"\\$`!\n\r\t ;&|*?[]{}()<>~#=-%\x01\x7f\x80\x81\x82\x88\xff".to_vec());
+        let hostile =
+            prop::sample::select(b"'\"\\$`!\n\r\t ;&|*?[]{}()<>~#=-%\x01\x7f\x80\x81\x82\x88\xc2\xe2\xff".to_vec());
         prop::collection::vec(prop_oneof![hostile, 1..=255_u8], 0..40)
     }
 

@@ -37,8 +37,11 @@ use pleach_core::port::{Command, FencingToken, Value};
 use super::quote::quote;
 
 /// What the login shell is told. No quotes inside the quotes, no `!`, no backslash, no line end: also `csh` and `fish`
-/// read it.
-pub(super) const BOOTSTRAP: &str = "exec /bin/sh -c 'IFS= read -r __p && eval \"$__p\"'";
+/// read it. In the locale `C`, because in others bash loses bytes of what is no text.
+pub(super) const BOOTSTRAP: &str = "exec /bin/sh -c '__l=${LC_ALL-unset}; LC_ALL=C; IFS= read -r __p && eval \"$__p\"'";
+
+/// The login's own locale again.
+const LOCALE: &str = "if [ \"$__l\" = unset ]; then unset LC_ALL; else LC_ALL=$__l; fi;";
 
 /// Folder of registrations, below the target's root.
 const FOLDER: &str = ".pleach/command";
@@ -125,6 +128,13 @@ pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, mar
             line.text(") </dev/null >/dev/null 2>&1 8>&- &\n");
         }
     }
+    line.text("set --");
+    for argument in &command.argv {
+        line.text(" ");
+        line.word(argument.as_bytes());
+    }
+    line.text(";");
+    line.text(LOCALE);
     for (name, value) in &command.environment {
         line.text(&format!("export {name}="));
         line.word(match value {
@@ -133,12 +143,7 @@ pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, mar
         });
         line.text(";");
     }
-    line.text("set --");
-    for argument in &command.argv {
-        line.text(" ");
-        line.word(argument.as_bytes());
-    }
-    line.text("; command -v -- \"$1\" >/dev/null || no program;");
+    line.text("command -v -- \"$1\" >/dev/null || no program;");
     match passage {
         Some(_) => line.text(RUN),
         None => line.text("say go $$ \"$__g\" \"$__s\" \"$__b\"; exec 8>&-; exec \"$@\""),
