@@ -141,6 +141,10 @@ impl Execution {
     pub(super) async fn finish(mut self, sink: &mut dyn Sink, cancel: &CancellationToken) -> Finish {
         let Some(parts) = &mut self.parts else { return Finish::Lost };
         let finish = parts.follow(sink, cancel).await;
+        // A write is its caller's to ask about; of anything else nobody will ever hear again.
+        if matches!(finish, Finish::Lost) && parts.registered.is_none() {
+            parts.spawn_end(Force::Kill);
+        }
         if let Some(parts) = self.parts.take() {
             parts.feeding.abort();
             // The server may have closed it first.

@@ -38,10 +38,11 @@ use super::quote::quote;
 
 /// What the login shell is told. No quotes inside the quotes, no `!`, no backslash, no line end: also `csh` and `fish`
 /// read it. In the locale `C`, because in others bash loses bytes of what is no text.
-pub(super) const BOOTSTRAP: &str = "exec /bin/sh -c '__l=${LC_ALL-unset}; LC_ALL=C; IFS= read -r __p && eval \"$__p\"'";
+pub(super) const BOOTSTRAP: &str =
+    "exec /bin/sh -c '__lc=${LC_ALL-unset}; LC_ALL=C; IFS= read -r __p && eval \"$__p\"'";
 
 /// The login's own locale again.
-const LOCALE: &str = "if [ \"$__l\" = unset ]; then unset LC_ALL; else LC_ALL=$__l; fi;";
+const LOCALE: &str = "if [ \"$__lc\" = unset ]; then unset LC_ALL; else LC_ALL=$__lc; fi;";
 
 /// Folder of registrations, below the target's root.
 const FOLDER: &str = ".pleach/command";

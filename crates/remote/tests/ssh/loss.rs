@@ -88,7 +88,7 @@ async fn a_command_killed_together_with_its_watcher_is_told_as_gone() {
 async fn a_look_that_was_cut_off_may_be_tried_again() {
     let bed = Bed::new("");
     let shell = bed.shell().await;
-    let text = format!("touch {}; sleep 300", bed.at("started").display());
+    let text = format!("echo $$ >{0}; mv {0} {1}; sleep 300", bed.at("new").display(), bed.at("started").display());
     let argv = ["sh", "-c", &text];
     let cut = async {
         while !bed.at("started").exists() {
@@ -101,6 +101,17 @@ async fn a_look_that_was_cut_off_may_be_tried_again() {
     let (ran, ()) = tokio::join!(run_read(&shell, &argv), cut);
     assert_eq!(ran.expect_err("the link was cut").kind, Kind::Transient);
     assert_eq!(run_read(&shell, &["echo", "again"]).await.expect("a new connection is made").text(), "again");
+    let process = std::fs::read_to_string(bed.at("started")).expect("written").trim().to_owned();
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    let gone = async {
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("nothing is left of the first one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

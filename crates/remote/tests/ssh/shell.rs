@@ -146,6 +146,26 @@ async fn another_posix_shell_does_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_has_the_locale_of_its_login_or_its_own() {
+    let bed = Bed::new("");
+    let told = async |variable: Option<&str>| {
+        let shell = bed.shell().await;
+        let mut command = Command::read(["sh", "-c", "printf %s \"${LC_ALL-none}\""]);
+        if let Some(value) = variable {
+            command = command.variable("LC_ALL", value);
+        }
+        let cancel = CancellationToken::new();
+        let call = Call { token: None, lines: &NoLines, cancel: &cancel };
+        shell.run(&command, call).await.expect("it ran").text()
+    };
+    assert_eq!(told(None).await, "none");
+    let server = bed.second("SetEnv LC_ALL=C.UTF-8");
+    bed.configure(&format!("Port {}", server.port));
+    assert_eq!(told(None).await, "C.UTF-8");
+    assert_eq!(told(Some("POSIX")).await, "POSIX");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_command_leaves_running_does_not_hold_its_end_up() {
     let bed = Bed::new("");
     let shell = bed.shell().await;
