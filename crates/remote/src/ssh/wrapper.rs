@@ -47,9 +47,11 @@ const LOCALE: &str = "if [ \"$__lc\" = unset ]; then unset LC_ALL; else LC_ALL=$
 /// Folder of registrations, below the target's root.
 const FOLDER: &str = ".pleach/command";
 
-/// A number, a name for line ends, the two ways to answer, and who we are.
+/// What stands in front where a word has a line end. It costs a process, so only there.
+const LINE_END: &[u8] = br"__n=$(printf '\nx'); __n=${__n%x}; ";
+
+/// The two ways to answer, and who we are.
 const PROLOGUE: &str = r#"unset __p CDPATH;
-__n=$(printf '\nx'); __n=${__n%x};
 exec 8>&2;
 say() { printf '%s %s\n' "$__m" "$*"; printf '%s\n' "$__m" >&8; };
 no() { if [ -n "$__i" ]; then printf 'never\n' 1<>"$__i"; fi; say no "$@"; exit 0; };
@@ -221,8 +223,9 @@ impl Line {
         self.text("; ");
     }
 
-    fn end(mut self) -> Vec<u8> {
-        self.0.push(b'\n');
-        self.0
+    fn end(self) -> Vec<u8> {
+        let word = b"\"$__n\"";
+        let front = if self.0.windows(word.len()).any(|part| part == word) { LINE_END } else { b"" };
+        [front, self.0.as_slice(), b"\n"].concat()
     }
 }
