@@ -9,6 +9,9 @@
 # (hundredths of a second since boot, also over a suspension; 0 if unknown), boot (the boot's id, or nothing).
 
 set -u
+now=0
+up=0
+boot=
 
 fail() {
     printf 'pleach: %s\n' "$2" >&2

@@ -132,7 +132,8 @@ keep_tree() {
 
 unpack() {
     rm -rf "$2"
-    mkdir "$2" && unpacker "$kind" <"$1" | tar xpf - -C "$2" 2>/dev/null
+    # Not `-C`, which takes a backslash in a name for the beginning of something else.
+    mkdir "$2" && unpacker "$kind" <"$1" | (cd "$2" && tar xpf -) 2>/dev/null
 }
 
 capture() {
@@ -237,7 +238,8 @@ arm() {
         rm -rf "$place"
         fail 74 "could not write in $place"
     fi
-    sync
+    # All of it, also what lies in trees.
+    sync -f "$place" 2>/dev/null || sync
     if ! mv "$place" "$home"; then
         rm -rf "$place"
         fail 74 "could not make $home"
@@ -436,6 +438,7 @@ finish() {
                 exit 98
                 ;;
         esac
+        clock
         if [ "$phase" = "$1" ] || advance "$(state_text "$1")"; then
             if [ "$phase" != "$1" ]; then
                 note "$1"
