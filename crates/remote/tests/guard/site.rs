@@ -132,6 +132,11 @@ impl Site {
         let watcher = fs::read_to_string(self.place().join("watcher")).expect("a watch");
         let process = watcher.split(' ').next().expect("a word").parse().expect("a number");
         signal(process, "-KILL");
+        let stat = format!("/proc/{process}/stat");
+        // Gone, or only remembered by its parent.
+        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::yield_now();
+        }
     }
 }
 
