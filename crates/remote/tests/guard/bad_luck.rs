@@ -68,7 +68,7 @@ async fn a_place_that_may_only_be_read_shows_its_lease_and_gives_none() {
     };
     open(&bench.place(), 0o555);
     let bob = bench.leases_with(other, elsewhere("bob"));
-    assert_eq!(bob.list().await.expect("listed"), [lease.clone()]);
+    assert_eq!(bob.list().await.expect("listed").as_slice(), std::slice::from_ref(&lease));
     let refused = bob.renew(&lease).await.expect_err("read-only");
     assert_eq!(refused.kind, Kind::Rejected);
     assert_eq!(bob.acquire(&request("run-2", LONG)).await.expect_err("held").kind, Kind::Conflict);

@@ -49,7 +49,7 @@ async fn a_restoration_that_is_killed_anywhere_is_gone_on_with() {
         copy(work, &folder.join(model));
     }
     let names = |manifest: &std::collections::BTreeMap<_, String>| manifest.values().cloned().collect::<Vec<_>>();
-    // All of its two thousand commands would take minutes; a prime step meets other lines in every loop.
+    // In front of each command would take minutes; a prime step meets other lines in every loop.
     for at in (1..).step_by(67) {
         assert!(at < 20_000, "it never ends");
         for (model, work) in models.iter().zip(&works) {
