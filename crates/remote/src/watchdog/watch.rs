@@ -12,7 +12,13 @@ use super::instruction::Instruction;
 use super::status::WatchdogStatus;
 use crate::guard::{Guard, Script, escape, hundredths, text};
 
-const SCRIPT: &str = concat!(include_str!("../guard/chain.sh"), include_str!("watchdog.sh"));
+const SCRIPT: &str = concat!(
+    include_str!("../guard/chain.sh"),
+    include_str!("keep.sh"),
+    include_str!("entry.sh"),
+    include_str!("restore.sh"),
+    include_str!("watchdog.sh"),
+);
 
 /// The watchdogs of one target, one a run. A value: whoever calls it brings the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -75,6 +75,43 @@ async fn a_restoration_that_is_killed_anywhere_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn an_arming_that_is_killed_anywhere_is_armed_or_not_and_can_be_done_again() {
+    let site = Site::new().await;
+    let (script, place) = (script(&site), site.place());
+    let folder = site.bench.folder.path();
+    fs::create_dir_all(folder.join("tree/sub")).expect("made");
+    fs::write(folder.join("tree/sub/file"), "kept").expect("written");
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let tree = text(&folder.join("tree"));
+    let request = format!(
+        "guard {}\nlease {}\nenvironment prod\ntarget vm\nrun run-1\nsystem {}\ntoken 1\nlifetime 60000\n\
+         keep replaced {tree}\nkeep in-place {tree}\nkeep in-place {tree}/sub/file\nend\n",
+        text(&site.bench.guard.path()),
+        text(&site.bench.place()),
+        text(&folder.join("system")),
+    );
+    for at in (1..).step_by(23) {
+        assert!(at < 5_000, "it never ends");
+        let number = at.to_string();
+        let (code, ..) = run(&["bash", "-c", KILL_AT, &script, &number, &script, "arm", &text(&place)], &request);
+        let (again, out, err) = run(&["sh", &script, "arm", &text(&place)], &request);
+        assert_eq!(again, Some(0), "killed at {at}: {out}{err}");
+        assert!(out.contains("phase armed\n") && out.contains("watch alive\n"), "killed at {at}: {out}");
+        let plan = fs::read_to_string(place.join("plan")).expect("there");
+        let kinds: Vec<_> = plan.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(kinds, ["tree", "copy", "tree", "copy", "file", "copy", "end"], "killed at {at}");
+        let beside = fs::read_dir(place.parent().expect("a folder")).expect("there").count();
+        assert_eq!(beside, 1, "killed at {at}: nothing half-made is left");
+        assert_eq!(run(&["sh", &script, "confirm", &text(&place)], "").0, Some(0));
+        assert_eq!(run(&["sh", &script, "discard", &text(&place)], "").0, Some(0));
+        if code.is_some() {
+            assert_eq!(code, Some(0));
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_many_that_restore_at_once_one_does() {
     let site = fired().await;
     let script = script(&site);

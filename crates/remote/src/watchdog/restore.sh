@@ -1,0 +1,232 @@
+# Carrying the watchdog's instructions out. Each looks first whether anything is to be done, so that all of them can be
+# carried out again after a kill at any line.
+
+# The request of a way back, for the lease.
+claim() {
+    space=$(readlink /proc/self/ns/pid 2>/dev/null)
+    apart=
+    if [ "$space" != 'pid:[4026531836]' ]; then
+        apart=" $space"
+    fi
+    printf '%suser watchdog\nhost %s\nboot %s\nprocess %s\nstart %s\n' "$about" "$(uname -n)" "$boot$apart" "$$" "$self"
+    printf 'reason takes the target back\nlifetime 60000\nrestorer %s\nend\n' "${place##*/}"
+}
+
+# One attempt. Returns 0 if the phase changed, 1 if it has to be tried again.
+restore() {
+    answer=$(claim | sh "$guard" seize "$lease" "$token" 2>&1)
+    case $? in
+        0) ;;
+        75) return 1 ;;
+        98)
+            if advance "$(state_text aside)"; then
+                note 'stood aside: a newer lease was given'
+                leave
+            fi
+            return 0
+            ;;
+        *)
+            trouble "could not take the lease: $answer"
+            return 1
+            ;;
+    esac
+    mine=$(printf '%s\n' "$answer" | sed -n 's/^token //p')
+    token=$mine
+    # Before anything is changed, so that whoever goes on after a kill has the right token.
+    if ! advance "$(state_text fired)"; then
+        sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
+        return 0
+    fi
+    changed=no
+    broken=
+    index=0
+    operation=
+    while IFS= read -r row <&4; do
+        case $row in
+            'link '* | 'absent '* | 'file '* | 'tree '* | 'command '* | end)
+                if [ -n "$operation" ]; then
+                    perform || break
+                fi
+                operation=${row%% *}
+                subject=${row#* }
+                index=$((index + 1))
+                : >"$place/words"
+                ;;
+            'to '* | 'copy '*) extra=${row#* } ;;
+            'word '*) printf '%s\n' "${row#* }" >>"$place/words" ;;
+        esac
+    done 4<"$place/plan"
+    if [ "$operation" = end ] && [ -z "$broken" ]; then
+        if advance "$(state_text restored)"; then
+            note 'restored'
+            leave
+        fi
+        sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
+        return 0
+    fi
+    sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
+    return 1
+}
+
+trouble() {
+    if [ "${told:-}" != "$1" ]; then
+        note "failed: $1"
+        told=$1
+    fi
+}
+
+# Carries one instruction out, if it is not as it should be already. Returns 1 only if the whole attempt has to end: the
+# others are tried also after one that failed.
+perform() {
+    if ! sh "$guard" renew "$lease" "$mine" >/dev/null 2>&1; then
+        broken=yes
+        return 1
+    fi
+    load
+    if [ "$phase" != fired ]; then
+        broken=yes
+        return 1
+    fi
+    did=no
+    why=
+    path=
+    case $operation in
+        command) ;;
+        *)
+            decode "$subject"
+            path=$decoded
+            ;;
+    esac
+    case $operation in
+        link) restore_link ;;
+        absent) restore_absent ;;
+        file) restore_file ;;
+        tree) restore_tree ;;
+        command) restore_command ;;
+    esac
+    outcome=$?
+    if [ "$did" = yes ]; then
+        changed=yes
+        rm -f "$place"/done.*
+        note "$operation $subject"
+    fi
+    if [ "$outcome" -ne 0 ]; then
+        broken=yes
+        trouble "$operation $subject: ${why:-refused by the system}"
+    fi
+    return 0
+}
+
+restore_link() {
+    decode "$extra"
+    if [ -L "$path" ]; then
+        to=$(readlink "$path" && echo .)
+        if [ "${to%??}" = "$decoded" ]; then
+            return 0
+        fi
+    elif [ -d "$path" ]; then
+        put_aside || return 1
+    fi
+    did=yes
+    rm -f "$path.pleach-new"
+    ln -s "$decoded" "$path.pleach-new" && mv -T -f "$path.pleach-new" "$path"
+}
+
+# Nothing is removed that this run may not have made: a directory is put beside.
+restore_absent() {
+    if [ -L "$path" ] || [ -f "$path" ]; then
+        did=yes
+        rm -f "$path"
+    elif [ -e "$path" ]; then
+        did=yes
+        put_aside
+    fi
+}
+
+put_aside() {
+    beside=0
+    while [ -e "$path.pleach-replaced.$beside" ] || [ -L "$path.pleach-replaced.$beside" ]; do
+        beside=$((beside + 1))
+    done
+    did=yes
+    mv "$path" "$path.pleach-replaced.$beside" && note "put aside: $subject.pleach-replaced.$beside"
+}
+
+restore_file() {
+    # shellcheck disable=SC2086
+    set -- $extra
+    if [ -f "$path" ] && ! [ -L "$path" ] && file_digest "$path" && [ "$digest" = "$3" ] &&
+        [ "$(stat -c %a "$path")" = "$2" ]; then
+        return 0
+    fi
+    if [ -d "$path" ] && ! [ -L "$path" ]; then
+        put_aside || return 1
+    fi
+    if ! file_digest "$place/copy.$1" || [ "$digest" != "$3" ]; then
+        why='its copy is damaged'
+        return 1
+    fi
+    did=yes
+    cp -p "$place/copy.$1" "$path.pleach-new" && file_digest "$path.pleach-new" && [ "$digest" = "$3" ] &&
+        flush "$path.pleach-new" && mv -f "$path.pleach-new" "$path"
+}
+
+restore_tree() {
+    # shellcheck disable=SC2086
+    set -- $extra
+    kind=$2
+    wanted=$3
+    if [ -d "$path" ] && ! [ -L "$path" ] && tree_digest "$path" && [ "$digest" = "$wanted" ]; then
+        return 0
+    fi
+    fresh=$path.pleach-new
+    if ! tree_digest "$fresh" || [ "$digest" != "$wanted" ]; then
+        rm -rf "$fresh"
+        if [ "$kind" = directory ]; then
+            cp -al "$place/copy.$1" "$fresh" 2>/dev/null || {
+                rm -rf "$fresh"
+                cp -a "$place/copy.$1" "$fresh" 2>/dev/null
+            }
+        else
+            unpack "$place/copy.$1" "$fresh"
+        fi
+        if ! tree_digest "$fresh" || [ "$digest" != "$wanted" ]; then
+            rm -rf "$fresh"
+            why='its copy is damaged, or there is no room'
+            return 1
+        fi
+    fi
+    did=yes
+    if [ -e "$path" ] || [ -L "$path" ]; then
+        put_aside || return 1
+    fi
+    mv -T "$fresh" "$path"
+}
+
+restore_command() {
+    # It ran, and nothing was put back since.
+    if [ "$changed" = no ] && [ -e "$place/done.$index" ]; then
+        return 0
+    fi
+    limit=${subject%% *}
+    decode "${subject#* }"
+    where=$decoded
+    set --
+    while IFS= read -r line <&5; do
+        decode "$line"
+        set -- "$@" "$decoded"
+    done 5<"$place/words"
+    set -- sh "$guard" run "$lease" "$mine" "$@"
+    if command -v timeout >/dev/null; then
+        set -- timeout "$limit" "$@"
+    fi
+    note "runs: $subject"
+    (cd "$where" && exec "$@" 4<&- </dev/null >>"$place/output" 2>&1)
+    code=$?
+    if [ "$code" -ne 0 ]; then
+        why="ended with $code"
+        return 1
+    fi
+    : >"$place/done.$index"
+}
+
