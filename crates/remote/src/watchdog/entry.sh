@@ -1,7 +1,8 @@
 # What goes on with the watchdog after a boot: a timer of systemd, or an entry that other systems run then.
 
 name_entry() {
-    unit=pleach-watchdog-$(printf '%s' "$place" | cksum | tr ' ' -)
+    unit=$(printf '%s' "$place" | sha256sum)
+    unit=pleach-watchdog-$(printf '%.16s' "$unit")
 }
 
 for_systemd() {

@@ -82,6 +82,29 @@ async fn without_systemd_cron_goes_on_with_it() {
 }
 
 #[tokio::test]
+async fn without_systemd_and_cron_the_users_crontab_or_local_d_goes_on_with_it() {
+    let crontab = r#"tab=${0%/*}/tab; case $1 in -l) cat "$tab" ;; -) cat >"$tab.new" && mv "$tab.new" "$tab" ;; esac"#;
+    let (mut site, watchdog) = with_programs(&[("crontab", crontab)], &[]).await;
+    let tab = site.bench.folder.path().join("bin/tab");
+    fs::write(&tab, "MAILTO=me\n@reboot true\n").expect("written");
+    let armed = watchdog.arm(&site.shell, &site.lease, LONG, &site.instructions()).await.expect("armed");
+    assert_eq!(armed.boot_entry, BootEntry::Crontab);
+    site.watchdog = watchdog;
+    let text = fs::read_to_string(&tab).expect("there");
+    assert!(text.starts_with("MAILTO=me\n@reboot true\n@reboot sh '"), "{text}");
+    site.watchdog.confirm(&site.shell, &site.run).await.expect("in time");
+    assert_eq!(fs::read_to_string(&tab).expect("there"), "MAILTO=me\n@reboot true\n", "the user's own lines stay");
+
+    let (mut site, watchdog) = with_programs(&[], &["etc/local.d"]).await;
+    let armed = watchdog.arm(&site.shell, &site.lease, LONG, &site.instructions()).await.expect("armed");
+    assert_eq!(armed.boot_entry, BootEntry::Local);
+    site.watchdog = watchdog;
+    assert!(files(&site, "etc/local.d")[0].starts_with("#!/bin/sh\nsh '"));
+    site.watchdog.confirm(&site.shell, &site.run).await.expect("in time");
+    assert_eq!(files(&site, "etc/local.d"), [""; 0]);
+}
+
+#[tokio::test]
 async fn with_systemd_a_timer_watches() {
     // What systemd does with a timer that is due at once, in three lines: `xargs` takes the quotes, and no shell reads it.
     let systemctl = r#"
@@ -92,7 +115,7 @@ sed -n 's/^ExecStart=//p' "${0%/*}/../system/etc/systemd/system/${3%.timer}.serv
     let systemctl =
         systemctl.replace("xargs -x setsid >/dev/null 2>&1 </dev/null &", "xargs setsid -f >/dev/null 2>&1");
     let folders = ["run/systemd/system", "etc/systemd/system"];
-    let (mut site, watchdog) = with_programs(&[("systemctl", &systemctl)], &folders).await;
+    let (mut site, watchdog) = with_programs(&[("systemctl", systemctl)], &folders).await;
     let before = site.manifest();
     let soon = std::time::Duration::from_millis(700);
     let armed = watchdog.arm(&site.shell, &site.lease, soon, &site.instructions()).await.expect("armed");

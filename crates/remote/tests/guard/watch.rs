@@ -5,17 +5,22 @@ use std::time::Duration;
 use pleach_core::error::Kind;
 use pleach_core::port::{Call, Command, Leases, NoLines, Shell};
 use pleach_remote::guard::GuardedShell;
-use pleach_remote::watchdog::{BootEntry, Change, Instruction, WatchdogPhase};
+use pleach_remote::watchdog::{BootEntry, Change, Instruction, Watchdog, WatchdogPhase};
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{LONG, SHELLS, elsewhere, request};
+use crate::bench::{LONG, SHELLS, elsewhere, request, run};
 use crate::site::Site;
 
 const SOON: Duration = Duration::from_millis(700);
 
 #[tokio::test]
 async fn nobody_confirms_and_the_target_is_as_it_was_and_says_so() {
-    for shell in SHELLS {
+    let programs = tempfile::tempdir().expect("a folder");
+    // As on a host that has busybox and nothing else.
+    assert_eq!(run(&["busybox", "--install", "-s", programs.path().to_str().expect("text")], "").0, Some(0));
+    let path = format!("PATH={}", programs.path().display());
+    let alone: &[&str] = &["/usr/bin/env", &path, "sh"];
+    for shell in SHELLS.into_iter().chain([alone]) {
         let site = Site::with(shell).await;
         let before = site.manifest();
         site.arm(SOON).await;
@@ -132,6 +137,20 @@ async fn what_cannot_be_kept_and_proven_is_not_armed() {
     assert_eq!(site.watchdog.statuses(&site.shell).await.expect("told"), []);
     let unknown = site.watchdog.confirm(&site.shell, &site.run).await.expect_err("there is none");
     assert_eq!(unknown.what, "there is no watchdog for run `run-1` on the target");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_armed_and_nothing_is_left() {
+    let site = Site::new().await;
+    site.arm(LONG).await;
+    site.watchdog.confirm(&site.shell, &site.run).await.expect("in time");
+    site.watchdog.discard(&site.shell, &site.run).await.expect("nothing left to do");
+    let full = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", "sh"];
+    let watchdog = Watchdog::new(site.bench.guard.clone().interpreter(full));
+    let refused = watchdog.arm(&site.shell, &site.lease, LONG, &site.instructions()).await.expect_err("full");
+    assert_eq!(refused.kind, Kind::Rejected, "{refused:?}");
+    let left = std::fs::read_dir(site.place().parent().expect("a folder")).expect("there").count();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
