@@ -111,9 +111,7 @@ async fn with_systemd_a_timer_watches() {
 echo "$*" >>"${0%/*}/calls"
 [ "$1 $2" = 'enable --now' ] || exit 0
 sed -n 's/^ExecStart=//p' "${0%/*}/../system/etc/systemd/system/${3%.timer}.service" |
-    sed 's/\$\$/$/g; s/%%/%/g' | xargs -x setsid >/dev/null 2>&1 </dev/null &"#;
-    let systemctl =
-        systemctl.replace("xargs -x setsid >/dev/null 2>&1 </dev/null &", "xargs setsid -f >/dev/null 2>&1");
+    sed 's/\$\$/$/g; s/%%/%/g' | xargs setsid -f >/dev/null 2>&1"#;
     let folders = ["run/systemd/system", "etc/systemd/system"];
     let (mut site, watchdog) = with_programs(&[("systemctl", systemctl)], &folders).await;
     let before = site.manifest();
