@@ -39,6 +39,9 @@ impl Ends {
             let seen = format!("its process has ended {restarts} times; the last time it {last_end}");
             return Some(Answer::gone(seen));
         }
+        if state == InstanceState::Restarting && record.last_end.is_none() {
+            return Some(Answer::wrong("its process has ended just now"));
+        }
         // Also where the next one runs already: right before and right after its end is not right twice in a row.
         (state == InstanceState::Restarting || record.restarts != seen)
             .then(|| Answer::wrong(format!("its process {last_end}")))
@@ -243,5 +246,40 @@ pub(super) fn asked(spec: &ReleaseSpec) -> Asked {
         (Some(check), _) => Asked::Check(check.clone()),
         (None, Some(_)) => Asked::AnyAnswer,
         (None, None) => Asked::Stays,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pleach_core::word::{RunId, ServiceName};
+
+    use super::*;
+    use crate::process::Identity;
+    use crate::supervise::Activity;
+
+    #[test]
+    fn a_process_that_was_started_again_between_two_questions_is_not_right_twice_in_a_row() {
+        let mut record = InstanceRecord {
+            service: ServiceName::new("api").expect("a name"),
+            release: ReleaseId::new("0001-ab12cd34").expect("a release"),
+            run: RunId::new("run").expect("a name"),
+            activity: Activity::Running,
+            supervisor: Identity::own().expect("this process"),
+            group: None,
+            host: "127.0.0.1".into(),
+            port: 1,
+            restarts: 7,
+            last_end: Some("exited with 4".into()),
+            killed: false,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let ends = Ends { first: 7, seen: AtomicU32::new(7) };
+        let judge = |record: &InstanceRecord| ends.judge(record, InstanceState::Running).map(|answer| answer.is_final);
+        assert_eq!(judge(&record), None, "what was before does not count");
+        record.restarts = 8;
+        assert_eq!(judge(&record), Some(false), "it has ended since");
+        assert_eq!(judge(&record), None);
+        record.restarts = 7 + RESTARTS_LIMIT;
+        assert_eq!(judge(&record), Some(true), "it will not stay");
     }
 }

@@ -1,7 +1,8 @@
 //! Files on this machine.
 //!
 //! A change is written beside its place, flushed, renamed and its folder flushed: whole or absent to whoever looks, and
-//! durable when the call returns. All of it happens on tokio's blocking threads.
+//! durable when the call returns. All of it happens on tokio's blocking threads; each call waits for those that were given up
+//! before it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use pleach_core::port::{FencingToken, FileKind, FileStat, Files, Permissions, So
 
 use super::fence::{Fence, beside, sync_folder};
 use super::tree::{remove_tree, tree_digest};
+use super::work::Work;
 
 /// Why a file could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +83,13 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesEr
 #[derive(Clone, Debug)]
 pub struct LocalFiles {
     fence: Fence,
+    work: Work,
 }
 
 impl LocalFiles {
     /// Files whose changes pass `fence`.
     pub fn new(fence: Fence) -> Self {
-        Self { fence }
+        Self { fence, work: Work::default() }
     }
 
     async fn look<T: Send + 'static>(
@@ -96,7 +99,8 @@ impl LocalFiles {
     ) -> Result<T, Failure> {
         require_absolute(path)?;
         let path = path.to_owned();
-        blocking(move || work(&path)).await
+        self.work.settle().await;
+        self.work.run(move || work(&path)).await
     }
 
     /// Does `work` while no newer token can come.
@@ -117,12 +121,6 @@ impl LocalFiles {
 
 fn require_absolute(path: &Path) -> Result<(), FilesError> {
     if path.is_absolute() { Ok(()) } else { Err(FilesError::Relative(path.to_owned())) }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Failure::new(Kind::Internal, "work on files ended before it was done").because(error.to_string()))
-    })
 }
 
 #[async_trait]

@@ -15,6 +15,7 @@ mod secret;
 mod shell;
 mod target;
 mod tree;
+mod work;
 
 pub use fence::{Fence, FenceError};
 pub(crate) use files::replace_file;

@@ -11,7 +11,7 @@ use pleach_core::word::PhaseName;
 use serde_json::Value;
 
 use crate::project::{Form, Project};
-use crate::stage::{Stage, exercise, put};
+use crate::stage::{QUICK, Stage, exercise, put};
 
 fn phase(step: &str) -> Arc<dyn Phase> {
     let registry = Project::new(Form::Plain).registry.clone();
@@ -53,8 +53,9 @@ fn bears_all_in_one_place(old: &[&str], new: &[&str], step: &str) {
 
 /// One step of `pleach stop`.
 fn stop_bears_all(form: Form, old: &[&str], new: &[&str], step: &str) {
+    let lines = if form == Form::Supervised { QUICK } else { "" };
     exercise(async {
-        let make = async || Stage::of(Project::new(form), Operation::Stop, old, new, step).await;
+        let make = async || Stage::of(Project::with(form, lines), Operation::Stop, old, new, step).await;
         exercise_phase(phase(step).as_ref(), make).await;
     });
 }

@@ -23,6 +23,7 @@ use pleach_core::report::Report;
 use pleach_core::target::{Facts, Target};
 use pleach_core::testing::{FixedClock, MemoryLeases, MemoryRuns, RecordingEvents};
 use pleach_core::word::{EnvironmentName, ReleaseId, RunId, ServiceName, TargetName};
+use pleach_remote::directory::probe_directory;
 use pleach_remote::local::LocalSecrets;
 use pleach_remote::supervise::InstanceRecord;
 use pleach_remote::{ServiceStatus, describe, open_target, planned_settings, register, service_statuses};
@@ -177,8 +178,19 @@ impl Project {
     }
 
     pub(crate) async fn plan(&self, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
-        let (environment, planned, description) = self.planned();
         let facts = self.target().probe().await.map_err(|failure| vec![failure])?;
+        self.plan_with(facts, operation, version)
+    }
+
+    /// Plans from what was read of the directory alone, without the machine's ports.
+    pub(crate) async fn plan_apart(&self, operation: Operation, version: u32) -> Plan {
+        let target = self.target();
+        let facts = probe_directory(target.files().unwrap(), &self.live, Path::new(PROBE)).await.unwrap();
+        self.plan_with(facts, operation, version).unwrap_or_else(|failures| panic!("{failures:#?}"))
+    }
+
+    fn plan_with(&self, facts: Facts, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
+        let (environment, planned, description) = self.planned();
         let source = ServiceSource { commit: commit(version), subject: "version".into() };
         plan(&PlanInput {
             config: &self.config(),

@@ -7,6 +7,7 @@
     reason = "a test ends where it finds something wrong"
 )]
 
+mod given_up;
 mod server;
 
 use std::path::{Path, PathBuf};
