@@ -26,7 +26,9 @@ pub(crate) fn launch<T: DeserializeOwned>(
     lock: File,
 ) -> Result<T, Failure> {
     let failed = |because: String| {
-        Failure::new(Kind::Transient, format!("could not start `{}`", words.join(" "))).because(because)
+        Failure::new(Kind::Transient, format!("could not start `{}`", words.join(" ")))
+            .because(because)
+            .next("see whether the machine has room for processes: `ps -e | wc -l`, `free -m`, `df -h /tmp`")
     };
     // A pipe or a lock that the user's own script holds open must not live as long as the service.
     close_fds::set_fds_cloexec(3, &[]);
@@ -107,6 +109,13 @@ pub(crate) fn read_request<T: DeserializeOwned>() -> Result<T, Failure> {
     // The error of a JSON parser may quote what it read, and that may be a secret.
     serde_json::from_slice(&bytes)
         .map_err(|error| failed(format!("{:?} error at column {}", error.classify(), error.column())))
+}
+
+/// Why a lock could not be taken, other than that somebody has it.
+pub(crate) fn cannot_lock(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Kind::Rejected, format!("could not lock `{}`", path.display()))
+        .because(error.to_string())
+        .next(format!("look whether its file system knows locks: `findmnt -T '{}'`", path.display()))
 }
 
 /// Opens or makes a lock file. One that is there is opened to read, which is enough to lock it: a router goes on routing

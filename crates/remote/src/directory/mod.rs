@@ -12,6 +12,7 @@
 //! PATH/SERVICE/releases/0007-ab12cd34/    the tree, and what its build made of it
 //! PATH/SERVICE/shared/                    what all releases share, linked into each
 //! PATH/SERVICE/run/0007-ab12cd34.json     the process of that release; .lock .use .log beside it
+//! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
@@ -26,7 +27,7 @@
 //! | `start` | starts its process beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
-//! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw, and its `start` command |
+//! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |

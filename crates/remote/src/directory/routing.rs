@@ -35,6 +35,10 @@ impl Ends {
         if state == InstanceState::Stopped {
             return Some(Answer::gone("its process is gone"));
         }
+        // It would be gone for good after its next crash.
+        if state == InstanceState::Orphaned {
+            return Some(Answer::gone("its process runs, and its supervisor is gone"));
+        }
         if restarts >= RESTARTS_LIMIT {
             let seen = format!("its process has ended {restarts} times; the last time it {last_end}");
             return Some(Answer::gone(seen));

@@ -59,7 +59,7 @@ async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, F
             return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
                 .because(format!("`{}` is not there", path.display()))
                 .state("nothing was touched")
-                .next("remove the link `current` to deploy as if it were the first time"));
+                .next(format!("deploy as if it were the first time: `rm '{}'`", site.layout().current().display())));
         }
     }
     let entries = site.files.list(&path).await?.len();
@@ -130,7 +130,9 @@ impl Snapshot for ReleaseSnapshot {
         }
         let seen = site.current().await?;
         if seen != captured.release {
-            return Err(Failure::new(Kind::Conflict, format!("snapshot `{}` was restored and is not there", cx.id)));
+            return Err(Failure::new(Kind::Conflict, format!("snapshot `{}` was restored and is not there", cx.id))
+                .because("`current` was switched meanwhile")
+                .next(format!("look with `ls -l '{}'`", current.display())));
         }
         Ok(Evidence::seen(
             seen.map_or_else(

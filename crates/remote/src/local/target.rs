@@ -116,7 +116,10 @@ fn normal(path: &Path) -> PathBuf {
 pub fn open_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Result<Arc<dyn Target>, Failure> {
     if planned.kind != "directory" {
         let what = format!("this program knows no target of kind `{}`", planned.kind);
-        return Err(Failure::new(Kind::Unsupported, what).state("nothing was touched"));
+        return Err(Failure::new(Kind::Unsupported, what)
+            .because("the plan was made by a newer Pleach, or by a program with more adapters")
+            .state("nothing was touched")
+            .next("run `pleach --version` here and where the plan was made, and use the newer one"));
     }
     let settings: DirectorySettings = serde_json::from_value(planned.settings.clone()).map_err(|error| {
         Failure::new(Kind::Rejected, format!("could not understand the settings of target `{}`", planned.name))

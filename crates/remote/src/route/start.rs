@@ -8,7 +8,7 @@ use pleach_core::error::{Failure, Kind};
 use rustix::process::Signal;
 
 use super::record::{RouteRequest, RouteStop, RouterRecord};
-use crate::daemon::{launch, lock_file};
+use crate::daemon::{cannot_lock, launch, lock_file};
 use crate::directory::ServiceLayout;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -26,7 +26,7 @@ pub(super) fn start(request: &RouteRequest) -> Result<RouterRecord, Failure> {
                 return launch(["route", "run"], &[request.service.as_str(), &address], request, lock);
             }
             Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&error)),
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(&layout.router_lock(request.port), &error)),
         }
         let record = RouterRecord::load(&layout.router(request.port)).filter(|record| record.router.is_alive());
         match record {
@@ -59,7 +59,7 @@ pub(super) fn stop(request: &RouteStop) -> Result<bool, Failure> {
         match lock.try_lock() {
             Ok(()) => return Ok(was_running),
             Err(TryLockError::WouldBlock) => was_running = true,
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&error)),
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(&layout.router_lock(request.port), &error)),
         }
         if let Some(record) = RouterRecord::load(&path).filter(|record| record.router.is_alive()) {
             if !asked {
@@ -75,8 +75,4 @@ pub(super) fn stop(request: &RouteStop) -> Result<bool, Failure> {
         }
         sleep(LOOK_AGAIN);
     }
-}
-
-fn cannot_lock(error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Rejected, "could not take a lock").because(error.to_string())
 }

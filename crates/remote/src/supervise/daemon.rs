@@ -50,7 +50,9 @@ pub(super) fn run() -> ExitCode {
 fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
     let request: StartRequest = read_request()?;
     let failed = |because: String| {
-        Failure::new(Kind::Rejected, format!("could not supervise release `{}`", request.release)).because(because)
+        Failure::new(Kind::Rejected, format!("could not supervise release `{}`", request.release))
+            .because(because)
+            .next(format!("look with `ls -la '{}'`", request.directory.display()))
     };
     detach("pleach").map_err(|error| failed(error.to_string()))?;
     let layout = ServiceLayout::new(&request.directory);
@@ -194,6 +196,7 @@ impl Supervisor {
         let failed = |error: std::io::Error| {
             Failure::new(Kind::Rejected, format!("could not start release `{}`", self.record.release))
                 .because(error.to_string())
+                .next(format!("look at its disk: `df -h '{}'`", self.layout.run().display()))
         };
         let is_err = started.is_err();
         announce(started.map(|()| self.record.clone()).map_err(failed));

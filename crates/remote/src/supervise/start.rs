@@ -8,7 +8,7 @@ use pleach_core::error::{Failure, Kind};
 
 use super::record::InstanceRecord;
 use super::request::StartRequest;
-use crate::daemon::{launch, lock_file};
+use crate::daemon::{cannot_lock, launch, lock_file};
 use crate::directory::ServiceLayout;
 
 /// How long another starter may take until its record is there.
@@ -27,7 +27,7 @@ pub(super) fn start(request: &StartRequest) -> Result<InstanceRecord, Failure> {
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => {
-                return Err(Failure::new(Kind::Rejected, "could not lock the instance").because(error.to_string()));
+                return Err(cannot_lock(&layout.instance_lock(&request.release), &error));
             }
         }
         // Somebody has it: a supervisor, whose record names it, or a starter or stopper, which will be done soon.

@@ -1,6 +1,7 @@
 //! `supervise stop`: nothing of an instance runs any more.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use rustix::process::Signal;
 
 use super::record::{Activity, InstanceRecord};
 use super::request::{StopRequest, Stopped};
-use crate::daemon::lock_file;
+use crate::daemon::{cannot_lock, lock_file};
 use crate::directory::ServiceLayout;
 use crate::process::Group;
 
@@ -27,14 +28,14 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
     }
     // Held until all has ended: a router takes it before each connection, so none can begin in between.
     let in_use = lock_file(&layout.instance_use(&request.release))?;
-    stopped.drained = lock_within(&in_use, request.drain.0)?;
+    stopped.drained = lock_within(&in_use, &layout.instance_use(&request.release), request.drain.0)?;
     let lock = lock_file(&layout.instance_lock(&request.release))?;
     let path = layout.instance(&request.release);
     let begun = Instant::now();
     let limit = request.stop_grace.0 + SUPERVISOR_GRACE;
     let mut asked = false;
     // A supervisor holds the lock for as long as it lives. One that has just been started has no record yet.
-    while !try_lock(&lock)? {
+    while !try_lock(&lock, &layout.instance_lock(&request.release))? {
         stopped.was_running = true;
         let record = InstanceRecord::load(&path);
         if let Some(record) = record.filter(|record| record.supervisor.is_alive()) {
@@ -67,7 +68,10 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
     if record.activity != Activity::Stopped {
         record.activity = Activity::Stopped;
         record.save(&path).map_err(|error| {
-            Failure::new(Kind::Rejected, format!("could not write `{}`", path.display())).because(error.to_string())
+            Failure::new(Kind::Rejected, format!("could not write `{}`", path.display()))
+                .because(error.to_string())
+                .state("nothing of the release runs")
+                .next(format!("make room, or make it writable: `df -h '{}'`", layout.run().display()))
         })?;
     }
     Ok(stopped)
@@ -77,20 +81,18 @@ fn lock_name(layout: &ServiceLayout, request: &StopRequest) -> String {
     layout.instance_lock(&request.release).display().to_string()
 }
 
-fn try_lock(file: &File) -> Result<bool, Failure> {
+fn try_lock(file: &File, path: &Path) -> Result<bool, Failure> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => {
-            Err(Failure::new(Kind::Rejected, "could not take a lock").because(error.to_string()))
-        }
+        Err(TryLockError::Error(error)) => Err(cannot_lock(path, &error)),
     }
 }
 
-fn lock_within(file: &File, limit: Duration) -> Result<bool, Failure> {
+fn lock_within(file: &File, path: &Path, limit: Duration) -> Result<bool, Failure> {
     let begun = Instant::now();
     loop {
-        if try_lock(file)? {
+        if try_lock(file, path)? {
             return Ok(true);
         }
         if begun.elapsed() >= limit {

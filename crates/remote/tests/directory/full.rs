@@ -6,10 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pleach_core::engine::RunError;
-use pleach_core::error::Failure;
-use pleach_core::journal::Outcome;
-use pleach_core::plan::Operation;
 use pleach_core::port::EntryMode;
 
 use crate::project::{Project, home, require_told};
@@ -51,23 +47,6 @@ fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(work);
 }
 
-/// The failure of a deployment that must fail, refused or taken back.
-async fn failed(project: &Project, version: u32) -> Failure {
-    let plan = match project.plan(Operation::Deploy, version).await {
-        Ok(plan) => plan,
-        Err(failures) => return failures[0].clone(),
-    };
-    match project.execute(plan).await {
-        Ok(report) => {
-            assert_ne!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
-            assert_ne!(report.outcome, Some(Outcome::Stuck), "{report:#?}");
-            let of_lane = report.lanes.iter().find_map(|lane| lane.failure());
-            of_lane.or(report.unproven.first().map(|unproven| &unproven.failure)).unwrap().clone()
-        }
-        Err(RunError::Refused(failure) | RunError::Leased(failure) | RunError::Unfinished(failure)) => failure,
-    }
-}
-
 #[test]
 fn a_read_only_directory_is_told_and_the_old_release_answers() {
     if !inside("full::a_read_only_directory_is_told_and_the_old_release_answers") {
@@ -81,7 +60,7 @@ fn a_read_only_directory_is_told_and_the_old_release_answers() {
         // A mount of its own over it: the one below has files that are being written.
         mount(&["--bind", disk.to_str().unwrap()], &disk);
         mount(&["-o", "remount,bind,ro"], &disk);
-        let failure = failed(&project, 2).await;
+        let failure = project.failed(2).await;
         require_told(&failure);
         assert!(failure.because.iter().any(|cause| cause.contains("Read-only")), "{failure:#?}");
         assert!(failure.state.is_some(), "{failure:#?}");
@@ -103,7 +82,7 @@ fn a_disk_without_room_for_the_tree_is_told_and_the_old_release_answers() {
         let old = project.current().unwrap();
         project.source.add(2, "large", EntryMode::File, &vec![b'x'; 8 << 20]);
         let listener = project.listen();
-        let failure = failed(&project, 2).await;
+        let failure = project.failed(2).await;
         require_told(&failure);
         assert!(failure.because[0].contains("No space"), "{failure:#?}");
         listener.heard_only(&old);
@@ -126,7 +105,7 @@ fn a_disk_that_is_full_to_the_last_byte_is_told_and_the_old_release_answers() {
         while std::io::Write::write(&mut file, &[0; 4096]).is_ok() {}
         drop(file);
         let listener = project.listen();
-        let failure = failed(&project, 2).await;
+        let failure = project.failed(2).await;
         require_told(&failure);
         let told = format!("{failure:?}");
         assert!(told.contains("No space") || told.contains("no space"), "{failure:#?}");

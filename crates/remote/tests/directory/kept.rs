@@ -67,3 +67,17 @@ async fn folders_of_others_beside_the_services_are_left_alone() {
     assert_eq!(project.status().await.service.as_str(), "api");
     assert!(project.live.join("notes/current").is_dir());
 }
+
+#[tokio::test]
+async fn a_current_release_whose_tree_is_gone_ends_the_run_before_it_changes_anything() {
+    let project = Project::new(Form::Plain);
+    project.deployed(1).await;
+    let old = project.current().unwrap();
+    std::fs::remove_dir_all(project.service().join("releases").join(&old)).unwrap();
+    let failure = project.failed(2).await;
+    crate::project::require_told(&failure);
+    assert_eq!(failure.state.as_deref(), Some("nothing was touched"));
+    assert_eq!((project.current(), project.releases()), (Some(old), Vec::new()));
+    std::fs::remove_file(project.service().join("current")).unwrap();
+    project.deployed(2).await;
+}

@@ -5,7 +5,8 @@ use std::process::Command;
 use pleach_core::plan::Operation;
 use pleach_remote::directory::ReleaseStatus;
 
-use crate::project::{Form, Project, until};
+use crate::project::{Form, Project, require_told, until};
+use crate::stage::Stage;
 
 fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
@@ -106,4 +107,29 @@ async fn a_record_that_a_power_cut_left_empty_stops_nobody() {
     assert_eq!(project.status().await.status, Some(ReleaseStatus::Stopped));
     project.deployed(2).await;
     assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+}
+
+#[tokio::test]
+async fn a_new_release_whose_supervisor_is_killed_is_not_healthy_though_it_answers() {
+    for step in ["health", "verify"] {
+        let before = ["upload", "start", "health", "route", "switch"];
+        let stage = Stage::new(Form::Supervised, "", &["upload", "switch"], &before, step).await;
+        let new = stage.project.releases().pop().unwrap();
+        kill(stage.project.instance(&new).unwrap().supervisor.pid);
+        let failure = stage.go_on().await.unwrap_err();
+        require_told(&failure);
+        assert!(failure.because[0].contains("its supervisor is gone"), "{failure:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_router_that_is_killed_before_the_end_is_told_by_the_last_look_through_its_port() {
+    let before = ["upload", "start", "health", "route", "switch"];
+    let lines = "health = { http = { path = \"/\" }, period = \"10ms\", within = \"300ms\" }\n";
+    let project = Project::with(Form::Supervised, lines);
+    let stage = Stage::of(project, Operation::Deploy, &["upload", "switch"], &before, "verify").await;
+    kill(router(&stage.project));
+    let failure = stage.go_on().await.unwrap_err();
+    require_told(&failure);
+    assert!(failure.because[0].contains("refused"), "{failure:#?}");
 }

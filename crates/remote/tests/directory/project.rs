@@ -247,6 +247,22 @@ impl Project {
         failure
     }
 
+    /// The failure of a deployment that must fail and leave nothing behind, refused or taken back.
+    pub(crate) async fn failed(&self, version: u32) -> Failure {
+        let plan = match self.plan(Operation::Deploy, version).await {
+            Ok(plan) => plan,
+            Err(failures) => return failures[0].clone(),
+        };
+        match self.execute(plan).await {
+            Ok(report) => {
+                assert_eq!(report.outcome, Some(Outcome::RolledBack), "{report:#?}");
+                let of_lane = report.lanes.iter().find_map(|lane| lane.failure());
+                of_lane.or(report.unproven.first().map(|unproven| &unproven.failure)).unwrap().clone()
+            }
+            Err(RunError::Refused(failure) | RunError::Leased(failure) | RunError::Unfinished(failure)) => failure,
+        }
+    }
+
     pub(crate) async fn status(&self) -> ServiceStatus {
         let target = self.target();
         let mut statuses = service_statuses(target.files().unwrap(), &self.live).await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pleach_core::phase::{IdempotencyKey, Outputs, Reversal, StepContext};
+use pleach_core::error::Failure;
+use pleach_core::phase::{Applied, IdempotencyKey, Outputs, Reversal, StepContext};
 use pleach_core::plan::{Operation, Step};
 use pleach_core::port::{FencingToken, NoLines};
 use pleach_core::snapshot::RestorePoint;
@@ -33,6 +34,7 @@ pub(crate) struct Stage {
     target: Arc<dyn Target>,
     parameters: Value,
     way: Way,
+    step: Step,
 }
 
 /// One thread for blocking work: what a dropped call has left to be done there is over when the next one's begins.
@@ -67,7 +69,12 @@ impl Stage {
         }
         let wanted = wanted.unwrap_or_else(|| panic!("no step `{step}` in {steps:#?}"));
         let way = if wanted.reversal == Reversal::Undo { Way::Undo } else { Way::Nothing };
-        Self { project, target, parameters: wanted.parameters, way }
+        Self { project, target, parameters: wanted.parameters.clone(), way, step: wanted }
+    }
+
+    /// Applies the step.
+    pub(crate) async fn go_on(&self) -> Result<Applied, Failure> {
+        try_apply(&self.project, self.target.as_ref(), &self.step, EXERCISE).await
     }
 
     /// For the snapshot of version 2's deployment.
@@ -95,6 +102,11 @@ async fn steps(project: &Project, operation: Operation, version: u32) -> Vec<Ste
 }
 
 async fn apply(project: &Project, target: &dyn Target, step: &Step, run: &str) {
+    let applied = try_apply(project, target, step, run).await;
+    applied.unwrap_or_else(|failure| panic!("`{}` failed: {failure:#?}", step.name));
+}
+
+async fn try_apply(project: &Project, target: &dyn Target, step: &Step, run: &str) -> Result<Applied, Failure> {
     let (parameters, outputs, restore_point) = (&step.parameters, Outputs::new(), RestorePoint::default());
     let cancel = CancellationToken::new();
     let cx = StepContext {
@@ -115,8 +127,7 @@ async fn apply(project: &Project, target: &dyn Target, step: &Step, run: &str) {
         deadline: Instant::now() + Duration::from_secs(60),
     };
     let phase = project.registry.require_phase(&step.phase).unwrap();
-    let applied = phase.apply(&cx).await;
-    applied.unwrap_or_else(|failure| panic!("`{}` failed: {failure:#?}", step.name));
+    phase.apply(&cx).await
 }
 
 #[async_trait]

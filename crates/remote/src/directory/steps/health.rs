@@ -34,5 +34,7 @@ async fn ask(cx: &StepContext<'_>) -> Result<String, Failure> {
 
 fn stopped(release: &pleach_core::word::ReleaseId) -> Failure {
     let what = format!("stopped waiting for release `{release}` to be healthy");
-    Failure::new(pleach_core::error::Kind::Cancelled, what).because("the run was asked to stop")
+    Failure::new(pleach_core::error::Kind::Cancelled, what)
+        .because("the run was asked to stop")
+        .next("go on with `pleach resume`")
 }
