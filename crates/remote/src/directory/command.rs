@@ -12,10 +12,11 @@
 
 use pleach_core::config::CommandLine;
 use pleach_core::error::Failure;
-use pleach_core::port::Secrets;
+use pleach_core::port::{Files, Secrets};
 use pleach_core::word::{ReleaseId, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::layout::ServiceLayout;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{Site, read_json};
 
@@ -71,6 +72,18 @@ impl LastCommand {
     pub(super) fn has_ended(&self, command: ServiceCommand, release: &ReleaseId) -> bool {
         self.command == command && self.release == *release && self.progress == Progress::Ended
     }
+}
+
+/// Whether `release` has a `start` command and something else than that was run last: the service was stopped, or its start
+/// never came to its end. Nothing written says nothing.
+pub(super) async fn is_halted(
+    files: &dyn Files,
+    layout: &ServiceLayout,
+    record: &ReleaseRecord,
+) -> Result<bool, Failure> {
+    let last: Option<LastCommand> = read_json(files, &layout.last_command()).await?;
+    let started = |last: LastCommand| last.has_ended(ServiceCommand::Start, &record.release);
+    Ok(record.spec.start.is_some() && !last.is_none_or(started))
 }
 
 impl Site<'_> {

@@ -8,6 +8,7 @@
 //! | `service/NAME/current` | the current release |
 //! | `service/NAME/commit` | its commit |
 //! | `service/NAME/settings` | the digest of its settings |
+//! | `service/NAME/halted` | `true` where its `start` command was not what was run last |
 //! | `service/NAME/last-number` | the highest number that any release had |
 //! | `service/NAME/releases` | the releases that are there whole, oldest first: `release`, `commit`, `created`, `spec` |
 //! | `service/NAME/running` | releases with a process |
@@ -25,6 +26,7 @@ use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
@@ -75,6 +77,9 @@ async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &
         if current.as_ref() == Some(&release) {
             add("commit", json!(record.spec.commit));
             add("settings", json!(record.settings));
+            if is_halted(files, &layout, &record).await? {
+                add("halted", json!(true));
+            }
         }
         if record.state == ReleaseState::Used && there.iter().any(|name| name == release.as_str()) {
             kept.push((

@@ -55,6 +55,7 @@ struct Scene<'a> {
     port: Option<u16>,
     previous: Previous,
     orphaned: Vec<ReleaseId>,
+    halted: bool,
     kept: Vec<KeptRelease>,
 }
 
@@ -99,6 +100,7 @@ impl<'a> Scene<'a> {
                 routers: fact(request, &of("routers"))?,
             },
             orphaned: fact(request, &of("orphaned"))?,
+            halted: fact(request, &of("halted"))?,
             kept: fact(request, &of("releases"))?,
         })
     }
@@ -130,7 +132,8 @@ impl<'a> Scene<'a> {
 
     /// Expectations, snapshot and steps in their place.
     fn draft(&self, release: Option<ReleaseId>, steps: Vec<DraftStep>) -> Result<Draft, Failure> {
-        let names = ["current", "commit", "settings", "last-number", "running", "routers"].map(|name| self.of(name));
+        let names =
+            ["current", "commit", "settings", "halted", "last-number", "running", "routers"].map(|name| self.of(name));
         let known = names.into_iter().chain(["root".to_owned(), "program".to_owned()]);
         let expects = known.map(|name| {
             let value = self.request.facts.get(&name).cloned().unwrap_or(Value::Null);
@@ -179,6 +182,7 @@ impl<'a> Scene<'a> {
         let runs = spec.run.is_none() || (self.previous.running.contains(current) && !self.orphaned.contains(current));
         let routed =
             spec.run.is_none() || spec.address().is_none_or(|address| self.previous.routers.contains(&address));
+        let runs = runs && !self.halted;
         let same = commit == spec.commit.as_str() && settings == spec.settings();
         Ok((same && runs && routed).then(|| current.clone()))
     }
@@ -250,6 +254,14 @@ impl<'a> Scene<'a> {
             let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
+        // What the old release's `start` started would run on: no `start` of the new one takes its place.
+        if let Some(kept) = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref())
+            && let (Some(stop), None) = (&kept.spec.stop, &spec.start)
+            && !self.halted
+        {
+            let limit = self.request.service_config.build_limit;
+            steps.finish().add(Work::Halt, format!("run `{stop}`"), &self.about(&kept.release), limit)?;
+        }
         Ok(())
     }
 
@@ -284,7 +296,7 @@ impl<'a> Scene<'a> {
                 .state("nothing was touched")
                 .next("name one of these with `--to`"));
         };
-        let runs = kept.spec.run.is_none() || self.previous.running.contains(release);
+        let runs = !self.halted && (kept.spec.run.is_none() || self.previous.running.contains(release));
         if self.previous.release.as_ref() == Some(release) && runs {
             return self.draft(Some(release.clone()), Vec::new());
         }

@@ -8,6 +8,7 @@ use pleach_core::port::{FileKind, Files};
 use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
+use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::release::{ReleaseRecord, ReleaseSpec};
@@ -24,7 +25,7 @@ pub enum ReleaseStatus {
     Restarting,
     /// Its process runs and nobody would start it again.
     Orphaned,
-    /// It has a process and that does not run.
+    /// It has a process that does not run, or a `start` command that was not what was run last.
     Stopped,
     /// It has no process of its own.
     Placed,
@@ -97,8 +98,9 @@ async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) ->
     status.commit = Some(record.spec.commit.clone());
     status.since = Some(record.created);
     if record.spec.run.is_none() {
-        status.status = Some(ReleaseStatus::Placed);
-        status.address = record.spec.address();
+        let halted = is_halted(files, &layout, &record).await?;
+        status.status = Some(if halted { ReleaseStatus::Stopped } else { ReleaseStatus::Placed });
+        status.address = record.spec.address().filter(|_| !halted);
     } else {
         status.log = Some(layout.log(&release));
         status.status = Some(ReleaseStatus::Stopped);

@@ -2,6 +2,7 @@
 
 use pleach_core::phase::Change;
 use pleach_core::plan::Operation;
+use pleach_remote::directory::ReleaseStatus;
 
 use crate::project::{Form, Project};
 
@@ -47,4 +48,32 @@ async fn stopping_ends_all_and_deploying_again_starts_it() {
     project.deployed(1).await;
     assert_eq!(project.answer().map(|(status, _)| status), Some(200));
     assert_eq!(project.serving().len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_with_commands_that_was_stopped_is_told_so_and_deployed_again() {
+    let project = Project::new(Form::Commands);
+    project.deployed(1).await;
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Placed));
+    let serving = project.service().join("serving");
+    project.run(Operation::Stop, 1).await;
+    assert!(!serving.exists());
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Stopped));
+    project.deployed(1).await;
+    assert_eq!(std::fs::read_to_string(serving).unwrap(), project.current().unwrap() + "\n");
+    assert_eq!(project.status().await.status, Some(ReleaseStatus::Placed));
+}
+
+#[tokio::test]
+async fn a_service_that_has_its_commands_no_more_is_stopped_once_the_new_release_is_there() {
+    let mut project = Project::new(Form::Commands);
+    project.deployed(1).await;
+    let serving = project.service().join("serving");
+    assert!(serving.exists());
+    for line in ["start = ", "stop = ", "health = "] {
+        project.remove(line);
+    }
+    project.deployed(2).await;
+    assert!(!serving.exists(), "nobody would ever stop what the old release had started");
+    assert_eq!(project.plan(Operation::Deploy, 2).await.unwrap().lanes().count(), 0);
 }

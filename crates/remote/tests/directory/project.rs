@@ -147,6 +147,12 @@ impl Project {
         self.source.add(version, "mode", EntryMode::File, mode.as_bytes());
     }
 
+    /// Leaves a line of the service's settings away from now on.
+    pub(crate) fn remove(&mut self, start: &str) {
+        let lines = self.settings.lines().filter(|line| !line.trim_start().starts_with(start));
+        self.settings = lines.map(|line| line.to_owned() + "\n").collect();
+    }
+
     pub(crate) fn service(&self) -> PathBuf {
         self.live.join("api")
     }
