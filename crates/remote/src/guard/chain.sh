@@ -166,13 +166,13 @@ read_stat() {
 # Looks at process `$1` that started at `$2` (0: not known). Sets life: gone, stopped, alive, or unknown.
 look_at() {
     life=unknown
-    # Where processes of others are hidden, not to be seen means nothing.
-    if ! [ -d /proc/1 ] || ! number "$1" || ! number "$2"; then
+    if ! number "$1" || ! number "$2"; then
         return
     fi
     read_stat "$1"
     if [ -z "$started" ]; then
-        if ! [ -d "/proc/$1" ]; then
+        # Where processes of others are hidden (`hidepid` in proc(5)), not to be seen means nothing.
+        if [ -d /proc/1 ] && ! [ -d "/proc/$1" ]; then
             life=gone
         fi
     elif [ "$2" != 0 ] && [ "$started" != "$2" ]; then
