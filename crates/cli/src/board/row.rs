@@ -29,8 +29,6 @@ pub(crate) struct Row {
     pub(crate) warnings: Vec<String>,
     /// Why it failed.
     pub(crate) failure: Option<Failure>,
-    /// What could not be taken back: the failure, and the command that finishes it.
-    pub(crate) left: Vec<Failure>,
 }
 
 impl Row {
@@ -63,9 +61,6 @@ fn row(group: &[(&Lane, &LaneState)]) -> Option<Row> {
         Some(Change::Warned(why)) => Some(why.clone()),
         _ => None,
     };
-    // The last step goes back first.
-    let mut left_in_order: Vec<_> = steps().filter_map(|(_, step)| step.undo_failure.clone()).collect();
-    left_in_order.reverse();
     Some(Row {
         service: first.service.clone(),
         target: first.target.clone(),
@@ -77,7 +72,6 @@ fn row(group: &[(&Lane, &LaneState)]) -> Option<Row> {
         evidence: read_back(group),
         warnings: steps().filter_map(warning).collect(),
         failure,
-        left: left_in_order,
     })
 }
 

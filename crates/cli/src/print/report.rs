@@ -7,10 +7,17 @@ use pleach_core::engine::{LaneStatus, State};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::Operation;
-use pleach_core::report::{Cause, Report};
+use pleach_core::report::{Cause, LaneReport, Report, StepReport};
 
 use super::{Cell, Paint, Style, Table, between, duration_text};
 use crate::board::{Row, rows, status_word};
+
+/// Where a command stands among those that finish what was not taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    BeforeOthers,
+    Last,
+}
 
 /// The answer of a run: its headline and its table.
 pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
@@ -53,15 +60,26 @@ pub(crate) fn report_failures(state: &State) -> Vec<Failure> {
     let told_before = report.cause == Cause::Request && report.outcome == Some(Outcome::RolledBack);
     let mut causes: Vec<Failure> = report.unproven.iter().map(|snapshot| snapshot.failure.clone()).collect();
     causes.extend(rows.iter().filter_map(|row| Some(explain(row.failure.clone()?, row, &report))));
-    if report.cause == Cause::Interrupt || causes.iter().any(|failure| failure.kind != Kind::Cancelled) {
+    if report.cause == Cause::Interrupt {
+        // Whoever does not let a step end on its own leaves its outcome unknown; it was looked at, and taken back.
+        let expected = |kind| {
+            kind == Kind::Cancelled || kind == Kind::UnknownOutcome && report.outcome == Some(Outcome::RolledBack)
+        };
+        causes.retain(|failure| !expected(failure.kind));
+    } else if causes.iter().any(|failure| failure.kind != Kind::Cancelled) {
         causes.retain(|failure| failure.kind != Kind::Cancelled);
     }
     if told_before {
         causes.clear();
     }
-    for row in &rows {
-        causes.extend(row.left.iter().map(|failure| not_taken_back(failure, row, &report)));
-    }
+    // What was done last is taken back first.
+    let left =
+        report.lanes.iter().rev().flat_map(|lane| lane.all_left().map(move |(step, failure)| (lane, step, failure)));
+    let left: Vec<Failure> = left.map(|(lane, step, failure)| not_taken_back(failure, lane, step)).collect();
+    let count = left.len();
+    causes.extend(left.into_iter().enumerate().map(|(at, failure)| {
+        with_next(failure, if at + 1 == count { Order::Last } else { Order::BeforeOthers }, &report)
+    }));
     causes
 }
 
@@ -100,13 +118,25 @@ fn next_after(report: &Report, row: &Row) -> String {
     }
 }
 
-fn not_taken_back(failure: &Failure, row: &Row, report: &Report) -> Failure {
-    let mut left = Failure::new(Kind::Rejected, format!("`{}` on `{}` was not taken back", row.service, row.target));
+fn not_taken_back(failure: &Failure, lane: &LaneReport, step: &StepReport) -> Failure {
+    let what = format!("step `{}` of `{}` on `{}` was not taken back", step.name, lane.service, lane.target);
+    let mut left = Failure::new(Kind::Rejected, what);
     left.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
     left.state = failure.state.clone().or_else(|| Some("between the old state and the new one".to_owned()));
     left.output = failure.output.clone();
-    let first = failure.next.as_deref().unwrap_or("mend the cause");
-    left.next(format!("{first}, then `pleach resume {}`", report.run))
+    left.next = failure.next.clone();
+    left
+}
+
+/// The command that finishes it; the run is gone on with after the last of them.
+fn with_next(mut failure: Failure, order: Order, report: &Report) -> Failure {
+    let resume = format!("`pleach resume {}`", report.run);
+    failure.next = Some(match (failure.next.filter(|next| *next != resume), order) {
+        (Some(command), Order::Last) => format!("{command}, then {resume}"),
+        (Some(command), Order::BeforeOthers) => command,
+        (None, _) => format!("mend the cause, then {resume}"),
+    });
+    failure
 }
 
 fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> String {

@@ -13,4 +13,5 @@ mod misfortune;
 mod refuse;
 mod saved_plan;
 mod scene;
+mod signals;
 mod tell;

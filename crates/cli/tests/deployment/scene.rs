@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -37,6 +37,12 @@ pub(crate) struct Working {
     heard: String,
 }
 
+/// Somebody who asks the services all the time.
+pub(crate) struct Clients {
+    stop: Arc<AtomicBool>,
+    asking: std::thread::JoinHandle<(usize, usize)>,
+}
+
 impl Scene {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().expect("a directory");
@@ -44,9 +50,11 @@ impl Scene {
         std::fs::create_dir(scene.root()).expect("made");
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
-            // A branch with a file `slow` takes long to build.
+            // A branch with a file `slow` takes long to build, one with `sick` never becomes healthy, one with `stubborn`
+            // has to be killed.
             config += &format!(
-                "[services.{name}]\nbranch = \"skill/{name}\"\nport = {port}\nrun = [\"{}\"]\n\
+                "[services.{name}]\nbranch = \"skill/{name}\"\nport = {port}\nstop-grace = \"3s\"\n\
+                 run = \"test -e stubborn && trap '' TERM; test -e sick && exec sleep 60; exec '{}'\"\n\
                  build = \"echo building; if test -e slow; then sleep 60; fi\"\n\
                  health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n\
                  test = {{}}\n",
@@ -113,6 +121,28 @@ impl Scene {
         self.commit(service, "slow", Some("slow"));
     }
 
+    /// A commit after which the service never becomes healthy, and does not end when it is asked to.
+    pub(crate) fn make_sick_and_stubborn(&self, service: &str) {
+        self.commit(service, "stubborn", Some("stubborn"));
+        self.commit(service, "sick", Some("sick"));
+    }
+
+    /// Asks the services all the time, from now until it is told to stop.
+    pub(crate) fn clients(&self) -> Clients {
+        let (stop, ports) = (Arc::new(AtomicBool::new(false)), self.ports.clone());
+        let stopped = stop.clone();
+        let asking = std::thread::spawn(move || {
+            let (mut asked, mut failed) = (0, 0);
+            while !stopped.load(Ordering::Relaxed) {
+                failed += ports.iter().filter(|port| get(**port, "/health").is_none()).count();
+                asked += ports.len();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            (asked, failed)
+        });
+        Clients { stop, asking }
+    }
+
     pub(crate) fn pleach(&self, arguments: &[&str]) -> Said {
         let output = self.command(arguments).output().expect("pleach runs");
         Said {
@@ -174,6 +204,16 @@ impl Scene {
     /// A file of the state directory.
     pub(crate) fn state_file(&self, name: &str) -> String {
         std::fs::read_to_string(self.root().join(".git/pleach").join(name)).expect("there")
+    }
+}
+
+impl Clients {
+    /// Nobody was left without an answer.
+    pub(crate) fn all_were_answered(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (asked, failed) = self.asking.join().expect("clients");
+        assert!(asked > 0);
+        assert_eq!(failed, 0, "of {asked} requests");
     }
 }
 
