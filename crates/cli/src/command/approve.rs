@@ -7,7 +7,7 @@ use pleach_core::plan::{Detail, render};
 use crate::args::Globals;
 use crate::deployment::{Answered, ask_for_consent, consent_path, load_plan, save_consent};
 use crate::exit::{Ended, Exit};
-use crate::print::{answer, complain, narrate, stderr_columns};
+use crate::print::{answer, complain, narrate, stderr_plan_columns};
 use crate::project::Project;
 
 /// Arguments of `pleach approve`.
@@ -26,7 +26,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let project = Project::open(globals)?;
     let saved = load_plan(&args.plan)?;
     let rule = project.require_environment(&saved.plan.environment)?.consent;
-    complain(&render(&saved.plan, stderr_columns(), Detail::Steps));
+    complain(&render(&saved.plan, stderr_plan_columns(), Detail::Steps));
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
     let consent = ask_for_consent(
         &saved.plan,

@@ -13,7 +13,7 @@ use crate::deployment::{
     require_nothing_unfinished, select,
 };
 use crate::exit::{Ended, Exit};
-use crate::print::{answer, complain, stderr_columns};
+use crate::print::{answer, complain, stderr_plan_columns};
 use crate::project::Project;
 
 /// Arguments of `pleach deploy`.
@@ -97,7 +97,7 @@ fn approve_plan(
 /// The plan on standard error: the answer of a deployment is its report.
 pub(super) fn show_for_consent(plan: &Plan, globals: &Globals) {
     if !globals.quiet && !globals.json {
-        complain(&render(plan, stderr_columns(), Detail::Lanes));
+        complain(&render(plan, stderr_plan_columns(), Detail::Lanes));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::init::{Proposal, ServiceProposal, Survey, propose, render, shown, told};
 use crate::print::{Paint, Style};
+use crate::project::untouched;
 
 /// Arguments of `pleach init`.
 #[derive(Debug, clap::Args)]
@@ -34,12 +35,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let place = globals.directory.clone().unwrap_or_else(|| ".".into());
-    let repository = Repository::discover(&place).map_err(Failure::from)?;
+    let repository = Repository::discover(&place).map_err(|error| untouched(error.into()))?;
     let path = globals.config.clone().unwrap_or_else(|| repository.root().join(FILE_NAME));
     if path.exists() && !args.force && !args.print {
         return Err(Ended::refused(exists(&path)));
     }
-    repository.require_commits().map_err(Failure::from)?;
+    repository.require_commits().map_err(|error| untouched(error.into()))?;
     let mut survey = Survey::of(&repository)?;
     let all = survey.branches.iter().map(|seen| seen.name.clone()).collect::<Vec<_>>();
     if let Some(pattern) = survey.choose(&args.branches).first() {

@@ -8,7 +8,7 @@ use pleach_core::word::{EnvironmentName, ServiceName};
 use crate::args::Globals;
 use crate::deployment::{block_on, prepare, save_plan};
 use crate::exit::{Ended, Exit};
-use crate::print::{answer, narrate, stdout_columns};
+use crate::print::{answer, narrate, stdout_plan_columns};
 use crate::project::Project;
 
 /// Arguments of `pleach plan`.
@@ -48,6 +48,6 @@ pub(super) fn show_plan(plan: &Plan, detail: Detail, globals: &Globals) {
     if globals.json {
         answer(&format!("{}\n", serde_json::to_string_pretty(plan).unwrap_or_default()));
     } else {
-        answer(&render(plan, stdout_columns().unwrap_or(120), detail));
+        answer(&render(plan, stdout_plan_columns(), detail));
     }
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, stdout_columns};
-use crate::progress::outcome_word;
 use crate::project::Workspace;
 
 /// Arguments of `pleach runs`.
@@ -43,20 +42,21 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     } else if shown.is_empty() {
         answer("no runs yet\n");
     } else {
-        let mut table = Table::new(["RUN", "ENVIRONMENT", "STARTED", "", "OUTCOME"]);
+        let mut table = Table::new(["RUN", "ENVIRONMENT", "OUTCOME", "STARTED", ""]);
         for entry in shown {
             let (style, word) = match entry.outcome {
-                Some(Outcome::Succeeded) => (Style::Good, outcome_word(Outcome::Succeeded)),
-                Some(outcome @ Outcome::RolledBack) => (Style::Busy, outcome_word(outcome)),
-                Some(outcome) => (Style::Bad, outcome_word(outcome)),
+                Some(Outcome::Succeeded) => (Style::Good, "succeeded"),
+                Some(Outcome::RolledBack) => (Style::Busy, "taken back"),
+                Some(Outcome::Held) => (Style::Bad, "held"),
+                Some(Outcome::Stuck) => (Style::Bad, "STUCK"),
                 None => (Style::Busy, "not at its end"),
             };
             table.row([
                 Cell::styled(Style::Bold, entry.run.as_str()),
                 entry.environment.as_str().into(),
+                Cell::styled(style, word),
                 moment_text(entry.started).into(),
                 ago_text(entry.started, workspace.now()).into(),
-                Cell::styled(style, word),
             ]);
         }
         answer(&table.text(Paint::of_stdout(globals.color), stdout_columns()));

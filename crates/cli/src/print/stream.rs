@@ -4,6 +4,9 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+/// More columns than a line of a plan has.
+const UNCUT: usize = 10_000;
+
 /// Writes an answer to standard output.
 pub(crate) fn answer(text: &str) {
     let mut stdout = std::io::stdout().lock();
@@ -24,6 +27,16 @@ pub(crate) fn complain(text: &str) {
 pub(crate) fn stderr_columns() -> usize {
     let terminal = std::io::stderr().is_terminal();
     crossterm::terminal::size().ok().filter(|_| terminal).map_or(100, |(columns, _)| usize::from(columns))
+}
+
+/// The columns to lay a plan out for on standard error; without a terminal no line of it is cut.
+pub(crate) fn stderr_plan_columns() -> usize {
+    if std::io::stderr().is_terminal() { stderr_columns() } else { UNCUT }
+}
+
+/// The columns to lay a plan out for on standard output; without a terminal no line of it is cut.
+pub(crate) fn stdout_plan_columns() -> usize {
+    stdout_columns().unwrap_or(UNCUT)
 }
 
 /// The columns of the terminal behind standard output; `None` where there is none, so that nothing is cut in a pipe.

@@ -76,7 +76,7 @@ impl Project {
     /// The commit that each service's branch names now. One whose branch is not there is left out: planning tells.
     pub(crate) fn sources(&self) -> Result<BTreeMap<ServiceName, ServiceSource>, Failure> {
         let repository = &self.workspace.repository;
-        repository.require_commits().map_err(Failure::from)?;
+        repository.require_commits().map_err(|error| super::untouched(error.into()))?;
         let mut sources = BTreeMap::new();
         for (name, service) in &self.config.services {
             // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.

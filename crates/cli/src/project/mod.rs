@@ -7,4 +7,4 @@ mod config;
 mod workspace;
 
 pub(crate) use config::Project;
-pub(crate) use workspace::Workspace;
+pub(crate) use workspace::{Workspace, untouched};

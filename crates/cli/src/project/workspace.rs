@@ -33,6 +33,10 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the repository and opens its state.
     pub(crate) fn open(globals: &Globals) -> Result<Self, Ended> {
+        Self::open_state(globals).map_err(|failure| Ended::from(untouched(failure)))
+    }
+
+    fn open_state(globals: &Globals) -> Result<Self, Failure> {
         let start = globals.directory.as_deref().unwrap_or(Path::new("."));
         let repository = Repository::discover(start).map_err(Failure::from)?;
         let state_dir = repository.ensure_state_dir().map_err(Failure::from)?;
@@ -93,4 +97,10 @@ impl Workspace {
         let branches = self.repository.branches().unwrap_or_default();
         branches.into_iter().filter_map(|branch| Some((branch.name, branch.checked_out_in?))).collect()
     }
+}
+
+/// Says of a failure that came before anything was begun that nothing was touched, if it says no more than that.
+pub(crate) fn untouched(mut failure: Failure) -> Failure {
+    failure.state.get_or_insert_with(|| "nothing was touched".to_owned());
+    failure
 }

@@ -6,6 +6,7 @@
     reason = "a test ends where it finds something wrong"
 )]
 
+mod disk;
 mod help;
 mod interrupt;
 mod life;
@@ -14,4 +15,6 @@ mod refuse;
 mod saved_plan;
 mod scene;
 mod signals;
+mod stuck;
 mod tell;
+mod together;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -51,11 +51,11 @@ impl Scene {
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
             // A branch with a file `slow` takes long to build, one with `sick` never becomes healthy, one with `stubborn`
-            // has to be killed.
+            // has to be killed. With `jam`, what is to run can neither be noted nor be looked up.
             config += &format!(
                 "[services.{name}]\nbranch = \"skill/{name}\"\nport = {port}\nstop-grace = \"3s\"\n\
                  run = \"test -e stubborn && trap '' TERM; test -e sick && exec sleep 60; exec '{}'\"\n\
-                 build = \"echo building; if test -e slow; then sleep 60; fi\"\n\
+                 build = \"echo building; test -e jam && mkdir ../../run/${{PWD##*/}}.json; if test -e slow; then sleep 60; fi\"\n\
                  health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n\
                  test = {{}}\n",
                 service().display()
@@ -127,6 +127,25 @@ impl Scene {
         self.commit(service, "sick", Some("sick"));
     }
 
+    /// A commit that leaves the service neither started nor taken back, until that is cleared.
+    pub(crate) fn jam(&self, service: &str) {
+        self.commit(service, "jam", Some("jam"));
+    }
+
+    /// Mends what [`Self::jam`] broke.
+    pub(crate) fn clear(&self, service: &str) {
+        for file in std::fs::read_dir(self.place().join("live").join(service).join("run")).expect("there").flatten() {
+            if file.path().is_dir() {
+                std::fs::remove_dir(file.path()).expect("removed");
+            }
+        }
+    }
+
+    /// A commit with a file of this many bytes.
+    pub(crate) fn large_file(&self, service: &str, bytes: usize) {
+        self.commit(service, "large", Some(&"x".repeat(bytes)));
+    }
+
     /// Asks the services all the time, from now until it is told to stop.
     pub(crate) fn clients(&self) -> Clients {
         let (stop, ports) = (Arc::new(AtomicBool::new(false)), self.ports.clone());
@@ -144,12 +163,7 @@ impl Scene {
     }
 
     pub(crate) fn pleach(&self, arguments: &[&str]) -> Said {
-        let output = self.command(arguments).output().expect("pleach runs");
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
+        Said::of(self.command(arguments).output().expect("pleach runs"))
     }
 
     /// Runs the command as the last arguments of another one.
@@ -159,11 +173,7 @@ impl Scene {
         let output = command.current_dir(self.root()).stdin(Stdio::null()).output().unwrap_or_else(|error| {
             panic!("`{}` does not start: {error}; `cargo testbed` installs it", other[0]);
         });
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
+        Said::of(output)
     }
 
     /// Runs the command, which must end with this code.
@@ -179,6 +189,14 @@ impl Scene {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pleach starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         Working { child, stderr, heard: String::new() }
+    }
+
+    /// Runs the command by way of another one.
+    pub(crate) fn through(&self, other: &[String], arguments: &[&str]) -> Said {
+        let Some((program, words)) = other.split_first() else { return self.pleach(arguments) };
+        let mut command = Command::new(program);
+        command.args(words).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments).current_dir(self.root());
+        Said::of(command.stdin(Stdio::null()).output().expect("it runs"))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -201,9 +219,51 @@ impl Scene {
         runs.map(|run| run.path()).collect()
     }
 
+    pub(crate) fn port(&self, service: &str) -> u16 {
+        self.ports[SERVICES.iter().position(|name| *name == service).expect("a service")]
+    }
+
+    pub(crate) fn newest_run(&self) -> String {
+        let runs = std::fs::read_dir(self.root().join(".git/pleach/runs")).expect("runs").flatten();
+        let names = runs.filter(|run| run.path().join("journal.jsonl").is_file());
+        names.map(|run| run.file_name().into_string().expect("text")).max().expect("a run")
+    }
+
+    /// Lets all leases end at the end of this century.
+    pub(crate) fn postpone_leases(&self) {
+        let place = self.root().join(".git/pleach/leases/local");
+        let mut changed = 0;
+        for file in std::fs::read_dir(place).expect("leases").flatten() {
+            let Ok(text) = std::fs::read_to_string(file.path()) else { continue };
+            let Ok(mut lease) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+            let Some(expires) = lease.pointer_mut("/expires") else { continue };
+            *expires = "2099-12-31T00:00:00Z".into();
+            std::fs::write(file.path(), lease.to_string()).expect("written");
+            changed += 1;
+        }
+        assert!(changed > 0, "there is a lease");
+    }
+
     /// A file of the state directory.
     pub(crate) fn state_file(&self, name: &str) -> String {
         std::fs::read_to_string(self.root().join(".git/pleach").join(name)).expect("there")
+    }
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// An error has four parts: what, because, state, next. The second is left out where the first is the cause itself.
+pub(crate) fn told_in_four_parts(said: &Said) {
+    for part in ["error: ", "\n  state: ", "\n  next: "] {
+        assert!(said.stderr.contains(part), "{part:?}: {}", said.stderr);
     }
 }
 
@@ -285,6 +345,7 @@ impl Working {
         }
     }
 
+    /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -66,3 +66,16 @@ fn colors_are_written_only_where_they_are_wanted() {
     assert!(!scene.ends(0, &["status"]).stdout.contains('\u{1b}'));
     assert!(scene.ends(0, &["status", "--color", "always"]).stdout.contains('\u{1b}'));
 }
+
+#[test]
+fn a_line_in_a_pipe_is_never_cut() {
+    let scene = Scene::new();
+    let plan = scene.ends(0, &["plan", "local"]);
+    let deployed = scene.ends(0, &["deploy", "local", "--yes"]);
+    assert!(deployed.stderr.starts_with("plan "), "{}", deployed.stderr);
+    for said in
+        [plan, deployed, scene.ends(2, &["verify", "local"]), scene.ends(0, &["runs"]), scene.ends(0, &["report"])]
+    {
+        assert!(!said.stdout.contains('…') && !said.stderr.contains('…'), "{}\n{}", said.stdout, said.stderr);
+    }
+}

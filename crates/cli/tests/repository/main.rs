@@ -13,5 +13,6 @@ mod doctor;
 mod embed;
 mod init;
 mod merge;
+mod place;
 mod sample;
 mod worktree;

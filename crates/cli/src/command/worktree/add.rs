@@ -13,6 +13,7 @@ use super::interrupt::{Again, Signals};
 use super::wanted::{Asked, wanted};
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Style, Table, answer, stdout_columns};
+use crate::project::untouched;
 
 /// Arguments of `pleach worktree add`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ enum Outcome {
 }
 
 pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Ended> {
-    context.repository.require_commits().map_err(Failure::from)?;
+    context.repository.require_commits().map_err(|error| untouched(error.into()))?;
     let (names, asked) = asked(&args, context)?;
     let mut outcomes: Vec<(String, Option<Outcome>)> = Vec::new();
     let mut specs: Vec<WorktreeSpec> = Vec::new();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::print::Paint;
+use crate::project::untouched;
 
 /// The repository, its config if there is one, and how to answer.
 pub(crate) struct Context {
@@ -26,7 +27,7 @@ impl Context {
     /// Finds the repository and reads `pleach.toml`; a missing one is none, a wrong one ends the command.
     pub(crate) fn open(globals: &Globals) -> Result<Self, Ended> {
         let directory = globals.directory.clone().unwrap_or_else(|| ".".into());
-        let repository = Repository::discover(&directory).map_err(Failure::from)?;
+        let repository = Repository::discover(&directory).map_err(|error| untouched(error.into()))?;
         Ok(Self {
             config: load_config(globals, &repository)?,
             repository,

@@ -26,7 +26,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Ended> {
     for name in &args.names {
         match worktree::remove(&context.repository, name, removal) {
             Ok(gone) => removed.push(gone),
-            Err(error) => failures.push(Failure::from(error)),
+            Err(error) => {
+                let mut failure = Failure::from(error);
+                failure.state.get_or_insert_with(|| format!("`{name}` is as it was"));
+                failures.push(failure);
+            }
         }
     }
     tell(context, &removed);

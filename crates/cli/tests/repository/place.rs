@@ -1,0 +1,114 @@
+//! Repositories and paths that are not as one would like them.
+
+use crate::sample::{Said, Sample};
+
+const CONFIG: &str = "[project]\nname = \"shop\"\n\n[services.web]\nbranch = \"main\"\n\n\
+    [environments.local.targets.here]\nkind = \"directory\"\npath = \"../deployed\"\n";
+
+/// What, because, state, next. The second is left out where the first is the cause itself.
+fn told_in_four_parts(said: &Said) {
+    for part in ["error: ", "\n  state: ", "\n  next: "] {
+        assert!(said.stderr.contains(part), "{part:?}: {said:#?}");
+    }
+    assert_eq!(said.stdout, "", "errors go to standard error");
+}
+
+#[test]
+fn what_is_no_repository_is_told_by_every_command() {
+    let sample = Sample::new(&[]);
+    for command in
+        [&["init"][..], &["plan", "local"], &["deploy", "local", "--yes"], &["worktree", "list"], &["resume"]]
+    {
+        let refused = sample.pleach_in(&sample.place(), command);
+        assert_eq!(refused.code, 100, "{command:?}: {refused:#?}");
+        told_in_four_parts(&refused);
+    }
+}
+
+#[test]
+fn a_bare_repository_is_deployed_from_like_any_other() {
+    let sample = Sample::new(&[("page.html", "one\n")]);
+    sample.git(&["clone", "-q", "--bare", ".", "../bare.git"]);
+    let bare = sample.place().join("bare.git");
+    let refused = sample.pleach_in(&bare, &["deploy", "local", "--yes"]);
+    assert_eq!(refused.code, 100, "{refused:#?}");
+    told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("`pleach init`"), "{refused:#?}");
+    for command in [&["init", "--quiet"][..], &["plan", "local"], &["deploy", "local", "--yes"], &["status"]] {
+        let said = sample.pleach_in(&bare, command);
+        assert_eq!(said.code, 0, "{command:?}: {said:#?}");
+    }
+    assert_eq!(pages(&sample.place()), ["one\n"]);
+}
+
+#[test]
+fn a_repository_without_a_commit_is_told_with_what_to_do() {
+    let sample = Sample::new(&[]);
+    sample.git(&["init", "-q", "-b", "main", "../empty"]);
+    let empty = sample.place().join("empty");
+    std::fs::write(empty.join("pleach.toml"), CONFIG).expect("written");
+    for command in
+        [&["plan", "local"][..], &["deploy", "local", "--yes"], &["worktree", "add", "web", "--branch", "main"]]
+    {
+        let refused = sample.pleach_in(&empty, command);
+        assert_eq!(refused.code, 100, "{command:?}: {refused:#?}");
+        told_in_four_parts(&refused);
+    }
+    assert!(!sample.place().join("deployed").exists());
+}
+
+#[test]
+fn a_locked_worktree_stays_and_a_missing_one_keeps_nothing_from_being_deployed() {
+    let sample = Sample::new(&[("pleach.toml", &CONFIG.replace("branch = \"main\"", "branch = \"web\""))]);
+    sample.branch("web", &[("page.html", "one\n")]);
+    sample.done(&["worktree", "add", "web"]);
+    sample.done(&["worktree", "lock", "web", "--reason", "audit"]);
+    let refused = sample.pleach(&["worktree", "remove", "web"]);
+    assert_eq!(refused.code, 102, "{refused:#?}");
+    told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("audit") && refused.stderr.contains("pleach worktree unlock web"), "{refused:#?}");
+    std::fs::remove_dir_all(sample.place().join("shop-worktrees/web")).expect("removed");
+    sample.done(&["deploy", "local", "--yes"]);
+    let page = sample.place().join("deployed/web/current/page.html");
+    assert_eq!(std::fs::read_to_string(page).expect("deployed"), "one\n");
+}
+
+#[test]
+fn from_init_to_rollback_in_a_path_with_spaces_and_letters_of_others_and_behind_a_link() {
+    let sample = Sample::named("läden & 'co' 日本", &[("page.html", "one\n")]);
+    let link = sample.place().join("der weg");
+    std::os::unix::fs::symlink(sample.root(), &link).expect("linked");
+    let done = |words: &[&str]| {
+        let said = sample.pleach_in(&link, words);
+        assert_eq!(said.code, 0, "{words:?}: {said:#?}");
+        said.stdout
+    };
+    done(&["init", "--quiet"]);
+    sample.commit("config", &[]);
+    done(&["config", "check"]);
+    done(&["worktree", "add", "look-here", "--detach", "HEAD", "--path", "../neben an"]);
+    done(&["plan", "local"]);
+    done(&["deploy", "local", "--yes"]);
+    sample.commit("two", &[("page.html", "two\n")]);
+    done(&["deploy", "local", "--yes"]);
+    let status: serde_json::Value = serde_json::from_str(&done(&["status", "--json"])).expect("JSON");
+    assert_eq!(status["services"][0]["state"], "placed", "{status:#}");
+    done(&["rollback", "local", "--yes"]);
+    done(&["worktree", "list"]);
+    let pages: Vec<String> = pages(&sample.place());
+    assert!(pages.contains(&"one\n".to_owned()), "{pages:?}");
+}
+
+/// What the pages say that some `current` leads to.
+fn pages(place: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(place).expect("there").flatten() {
+        let path = entry.path();
+        if entry.file_name() == "current" {
+            found.extend(std::fs::read_to_string(path.join("page.html")));
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(pages(&path));
+        }
+    }
+    found
+}
