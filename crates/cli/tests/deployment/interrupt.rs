@@ -35,6 +35,14 @@ fn at(stage: Stage, scene: &Scene) -> Working {
     working
 }
 
+/// Most of the time of a case is waiting.
+fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, case: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        let case = &case;
+        cases.into_iter().for_each(|one| drop(scope.spawn(move || case(one))));
+    });
+}
+
 fn all_old(scene: &Scene, said: &Said) {
     for service in ["alpha", "beta"] {
         assert_eq!(scene.answers(service).as_deref(), Some("1.0.0"), "{service}: {}", said.stderr);
@@ -53,24 +61,25 @@ fn taken_back(scene: &Scene, said: &Said, code: i32) {
 
 #[test]
 fn the_first_signal_takes_all_back_and_the_code_says_which_it_was() {
-    for (stage, signal, code) in [
+    let cases = [
         (Stage::Build, Signal::INT, 130),
         (Stage::Build, Signal::TERM, 143),
         (Stage::Health, Signal::HUP, 143),
         (Stage::Health, Signal::INT, 130),
-    ] {
+    ];
+    side_by_side(cases, |(stage, signal, code)| {
         let scene = Scene::new();
         let working = at(stage, &scene);
         let clients = scene.clients();
         working.signal(signal);
         taken_back(&scene, &working.ends(), code);
         clients.all_were_answered();
-    }
+    });
 }
 
 #[test]
 fn the_second_signal_ends_what_is_under_way_and_still_takes_all_back() {
-    for stage in [Stage::Build, Stage::Health, Stage::Undo] {
+    side_by_side([Stage::Build, Stage::Health, Stage::Undo], |stage| {
         let scene = Scene::new();
         let mut working = at(stage, &scene);
         let clients = scene.clients();
@@ -83,7 +92,7 @@ fn the_second_signal_ends_what_is_under_way_and_still_takes_all_back() {
         working.says("SIGTERM: what is under way is ended");
         taken_back(&scene, &working.ends(), 130);
         clients.all_were_answered();
-    }
+    });
 }
 
 #[test]
