@@ -151,7 +151,6 @@ mod tests {
             warnings: Vec::new(),
             failure: (status == LaneStatus::Failed)
                 .then(|| Failure::new(Kind::Rejected, "`make` ended with exit code 2")),
-            left: Vec::new(),
         }
     }
 

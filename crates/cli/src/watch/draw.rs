@@ -76,10 +76,10 @@ fn draw_table(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     let widths = [
         widest(&|row| row.service.as_str().len(), 7),
         widest(&|row| row.target.as_str().len(), 6),
-        Constraint::Length(12),
-        Constraint::Length(9),
-        Constraint::Length(13),
-        Constraint::Length(8),
+        widest(&|row| life_word(row.state).len(), 7),
+        widest(&|row| if row.health == Health::Unhealthy { 9 } else { 7 }, 7),
+        widest(&|row| row.release.as_ref().map_or(0, |release| release.as_str().len()), 7),
+        widest(&|row| row.since.map_or(0, |since| ago_text(since, screen.now).len()), 5),
         Constraint::Fill(1),
     ];
     let table =
