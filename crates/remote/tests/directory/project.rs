@@ -296,7 +296,7 @@ impl Project {
         ask(self.port)
     }
 
-    /// Asks the public port without pause until it is told to stop.
+    /// Asks the public port again and again until it is told to stop.
     pub(crate) fn listen(&self) -> Listener {
         let (port, stop) = (self.port, Arc::new(AtomicBool::new(false)));
         let thread = std::thread::spawn({
@@ -305,7 +305,8 @@ impl Project {
                 let mut heard = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     heard.push(ask(port));
-                    std::thread::sleep(Duration::from_millis(2));
+                    // Each connection leaves a socket behind that waits out its time.
+                    std::thread::sleep(Duration::from_millis(10));
                 }
                 heard
             }
