@@ -25,6 +25,15 @@ const NEEDS: &[Need] = &[
         package: "util-linux",
         purpose: "starts services that outlive us",
     },
+    Need { program: "setpriv", proof: &["--version"], package: "util-linux", purpose: "runs as a user without rights" },
+    Need { program: "dash", proof: &["-c", ":"], package: "dash", purpose: "runs the scripts for targets" },
+    Need { program: "busybox", proof: &["true"], package: "busybox", purpose: "runs the scripts for targets" },
+    Need {
+        program: "shellcheck",
+        proof: &["--version"],
+        package: "shellcheck",
+        purpose: "reads the scripts for targets",
+    },
     Need { program: "faketime", proof: &["--version"], package: "faketime", purpose: "sets clocks ahead" },
 ];
 
