@@ -90,3 +90,23 @@ fn a_directory_with_something_in_it_is_not_used() {
     assert_eq!(output.status.code(), Some(102));
     assert_eq!(std::fs::read_dir(place.path()).expect("readable").count(), 1);
 }
+
+#[test]
+fn builds_of_the_sample_side_by_side_share_nothing_but_the_result() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo/sample");
+    let build = |number: u32| {
+        let place = folder.path().join(number.to_string());
+        std::fs::create_dir(&place).expect("made");
+        std::fs::copy(sample.join("main.rs"), place.join("main.rs")).expect("copied");
+        let mut command = Command::new("sh");
+        command.arg(sample.join("build.sh")).current_dir(place).env("PLEACH_DEMO_CACHE", folder.path().join("cache"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+    };
+    let builds: Vec<Child> = (0..4).map(build).collect();
+    for build in builds {
+        let output = build.wait_with_output().expect("ended");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("cache")).expect("there").count(), 1, "nothing is left beside it");
+}
