@@ -51,11 +51,11 @@ impl Scene {
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
             // A branch with a file `slow` takes long to build, one with `sick` never becomes healthy, one with `stubborn`
-            // has to be killed. With `jam`, what is to run can neither be noted nor be looked up.
+            // has to be killed.
             config += &format!(
                 "[services.{name}]\nbranch = \"skill/{name}\"\nport = {port}\nstop-grace = \"3s\"\n\
                  run = \"test -e stubborn && trap '' TERM; test -e sick && exec sleep 60; exec '{}'\"\n\
-                 build = \"echo building; test -e jam && mkdir ../../run/${{PWD##*/}}.json; if test -e slow; then sleep 60; fi\"\n\
+                 build = \"echo building; if test -e slow; then sleep 60; fi\"\n\
                  health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n\
                  test = {{}}\n",
                 service().display()
@@ -125,20 +125,6 @@ impl Scene {
     pub(crate) fn make_sick_and_stubborn(&self, service: &str) {
         self.commit(service, "stubborn", Some("stubborn"));
         self.commit(service, "sick", Some("sick"));
-    }
-
-    /// A commit that leaves the service neither started nor taken back, until that is cleared.
-    pub(crate) fn jam(&self, service: &str) {
-        self.commit(service, "jam", Some("jam"));
-    }
-
-    /// Mends what [`Self::jam`] broke.
-    pub(crate) fn clear(&self, service: &str) {
-        for file in std::fs::read_dir(self.place().join("live").join(service).join("run")).expect("there").flatten() {
-            if file.path().is_dir() {
-                std::fs::remove_dir(file.path()).expect("removed");
-            }
-        }
     }
 
     /// A commit with a file of this many bytes.
@@ -224,9 +210,12 @@ impl Scene {
     }
 
     pub(crate) fn newest_run(&self) -> String {
-        let runs = std::fs::read_dir(self.root().join(".git/pleach/runs")).expect("runs").flatten();
-        let names = runs.filter(|run| run.path().join("journal.jsonl").is_file());
-        names.map(|run| run.file_name().into_string().expect("text")).max().expect("a run")
+        let number = |run: &PathBuf| -> u64 {
+            let text = std::fs::read_to_string(run.join("number")).expect("counted");
+            text.trim().parse().expect("a number")
+        };
+        let newest = self.runs().into_iter().max_by_key(number).expect("a run");
+        newest.file_name().expect("named").to_string_lossy().into_owned()
     }
 
     /// Lets all leases end at the end of this century.

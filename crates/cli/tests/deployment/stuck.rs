@@ -1,19 +1,36 @@
 //! What could not be taken back is listed as a whole, each with the command that finishes it.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use crate::scene::Scene;
+
+/// Makes `current` of a service lead elsewhere; gives where it led.
+fn relink(scene: &Scene, service: &str, to: &Path) -> std::path::PathBuf {
+    let current = scene.place().join("live").join(service).join("current");
+    let before = fs::read_link(&current).expect("a link");
+    fs::remove_file(&current).expect("removed");
+    symlink(to, &current).expect("linked");
+    before
+}
 
 #[test]
 fn what_could_not_be_taken_back_is_listed_with_the_commands_that_finish_it() {
     let scene = Scene::new();
     scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.version("alpha", 2);
     scene.version("beta", 2);
-    scene.jam("alpha");
-    let stuck = scene.ends(112, &["deploy", "local", "--yes"]);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    // Somebody else has switched it since, so that this run must not.
+    fs::create_dir(scene.place().join("live/alpha/releases/by-hand")).expect("made");
+    let before = relink(&scene, "alpha", Path::new("releases/by-hand"));
+    let stuck = scene.ends(112, &["rollback", "local", "--yes"]);
     assert!(stuck.stdout.contains("not all could be taken back"), "{}", stuck.stdout);
     let at = |words: &str| stuck.stderr.find(words).unwrap_or_else(|| panic!("{words}: {}", stuck.stderr));
-    let start = at("error: step `start` of `alpha` on `here` was not taken back");
+    let switch = at("error: step `switch` of `alpha` on `here` was not taken back");
     let upload = at("error: step `upload` of `alpha` on `here` was not taken back");
-    assert!(start < upload, "what was done last goes back first: {}", stuck.stderr);
+    assert!(switch < upload, "what was done last goes back first: {}", stuck.stderr);
     let told = &stuck.stderr[upload..];
     assert!(told.contains("next: `rm -rf '") && told.contains("'`, then `pleach resume "), "{told}");
     assert!(!stuck.stderr.contains("``"), "{}", stuck.stderr);
@@ -21,8 +38,8 @@ fn what_could_not_be_taken_back_is_listed_with_the_commands_that_finish_it() {
     let status = scene.ends(0, &["status"]);
     assert!(status.stdout.contains("`pleach resume "), "{}", status.stdout);
 
-    scene.clear("alpha");
-    scene.ends(110, &["resume"]);
+    relink(&scene, "alpha", &before);
+    scene.ends(0, &["resume"]);
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert!(!scene.ends(0, &["status"]).stdout.contains("resume"));
 }
