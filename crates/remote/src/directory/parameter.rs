@@ -88,6 +88,18 @@ pub(super) struct HealthParameters {
     pub(super) address: Option<(String, u16)>,
 }
 
+/// Of `start`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct StartParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    /// Whether the plan saw it running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ran: bool,
+}
+
 /// Of `route` and `close`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,6 +107,9 @@ pub(super) struct RouteParameters {
     #[serde(flatten)]
     pub(super) place: Place,
     pub(super) routers: Vec<(String, u16)>,
+    /// Those of them that the plan saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) seen: Vec<(String, u16)>,
     pub(super) drain: Period,
 }
 

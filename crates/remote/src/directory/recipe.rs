@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::facts::KeptRelease;
 use super::parameter::{
     Asked, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters, RouteParameters,
-    SwitchParameters, UploadParameters,
+    StartParameters, SwitchParameters, UploadParameters,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
@@ -191,6 +191,11 @@ impl<'a> Scene<'a> {
         ReleaseParameters { place: self.place.clone(), release: release.clone() }
     }
 
+    fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
+        let seen = routers.iter().filter(|router| self.previous.routers.contains(router)).cloned().collect();
+        RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN }
+    }
+
     /// From a release that is there to one that is live, and the end of what ran before.
     fn go_live(&self, steps: &mut Steps, spec: &ReleaseSpec, release: &ReleaseId) -> Result<(), Failure> {
         let within = spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within;
@@ -216,13 +221,19 @@ impl<'a> Scene<'a> {
         let asked = asked(spec);
         let mut wanted = Vec::new();
         if let Some(run) = &spec.run {
-            steps.add(Work::Start, format!("start `{run}` beside the old release"), &self.about(release), SHORT)?;
+            let ran = self.previous.running.contains(release);
+            let start = StartParameters { place: self.place.clone(), release: release.clone(), ran };
+            steps.add(Work::Start, format!("start `{run}` beside the old release"), &start, SHORT)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
             if let Some((host, port)) = spec.address() {
                 self.require_port(&host, port)?;
                 wanted.push((host.clone(), port));
-                let routers = RouteParameters { place: self.place.clone(), routers: wanted.clone(), drain: DRAIN };
-                steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routers, SHORT)?;
+                steps.add(
+                    Work::Route,
+                    format!("{host}:{port} leads to `current`"),
+                    &self.routes(wanted.clone()),
+                    SHORT,
+                )?;
             }
             steps.add(Work::Switch, to, &switch, SHORT)?.by(by_hand);
             if let Some((host, port)) = spec.address() {
@@ -313,8 +324,7 @@ impl<'a> Scene<'a> {
         if !self.previous.routers.is_empty() {
             let routers = self.previous.routers.clone();
             let ports: Vec<String> = routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-            let close = RouteParameters { place: self.place.clone(), routers, drain: DRAIN };
-            steps.add(Work::Close, format!("give up {}", ports.join(", ")), &close, SHORT)?;
+            steps.add(Work::Close, format!("give up {}", ports.join(", ")), &self.routes(routers), SHORT)?;
         }
         if !self.previous.running.is_empty() {
             let names: Vec<&str> = self.previous.running.iter().map(ReleaseId::as_str).collect();

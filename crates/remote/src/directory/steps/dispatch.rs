@@ -65,13 +65,13 @@ impl Phase for DirectoryPhase {
         }
     }
 
-    async fn undo(&self, cx: &StepContext<'_>, leftover: &Leftover) -> Result<Evidence, Failure> {
+    async fn undo(&self, cx: &StepContext<'_>, _: &Leftover) -> Result<Evidence, Failure> {
         let secrets = self.means.secrets.as_ref();
         match self.work {
             Work::Upload => upload::undo(cx).await,
-            Work::Start => process::undo_start(cx, leftover).await,
+            Work::Start => process::undo_start(cx).await,
             Work::Retire | Work::Stop => process::undo_stop(cx, secrets).await,
-            Work::Route => route::undo_open(cx, leftover).await,
+            Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
             Work::Halt => command::undo_halt(cx, secrets).await,

@@ -2,29 +2,19 @@
 
 use pleach_core::error::Failure;
 use pleach_core::period::Period;
-use pleach_core::phase::{Applied, Change, Evidence, Inspection, Leftover, StepContext};
+use pleach_core::phase::{Applied, Change, Evidence, Inspection, StepContext};
 use pleach_core::port::Secrets;
 use pleach_core::word::ReleaseId;
 use serde_json::{Value, json};
 
 use crate::directory::instance::InstanceState;
-use crate::directory::parameter::{ReleaseParameters, RetireParameters};
+use crate::directory::parameter::{RetireParameters, StartParameters};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
 use crate::supervise::Stopped;
 
-/// In the output of `start`: whether there was nothing to do.
-const RAN_BEFORE: &str = "ran-before";
-
-fn ran_before(leftover: &Leftover) -> Option<bool> {
-    match leftover {
-        Leftover::Completed { output } => output.get(RAN_BEFORE)?.as_bool(),
-        Leftover::Unknown => None,
-    }
-}
-
 pub(super) async fn inspect_started(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
-    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let parameters: StartParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     Ok(match site.instance(&parameters.release).await? {
         Some((record, InstanceState::Running | InstanceState::Restarting)) => Inspection::Settled {
@@ -40,7 +30,7 @@ pub(super) async fn inspect_started(cx: &StepContext<'_>) -> Result<Inspection, 
 }
 
 pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
-    let parameters: ReleaseParameters = cx.require_parameters()?;
+    let parameters: StartParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let record = site.require_record(&parameters.release).await?;
     let ran = site.instance(&parameters.release).await?;
@@ -50,29 +40,23 @@ pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         matches!(state, InstanceState::Running | InstanceState::Restarting) && before.run != *cx.run
     });
     let applied = if same { Applied::unchanged(evidence) } else { Applied::changed(evidence) };
-    Ok(applied.output(json!({ "host": instance.host, "port": instance.port, RAN_BEFORE: same })))
+    Ok(applied.output(json!({ "host": instance.host, "port": instance.port })))
 }
 
-/// Ends the process, unless it ran before this step. Who started it last does not matter: a later run may have stopped it
+/// Ends the process, unless the plan saw it running. Who started it last does not matter: a later run may have stopped it
 /// and, when it was taken back itself, started it again.
-pub(super) async fn undo_start(cx: &StepContext<'_>, leftover: &Leftover) -> Result<Evidence, Failure> {
-    let parameters: ReleaseParameters = cx.require_parameters()?;
+pub(super) async fn undo_start(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+    let parameters: StartParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let release = &parameters.release;
     let Some(record) = site.record(release).await? else {
         return Ok(Evidence::seen(format!("release `{release}` is not there, so nothing of it runs")));
     };
-    let up = site.instance(release).await?.filter(|(_, state)| state.is_up());
-    let stays = match (ran_before(leftover), &up) {
-        (Some(ran_before), _) => ran_before,
-        // Interrupted: what this run had begun bears its name, and a release that it made has no other life.
-        (None, Some((instance, _))) => instance.run != *cx.run && record.run != *cx.run,
-        (None, None) => false,
-    };
-    if stays {
+    if parameters.ran {
+        let up = site.instance(release).await?.filter(|(_, state)| state.is_up());
         return Ok(Evidence::seen(match up {
             Some((instance, _)) => format!("process {} ran before and stays", leader(&instance)),
-            None => format!("release `{release}` ran before; `stop` ended it"),
+            None => format!("release `{release}` ran before and has been ended since"),
         }));
     }
     // Also where no record tells of a process: one may have been about to start.

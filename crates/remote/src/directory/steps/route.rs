@@ -1,21 +1,11 @@
 //! `route` and `close`: public ports.
 
 use pleach_core::error::Failure;
-use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, StepContext};
-use serde_json::{Value, json};
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use serde_json::Value;
 
 use crate::directory::parameter::RouteParameters;
 use crate::directory::site::Site;
-
-/// In the output of `route`: the ports that had no router before.
-const OPENED: &str = "opened";
-
-fn opened(leftover: &Leftover) -> Option<Vec<u16>> {
-    match leftover {
-        Leftover::Completed { output } => serde_json::from_value(output.get(OPENED)?.clone()).ok(),
-        Leftover::Unknown => None,
-    }
-}
 
 fn ports(parameters: &RouteParameters) -> String {
     let ports: Vec<String> = parameters.routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
@@ -56,30 +46,22 @@ pub(super) async fn inspect_closed(cx: &StepContext<'_>) -> Result<Inspection, F
 pub(super) async fn open(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: RouteParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let mut own = Vec::new();
+    let mut own = false;
     for (host, port) in &parameters.routers {
-        if site.ensure_routed(host, *port).await?.run == *cx.run {
-            own.push(*port);
-        }
+        own |= site.ensure_routed(host, *port).await?.run == *cx.run;
     }
     let evidence = format!("{} leads to `current`", ports(&parameters));
-    let applied = if own.is_empty() { Applied::unchanged(evidence) } else { Applied::changed(evidence) };
-    Ok(applied.output(json!({ OPENED: own })))
+    Ok(if own { Applied::changed(evidence) } else { Applied::unchanged(evidence) })
 }
 
-/// Ends the routers that were not there before this step, whoever started them last: see
+/// Ends the routers that the plan did not see, whoever started them last: see
 /// [`undo_start`](super::process::undo_start).
-pub(super) async fn undo_open(cx: &StepContext<'_>, leftover: &Leftover) -> Result<Evidence, Failure> {
+pub(super) async fn undo_open(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
     let parameters: RouteParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let opened = opened(leftover);
     let mut seen = Vec::new();
     for (host, port) in &parameters.routers {
-        let stays = match &opened {
-            Some(opened) => !opened.contains(port),
-            None => site.router(*port).await?.is_some_and(|router| router.run != *cx.run),
-        };
-        if stays {
+        if parameters.seen.contains(&(host.clone(), *port)) {
             seen.push(format!("the router of {host}:{port} was there before and stays"));
         } else {
             // Also where no record tells of one: it may have been about to start.
