@@ -24,7 +24,9 @@ pub mod directory;
 pub mod guard;
 pub mod http;
 pub mod local;
+mod open;
 pub mod process;
+mod program;
 pub mod route;
 pub mod ssh;
 pub mod supervise;
@@ -32,4 +34,5 @@ pub mod watchdog;
 
 pub use check::{CheckResult, CheckStage, verify_service};
 pub use directory::{ServiceStatus, register, service_statuses};
-pub use local::{DirectoryTarget, LocalSecrets, describe, open_target, planned_settings};
+pub use local::{DirectoryTarget, LocalSecrets};
+pub use open::{describe, open_ssh_target, open_target};

@@ -32,5 +32,5 @@ pub use clock::SystemClock;
 pub use file::FileError;
 pub use journal::{Closed, Damage, FileJournal, Flush, JournalError, JournalReader, read_records};
 pub use lease::{FileLeases, HeldBy, LeaseError};
-pub use process::{Life, ProcessIdentity};
+pub use process::{Life, ProcessIdentity, holder};
 pub use runs::{FileRuns, RunsError};

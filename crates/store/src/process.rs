@@ -99,7 +99,7 @@ impl From<&Holder> for ProcessIdentity {
 }
 
 /// This process as the holder of a lease.
-pub(crate) fn holder() -> Holder {
+pub fn holder() -> Holder {
     let identity = ProcessIdentity::current();
     Holder {
         user: user(),

@@ -3,15 +3,18 @@
 //! The exit code is the number of failures. A repository without a config, or a config with problems, is told like
 //! everything else, and all that does not depend on it is looked at all the same.
 
+use pleach_core::config::{EnvironmentConfig, TargetConfig};
 use pleach_core::error::Failure;
 use pleach_core::word::EnvironmentName;
+use pleach_remote::open_ssh_target;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::args::Globals;
 use crate::deployment::block_on;
 use crate::doctor::{
-    Finding, Level, clock_findings, config_findings, machine_findings, place_findings, port_findings, run_findings,
-    secret_findings, worktree_findings,
+    Finding, Level, clock_findings, config_findings, host_findings, machine_findings, place_findings, port_findings,
+    run_findings, secret_findings, worktree_findings,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, Style, answer, fit, width};
@@ -68,14 +71,34 @@ fn of_project(project: &Project, environment: Option<&EnvironmentName>) -> Resul
             continue;
         }
         for (target, settings) in &config.targets {
-            let pleach_core::config::TargetConfig::Directory(directory) = settings;
+            let TargetConfig::Directory(directory) = settings else { continue };
             let path = project.workspace.repository.root().join(&directory.path);
             findings.extend(place_findings(&format!("target {target} of {name}"), &path));
         }
         findings.extend(port_findings(project, name, config));
+        findings.extend(block_on(of_hosts(project, name, config))?);
     }
     findings.extend(block_on(async { Ok(secret_findings(project).await) })?);
     Ok(findings)
+}
+
+/// All hosts side by side.
+async fn of_hosts(
+    project: &Project,
+    environment: &EnvironmentName,
+    config: &EnvironmentConfig,
+) -> Result<Vec<Finding>, Ended> {
+    let mut looking = JoinSet::new();
+    for (name, description) in project.descriptions(config)? {
+        if description.kind == "ssh" {
+            let target = open_ssh_target(environment, &project.planned_target(&name, &description));
+            let environment = environment.clone();
+            looking.spawn(async move { (name.clone(), host_findings(&environment, &name, target).await) });
+        }
+    }
+    let mut findings = looking.join_all().await;
+    findings.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(findings.into_iter().flat_map(|(_, findings)| findings).collect())
 }
 
 fn unreadable_config(ended: &Ended) -> Finding {

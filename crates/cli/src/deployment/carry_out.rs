@@ -57,7 +57,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Exit, Ended> {
     let interrupts = Interrupts::catch()?;
     let (run, plan, earlier) = describe(workspace, &work)?;
-    let targets = workspace.open_targets(&plan)?;
+    let (targets, leases) = workspace.open_targets(&plan)?;
     let usual = UsualTimes::load(&workspace.state_dir, &plan.environment);
     let observer = Observer::start(ObserverOptions {
         face: Face::choose(globals, usual.clone()),
@@ -70,7 +70,7 @@ pub(crate) async fn carry_out(
     let (watching, stop) = interrupts.watch(run.clone(), observer.speaker());
     let engine = Engine {
         registry: workspace.registry.clone(),
-        leases: workspace.leases.clone(),
+        leases: Arc::new(leases),
         runs: journals(workspace, options),
         events: observer.events(),
         clock: workspace.clock.clone(),

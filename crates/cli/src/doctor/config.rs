@@ -47,7 +47,8 @@ pub(crate) fn port_findings(
     for (service, targets) in project.config.destinations(environment) {
         let Some(port) = project.config.services[service].port else { continue };
         for target in targets {
-            let TargetConfig::Directory(directory) = &environment.targets[target];
+            // Another machine's ports are looked at when it is reached.
+            let TargetConfig::Directory(directory) = &environment.targets[target] else { continue };
             let Some(port) = port.checked_add(directory.port_offset) else { continue };
             let subject = format!("port {port}");
             match port_owner(port) {

@@ -5,10 +5,12 @@
 
 mod config;
 mod finding;
+mod host;
 mod machine;
 mod state;
 
 pub(crate) use config::{config_findings, port_findings, secret_findings};
 pub(crate) use finding::{Finding, Level};
+pub(crate) use host::host_findings;
 pub(crate) use machine::machine_findings;
 pub(crate) use state::{clock_findings, place_findings, run_findings, worktree_findings};

@@ -9,13 +9,15 @@ use pleach_core::engine::{RunTargets, State};
 use pleach_core::error::Failure;
 use pleach_core::journal::Record;
 use pleach_core::plan::{Plan, PlannedTarget};
-use pleach_core::port::{Clock, RunEntry};
+use pleach_core::port::{Clock, Holder, RunEntry};
 use pleach_core::registry::Registry;
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId};
 use pleach_git::{GitSource, Repository};
 use pleach_remote::LocalSecrets;
-use pleach_store::{FileLeases, FileRuns, SystemClock, read_records};
+use pleach_remote::guard::{SharedLeases, TargetLeases};
+use pleach_remote::ssh::SshTarget;
+use pleach_store::{FileLeases, FileRuns, Life, ProcessIdentity, SystemClock, holder, read_records};
 
 use crate::args::Globals;
 use crate::exit::Ended;
@@ -77,10 +79,21 @@ impl Workspace {
         State::replay(&self.records(run)?).map_err(Failure::from)
     }
 
-    /// Opens the targets of a plan, from the plan alone.
-    pub(crate) fn open_targets(&self, plan: &Plan) -> Result<RunTargets, Failure> {
-        let open = |planned: &PlannedTarget| Ok((planned.name.clone(), self.open_target(&plan.environment, planned)?));
-        plan.targets.iter().map(open).collect()
+    /// Opens the targets of a plan, from the plan alone, with the leases that cover them.
+    pub(crate) fn open_targets(&self, plan: &Plan) -> Result<(RunTargets, SharedLeases), Failure> {
+        let (mut targets, mut there) = (RunTargets::new(), BTreeMap::new());
+        for planned in &plan.targets {
+            let target: Arc<dyn Target> = if planned.kind == "ssh" {
+                let target = pleach_remote::open_ssh_target(&plan.environment, planned)?;
+                let leases = target_leases(&target).plan(plan.id().to_string());
+                there.insert((plan.environment.clone(), planned.name.clone()), leases);
+                Arc::new(target)
+            } else {
+                self.open_target(&plan.environment, planned)?
+            };
+            targets.insert(planned.name.clone(), target);
+        }
+        Ok((targets, SharedLeases::new(self.leases.clone(), there)))
     }
 
     /// Opens one target.
@@ -97,6 +110,12 @@ impl Workspace {
         let branches = self.repository.branches().unwrap_or_default();
         branches.into_iter().filter_map(|branch| Some((branch.name, branch.checked_out_in?))).collect()
     }
+}
+
+/// The leases that lie on a host, for this process.
+pub(crate) fn target_leases(target: &SshTarget) -> TargetLeases {
+    let proven_dead = |holder: &Holder| ProcessIdentity::from(holder).life() == Life::Dead;
+    target.leases(holder(), Arc::new(proven_dead))
 }
 
 /// Says of a failure that came before anything was begun that nothing was touched, if it says no more than that.

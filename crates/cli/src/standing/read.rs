@@ -1,6 +1,6 @@
 //! One target's services, as the target tells them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pleach_core::config::ServiceConfig;
 use pleach_core::error::Failure;
@@ -9,7 +9,6 @@ use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ServiceName};
 use pleach_remote::check::{Asker, CheckPlace};
 use pleach_remote::directory::{ReleaseStatus, ServiceLayout, ServiceStatus};
-use pleach_remote::local::DirectorySettings;
 use pleach_remote::service_statuses;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +20,8 @@ use crate::project::Project;
 
 /// All services of a target. Only their own files are read, not the machine: looking must be quick.
 pub(crate) async fn read_statuses(target: &dyn Target, settings: &Value) -> Result<Vec<ServiceStatus>, Failure> {
-    let settings: Result<DirectorySettings, _> = serde_json::from_value(settings.clone());
-    match (target.files(), settings) {
-        (Some(files), Ok(settings)) => service_statuses(files, &settings.path).await,
+    match (target.files(), settings.get("path").and_then(Value::as_str)) {
+        (Some(files), Some(path)) => service_statuses(files, Path::new(path)).await,
         _ => Ok(Vec::new()),
     }
 }

@@ -46,7 +46,7 @@ pub use render::Style;
 pub use rule::Finding;
 pub use schema::schema;
 pub use service::{CommandLine, EnvironmentValue, ServiceConfig};
-pub use target::{DirectoryConfig, TargetConfig};
+pub use target::{DirectoryConfig, SshConfig, TargetConfig};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "pleach.toml";

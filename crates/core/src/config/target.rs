@@ -1,6 +1,6 @@
 //! `[environments.NAME.targets.NAME]`: one variant per kind of target.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum TargetConfig {
     /// A directory on this machine with releases in it.
     Directory(DirectoryConfig),
+    /// A directory on a host over SSH, with releases in it.
+    Ssh(SshConfig),
 }
 
 impl TargetConfig {
@@ -18,6 +20,47 @@ impl TargetConfig {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Directory(_) => "directory",
+            Self::Ssh(_) => "ssh",
+        }
+    }
+
+    /// The machine, as one would write it behind `ssh`; `None` is this one.
+    pub fn machine(&self) -> Option<&str> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Ssh(ssh) => Some(&ssh.host),
+        }
+    }
+
+    /// The directory on that machine.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory(directory) => &directory.path,
+            Self::Ssh(ssh) => &ssh.path,
+        }
+    }
+
+    /// How many releases of a service are kept.
+    pub fn keep(&self) -> u32 {
+        match self {
+            Self::Directory(directory) => directory.keep,
+            Self::Ssh(ssh) => ssh.keep,
+        }
+    }
+
+    /// The address that services listen on.
+    pub fn listen(&self) -> &str {
+        match self {
+            Self::Directory(directory) => &directory.host,
+            Self::Ssh(ssh) => &ssh.listen,
+        }
+    }
+
+    /// What is added to each service's port.
+    pub fn port_offset(&self) -> u16 {
+        match self {
+            Self::Directory(directory) => directory.port_offset,
+            Self::Ssh(ssh) => ssh.port_offset,
         }
     }
 }
@@ -38,6 +81,43 @@ pub struct DirectoryConfig {
     #[schemars(length(min = 1), example = &"127.0.0.1")]
     pub host: String,
     /// Added to each service's port, for several targets on one machine.
+    #[serde(default)]
+    #[schemars(example = 100)]
+    pub port_offset: u16,
+}
+
+/// A directory on a host, laid out as that of the kind `directory`. Keys, jump hosts and known hosts are taken from the
+/// user's own `ssh` config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SshConfig {
+    /// The host as one would write it behind `ssh`: a `Host` of the `ssh` config, a name or an address.
+    #[schemars(length(min = 1), example = &"uat.example.com")]
+    pub host: String,
+    /// The directory there, absolute.
+    #[schemars(length(min = 1), example = &"/srv/odoobo")]
+    pub path: PathBuf,
+    /// The user to log in as, instead of the one in the `ssh` config.
+    #[schemars(length(min = 1), example = &"deploy")]
+    pub user: Option<String>,
+    /// The port of the SSH server, instead of the one in the `ssh` config.
+    #[schemars(range(min = 1), example = 2222)]
+    pub port: Option<u16>,
+    /// An `ssh` config file to read instead of the user's and the system's; from the repository's root.
+    #[schemars(example = &"deploy/ssh_config")]
+    pub ssh_config: Option<PathBuf>,
+    /// Pleach's executable there, absolute; it keeps services with `run` running. Without it Pleach puts its own there.
+    #[schemars(length(min = 1), example = &"/usr/local/bin/pleach")]
+    pub program: Option<PathBuf>,
+    /// How many releases of a service are kept, the current one included. One that a rollback needs is never removed.
+    #[serde(default = "default_keep")]
+    #[schemars(range(min = 2), example = 5)]
+    pub keep: u32,
+    /// The address of the host that services listen on.
+    #[serde(default = "default_host")]
+    #[schemars(length(min = 1), example = &"127.0.0.1")]
+    pub listen: String,
+    /// Added to each service's port, for several targets on one host.
     #[serde(default)]
     #[schemars(example = 100)]
     pub port_offset: u16,

@@ -15,6 +15,7 @@ pub(super) struct Means {
 /// The phases, by what they are called in plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
+    Install,
     Upload,
     Build,
     Start,
@@ -31,7 +32,8 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
+        Self::Install,
         Self::Upload,
         Self::Build,
         Self::Start,
@@ -50,6 +52,7 @@ impl Work {
     /// The name of its step.
     pub(super) const fn step(self) -> &'static str {
         match self {
+            Self::Install => "install",
             Self::Upload => "upload",
             Self::Build => "build",
             Self::Start => "start",

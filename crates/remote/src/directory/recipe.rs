@@ -1,6 +1,5 @@
 //! From a service and facts to steps: the pure half.
 
-use pleach_core::config::TargetConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
@@ -27,12 +26,21 @@ const FILES: Period = Period::seconds(600);
 /// For starting, switching and routing.
 const SHORT: Period = Period::seconds(60);
 
-/// Turns a service into steps for a directory.
-pub struct DirectoryRecipe;
+/// Turns a service into steps for a directory, wherever it lies.
+pub struct DirectoryRecipe {
+    kind: &'static str,
+}
+
+impl DirectoryRecipe {
+    /// The recipe for targets of this kind.
+    pub const fn new(kind: &'static str) -> Self {
+        Self { kind }
+    }
+}
 
 impl Recipe for DirectoryRecipe {
-    fn kind(&self) -> &'static str {
-        "directory"
+    fn kind(&self) -> &str {
+        self.kind
     }
 
     fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>> {
@@ -57,6 +65,8 @@ struct Scene<'a> {
     orphaned: Vec<ReleaseId>,
     halted: bool,
     kept: Vec<KeptRelease>,
+    missing: Option<String>,
+    install: bool,
 }
 
 fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
@@ -69,16 +79,16 @@ fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -
 
 impl<'a> Scene<'a> {
     fn read(request: &'a DraftRequest<'a>) -> Result<Self, Failure> {
-        let TargetConfig::Directory(directory) = request.target_config;
+        let target = request.target_config;
         let of = |name: &str| format!("service/{}/{name}", request.service);
         let root: std::path::PathBuf = fact(request, "root")?;
         let port = match request.service_config.port {
-            Some(port) => Some(port.checked_add(directory.port_offset).ok_or_else(|| {
+            Some(port) => Some(port.checked_add(target.port_offset()).ok_or_else(|| {
                 Failure::new(
                     Kind::Rejected,
                     format!("service `{}` has no port on `{}`", request.service, request.target),
                 )
-                .because(format!("{port} and the offset {} are more than 65535", directory.port_offset))
+                .because(format!("{port} and the offset {} are more than 65535", target.port_offset()))
                 .state("nothing was touched")
                 .next("choose a smaller `port-offset`")
             })?),
@@ -91,8 +101,8 @@ impl<'a> Scene<'a> {
                 service: request.service.clone(),
                 program: fact(request, "program")?,
             },
-            keep: directory.keep,
-            host: directory.host.clone(),
+            keep: target.keep(),
+            host: target.listen().to_owned(),
             port,
             previous: Previous {
                 release: fact(request, &of("current"))?,
@@ -102,6 +112,8 @@ impl<'a> Scene<'a> {
             orphaned: fact(request, &of("orphaned"))?,
             halted: fact(request, &of("halted"))?,
             kept: fact(request, &of("releases"))?,
+            missing: fact(request, "program/missing")?,
+            install: fact(request, "program/install")?,
         })
     }
 
@@ -152,7 +164,7 @@ impl<'a> Scene<'a> {
         let number: u64 = fact(self.request, &self.of("last-number"))?;
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
         let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let mut steps = Steps::default();
+        let mut steps = self.steps(spec.run.is_some())?;
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
@@ -185,6 +197,26 @@ impl<'a> Scene<'a> {
         let runs = runs && !self.halted;
         let same = commit == spec.commit.as_str() && settings == spec.settings();
         Ok((same && runs && routed).then(|| current.clone()))
+    }
+
+    /// No steps yet but the one that puts the program on the target, where processes are to run and it has none.
+    fn steps(&self, runs: bool) -> Result<Steps, Failure> {
+        let mut steps = Steps::default();
+        let Some(missing) = &self.missing else { return Ok(steps) };
+        let program = self.place.program.display();
+        if !runs && self.previous.running.is_empty() && self.previous.routers.is_empty() {
+            return Ok(steps);
+        }
+        if self.install {
+            steps.add(Work::Install, format!("put this Pleach at `{program}`"), &self.place, FILES)?;
+            return Ok(steps);
+        }
+        let (service, target) = (&self.request.service, &self.request.target);
+        Err(Failure::new(Kind::Rejected, format!("service `{service}` cannot be kept running on `{target}`"))
+            .because(missing.clone())
+            .because("this Pleach is not for that host's system, or `program` says where its own one lies")
+            .state("nothing was touched")
+            .next("install Pleach there, and name it: `program = \"/usr/local/bin/pleach\"` in `pleach.toml`"))
     }
 
     fn about(&self, release: &ReleaseId) -> ReleaseParameters {
@@ -311,13 +343,13 @@ impl<'a> Scene<'a> {
         if self.previous.release.as_ref() == Some(release) && runs {
             return self.draft(Some(release.clone()), Vec::new());
         }
-        let mut steps = Steps::default();
+        let mut steps = self.steps(kept.spec.run.is_some())?;
         self.go_live(&mut steps, &kept.spec, release)?;
         self.draft(Some(release.clone()), steps.steps)
     }
 
     fn stop(&self) -> Result<Draft, Failure> {
-        let mut steps = Steps::default();
+        let mut steps = self.steps(false)?;
         let current = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let grace = self.request.service_config.stop_grace;
         let limit = Period(SHORT.0 * 2 + grace.0 + DRAIN.0);
@@ -395,7 +427,9 @@ impl Steps {
     ) -> Result<&mut Self, Failure> {
         let wrong = |error: pleach_core::word::NameError| Failure::new(Kind::Internal, error.to_string());
         let reversal = match work {
-            Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => Reversal::Nothing,
+            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => {
+                Reversal::Nothing
+            }
             _ => Reversal::Undo,
         };
         let step = Step {

@@ -10,7 +10,7 @@ use super::recipe::DirectoryRecipe;
 use super::snapshot::ReleaseSnapshot;
 use super::steps::DirectoryPhase;
 
-/// Adds the phases, the snapshot and the recipe of the kind `directory`.
+/// Adds the phases, the snapshot and the recipe of the kinds `directory` and `ssh`.
 pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>) {
     let means = Means { source, secrets };
     for work in Work::ALL {
@@ -21,5 +21,7 @@ pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<d
     if let Some(snapshot) = ReleaseSnapshot::new(means.secrets) {
         registry.add_snapshot(Arc::new(snapshot));
     }
-    registry.add_recipe(Arc::new(DirectoryRecipe));
+    for kind in ["directory", "ssh"] {
+        registry.add_recipe(Arc::new(DirectoryRecipe::new(kind)));
+    }
 }

@@ -27,6 +27,7 @@
 //! `readlink` as GNU and busybox have them. Without `/proc` only expiry is proof, and the gap between comparison and start
 //! is not watched.
 
+mod both;
 mod error;
 mod install;
 mod leases;
@@ -34,6 +35,7 @@ mod shell;
 mod state;
 mod text;
 
+pub use both::SharedLeases;
 pub use error::{GuardError, HeldOnTarget};
 pub use install::Guard;
 pub use leases::{ProvenDead, TargetLeases};

@@ -3,6 +3,7 @@
 //! Redirects are not followed. Each request connects anew: a check must meet whoever answers *now*, not the one that
 //! answered the last time. Loopback addresses are asked directly, whatever proxies the environment names.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -121,29 +122,50 @@ impl HttpClient {
     }
 
     async fn ask(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
-        let url = Url::parse(&request.url).map_err(|_| HttpError::Url(request.url.clone()))?;
-        let method = reqwest::Method::from_bytes(request.method.as_str().as_bytes());
-        let method = method.map_err(|_| HttpError::Url(request.url.clone()))?;
-        let mut builder = self.client(&url)?.request(method, url).body(request.body.clone());
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        let started = Instant::now();
-        let mut response = builder.send().await.map_err(|error| told(request, error))?;
-        let status = response.status().as_u16();
-        let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let headers = response.headers().iter().map(header).collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| told(request, error))? {
-            body.extend_from_slice(&chunk[..chunk.len().min(BODY_LIMIT - body.len())]);
-            if body.len() == BODY_LIMIT {
-                break;
-            }
-        }
-        Ok(HttpResponse { status, headers, body, elapsed: started.elapsed() })
+        let url = parse_url(request)?;
+        let client = self.client(&url)?;
+        exchange(client, url, request).await
     }
+}
+
+pub(crate) fn parse_url(request: &HttpRequest) -> Result<Url, HttpError> {
+    Url::parse(&request.url).map_err(|_| HttpError::Url(request.url.clone()))
+}
+
+/// A client that connects to `socket`, whatever it is asked for.
+pub(crate) fn client_of_socket(url: &Url, socket: &Path) -> Result<Client, HttpError> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).unix_socket(socket);
+    if url.scheme() == "http" {
+        // The system's certificates take longer to read than most answers take to come.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(HttpError::SetUp)
+}
+
+/// One request and its answer.
+pub(crate) async fn exchange(client: &Client, url: Url, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+    let method = reqwest::Method::from_bytes(request.method.as_str().as_bytes());
+    let method = method.map_err(|_| HttpError::Url(request.url.clone()))?;
+    let mut builder = client.request(method, url).body(request.body.clone());
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    let started = Instant::now();
+    let mut response = builder.send().await.map_err(|error| told(request, error))?;
+    let status = response.status().as_u16();
+    let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let headers = response.headers().iter().map(header).collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| told(request, error))? {
+        body.extend_from_slice(&chunk[..chunk.len().min(BODY_LIMIT - body.len())]);
+        if body.len() == BODY_LIMIT {
+            break;
+        }
+    }
+    Ok(HttpResponse { status, headers, body, elapsed: started.elapsed() })
 }
 
 #[async_trait]

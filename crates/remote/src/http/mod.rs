@@ -3,3 +3,4 @@
 mod client;
 
 pub use client::{BODY_LIMIT, HttpClient, HttpError};
+pub(crate) use client::{client_of_socket, exchange, parse_url};

@@ -24,6 +24,6 @@ pub(crate) use output::Output;
 pub use secret::{LocalSecrets, SecretError};
 pub(crate) use shell::exit_status;
 pub use shell::{LocalShell, ShellError};
-pub use target::{DirectorySettings, DirectoryTarget, describe, open_target, planned_settings};
+pub use target::{DirectorySettings, DirectoryTarget, describe_directory, planned_directory};
 pub(crate) use tree::hex;
 pub use tree::{TreeError, tree_digest};

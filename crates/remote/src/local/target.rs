@@ -1,18 +1,17 @@
 //! A directory on this machine as a target.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use pleach_core::config::TargetConfig;
+use pleach_core::config::DirectoryConfig;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::plan::{PlannedTarget, TargetDescription};
+use pleach_core::plan::TargetDescription;
 use pleach_core::port::{FencingToken, Files, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
 use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fence::Fence;
 use super::files::LocalFiles;
@@ -37,29 +36,27 @@ pub struct DirectorySettings {
     pub program: PathBuf,
 }
 
-/// The settings of a target as a plan carries them. `root` is the repository's root, where relative paths start; `program`
-/// is the executable that knows `supervise` and `route`.
-pub fn planned_settings(config: &TargetConfig, root: &Path, program: &Path) -> Value {
-    let TargetConfig::Directory(directory) = config;
-    json!(DirectorySettings {
+/// The settings of a directory as a plan carries them. `root` is the repository's root, where relative paths start;
+/// `program` is the executable that knows `supervise` and `route`.
+pub fn planned_directory(directory: &DirectoryConfig, root: &Path, program: &Path) -> DirectorySettings {
+    DirectorySettings {
         path: normal(&root.join(&directory.path)),
         keep: directory.keep,
         host: directory.host.clone(),
         port_offset: directory.port_offset,
         program: program.to_owned(),
-    })
+    }
 }
 
-/// A target of the config as plans name it, with this very program as the one that knows `supervise` and `route`.
-pub fn describe(config: &TargetConfig, root: &Path) -> Result<TargetDescription, Failure> {
-    let TargetConfig::Directory(directory) = config;
+/// A directory as plans name it, with this very program as the one that knows `supervise` and `route`.
+pub fn describe_directory(directory: &DirectoryConfig, root: &Path) -> Result<TargetDescription, Failure> {
     require_outside(&normal(&root.join(&directory.path)), root)?;
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(Kind::Internal, "could not find this program's own path").because(error.to_string())
     })?;
     Ok(TargetDescription {
-        kind: config.kind().to_owned(),
-        settings: planned_settings(config, root, &program),
+        kind: "directory".to_owned(),
+        settings: json!(planned_directory(directory, root, &program)),
         facets: vec![Facet::Shell, Facet::Files, Facet::Http],
     })
 }
@@ -110,24 +107,6 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     clean
-}
-
-/// The target that a plan names.
-pub fn open_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Result<Arc<dyn Target>, Failure> {
-    if planned.kind != "directory" {
-        let what = format!("this program knows no target of kind `{}`", planned.kind);
-        return Err(Failure::new(Kind::Unsupported, what)
-            .because("the plan was made by a newer Pleach, or by a program with more adapters")
-            .state("nothing was touched")
-            .next("run `pleach --version` here and where the plan was made, and use the newer one"));
-    }
-    let settings: DirectorySettings = serde_json::from_value(planned.settings.clone()).map_err(|error| {
-        Failure::new(Kind::Rejected, format!("could not understand the settings of target `{}`", planned.name))
-            .because(error.to_string())
-            .state("nothing was touched")
-            .next(format!("make a new plan: `pleach plan {environment}`"))
-    })?;
-    Ok(Arc::new(DirectoryTarget::new(environment.clone(), planned.name.clone(), settings)))
 }
 
 /// A directory on this machine.

@@ -19,10 +19,10 @@ use std::time::Duration;
 use pleach_core::error::{Explain, Kind};
 use russh::Channel;
 use russh::client::Msg;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::sleep;
 
-use super::config::HostConfig;
+use super::config::{ConfigError, Destination, HostConfig, load_config};
 use super::connect::{ConnectError, Connection, OpenError};
 use super::quote::quote_text;
 
@@ -44,6 +44,15 @@ const TRIES: u32 = 7;
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
+    /// The user's own config does not say how.
+    #[error("could not find the way to `{host}`")]
+    Config {
+        /// The host.
+        host: String,
+        /// Why.
+        #[source]
+        source: Box<ConfigError>,
+    },
     /// There is no connection.
     #[error("could not connect to `{host}`")]
     Connect {
@@ -75,6 +84,7 @@ pub enum LinkError {
 impl Explain for LinkError {
     fn kind(&self) -> Kind {
         match self {
+            Self::Config { source, .. } => source.kind(),
             Self::Connect { source, .. } => source.kind(),
             Self::NoSession { .. } => Kind::Rejected,
             Self::Lost { .. } => Kind::Transient,
@@ -90,6 +100,7 @@ impl Explain for LinkError {
 
     fn next(&self) -> Option<String> {
         match self {
+            Self::Config { source, .. } => source.next(),
             Self::Connect { source, .. } => source.next(),
             Self::NoSession { host } => {
                 Some(format!("look at `MaxSessions` on the host: `ssh {} true`", quote_text(host)))
@@ -100,6 +111,7 @@ impl Explain for LinkError {
 
     fn output(&self) -> Vec<String> {
         match self {
+            Self::Config { source, .. } => source.output(),
             Self::Connect { source, .. } => source.output(),
             _ => Vec::new(),
         }
@@ -108,7 +120,8 @@ impl Explain for LinkError {
 
 /// The way to one host. Connects when the first session is asked for.
 pub struct Link {
-    config: HostConfig,
+    destination: Destination,
+    config: OnceCell<HostConfig>,
     pool: Mutex<Pool>,
     /// A place has become free.
     freed: Notify,
@@ -145,25 +158,34 @@ pub(super) struct OpenSession {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Link").field("destination", &self.destination).finish_non_exhaustive()
     }
 }
 
 impl Link {
     /// A way to the host; nothing is reached yet.
     pub fn new(config: HostConfig) -> Arc<Self> {
-        let pool = Mutex::new(Pool::default());
-        Arc::new(Self { config, pool, freed: Notify::new(), connecting: tokio::sync::Mutex::new(()) })
+        Self::make(config.destination.clone(), OnceCell::new_with(Some(config)))
     }
 
-    /// How the host is reached.
-    pub fn config(&self) -> &HostConfig {
-        &self.config
+    /// A way to the host, which is looked up in the user's own config when the first session is asked for.
+    pub fn to(destination: Destination) -> Arc<Self> {
+        Self::make(destination, OnceCell::new())
+    }
+
+    fn make(destination: Destination, config: OnceCell<HostConfig>) -> Arc<Self> {
+        let pool = Mutex::new(Pool::default());
+        Arc::new(Self { destination, config, pool, freed: Notify::new(), connecting: tokio::sync::Mutex::new(()) })
+    }
+
+    /// How the host is called.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// The host as the user names it.
     pub fn host(&self) -> &str {
-        &self.config.destination.host
+        &self.destination.host
     }
 
     /// How many connections there are now.
@@ -290,9 +312,11 @@ impl Link {
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Place, LinkError> {
-        let opened = Connection::open(&self.config).await;
-        let connection =
-            opened.map_err(|error| LinkError::Connect { host: self.host().to_owned(), source: Box::new(error) })?;
+        let host = || self.host().to_owned();
+        let config = self.config.get_or_try_init(|| load_config(&self.destination)).await;
+        let config = config.map_err(|source| LinkError::Config { host: host(), source: Box::new(source) })?;
+        let opened = Connection::open(config).await;
+        let connection = opened.map_err(|error| LinkError::Connect { host: host(), source: Box::new(error) })?;
         let mut pool = self.pool();
         let id = pool.next;
         pool.next += 1;

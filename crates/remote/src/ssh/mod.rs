@@ -11,6 +11,7 @@
 //! | `fate` | what became of a command, and its end |
 //! | [`SshShell`] | core's port for commands |
 //! | [`SshFiles`], `tree`, `listing`, `archive` | core's port for files, made of scripts |
+//! | [`SshHttp`] | core's port for requests, which come out on the host |
 //! | [`Tunnel`] | streams to ports and sockets through a host |
 //! | [`SshTarget`] | a directory on a host, made of these |
 //!
@@ -24,6 +25,7 @@ mod execution;
 mod fate;
 mod files;
 mod guard;
+mod http;
 mod known_hosts;
 mod link;
 mod listing;
@@ -40,9 +42,10 @@ pub use config::{AgentKeys, AgentSocket, ConfigError, Destination, HostConfig, l
 pub use connect::ConnectError;
 pub use fate::{CommandId, CommandIdError, Fate};
 pub use files::{FilesError, SshFiles};
+pub use http::SshHttp;
 pub use known_hosts::{HostKeyError, KnownHosts};
 pub use link::{Link, LinkError};
 pub use login::LoginError;
 pub use shell::{ShellError, SshShell};
-pub use target::{SshSettings, SshTarget, open_ssh_target};
+pub use target::{SshSettings, SshTarget, describe_ssh};
 pub use tunnel::{Exit, Tunnel, TunnelError};

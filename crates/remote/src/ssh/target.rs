@@ -11,26 +11,34 @@
 //! | `host/free-bytes` | room for the target's directory |
 //! | `host/sudo` | whether `sudo` asks for nothing |
 //! | `host/missing` | programs that it lacks and that this target needs |
+//! | `program/missing` | why `program` cannot be used yet |
+//! | `program/install` | whether Pleach can put its own executable there |
+//! | `port/N` | that somebody listens on port N |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use pleach_core::error::{Failure, Kind};
-use pleach_core::plan::PlannedTarget;
-use pleach_core::port::{FencingToken, Files, Shell};
-use pleach_core::target::{Facts, Target};
+use pleach_core::config::SshConfig;
+use pleach_core::error::Failure;
+use pleach_core::plan::TargetDescription;
+use pleach_core::port::{FencingToken, Files, Holder, Http, Shell};
+use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::config::{Destination, load_config};
+use super::config::Destination;
 use super::execution::Feed;
 use super::files::{Errand, SshFiles};
+use super::http::SshHttp;
 use super::link::Link;
 use super::shell::SshShell;
 use crate::directory::probe_directory;
+use crate::guard::{Guard, ProvenDead, TargetLeases};
+use crate::process::listening_ports;
+use crate::program::place_of_own;
 
 /// What a plan says of a host: all that a later process needs to reach it. Keys, users and ways that are not named here
 /// are taken from the user's own `ssh` config at the time.
@@ -52,6 +60,9 @@ pub struct SshSettings {
     pub config: Option<PathBuf>,
     /// The executable there that knows `supervise` and `route`, absolute.
     pub program: PathBuf,
+    /// Whether Pleach puts its own executable there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub install: bool,
 }
 
 impl SshSettings {
@@ -61,23 +72,25 @@ impl SshSettings {
     }
 }
 
-/// The target that a plan names; `None` if it is of another kind.
-///
-/// The user's config is evaluated here; nothing is reached yet.
-pub async fn open_ssh_target(
-    environment: &EnvironmentName,
-    planned: &PlannedTarget,
-) -> Result<Option<Arc<dyn Target>>, Failure> {
-    if planned.kind != "ssh" {
-        return Ok(None);
-    }
-    let settings: SshSettings = serde_json::from_value(planned.settings.clone()).map_err(|error| {
-        Failure::new(Kind::Rejected, format!("could not understand the settings of target `{}`", planned.name))
-            .because(error.to_string())
-            .state("nothing was touched")
-            .next(format!("make a new plan: `pleach plan {environment}`"))
-    })?;
-    Ok(Some(Arc::new(SshTarget::load(environment.clone(), planned.name.clone(), settings).await?)))
+/// A host as plans name it. `root` is the repository's root, where relative paths start.
+pub fn describe_ssh(config: &SshConfig, root: &Path) -> Result<TargetDescription, Failure> {
+    let settings = SshSettings {
+        host: config.host.clone(),
+        path: config.path.clone(),
+        port: config.port,
+        user: config.user.clone(),
+        config: config.ssh_config.as_ref().map(|path| root.join(path)),
+        program: match &config.program {
+            Some(program) => program.clone(),
+            None => place_of_own(&config.path)?,
+        },
+        install: config.program.is_none(),
+    };
+    Ok(TargetDescription {
+        kind: "ssh".to_owned(),
+        settings: json!(settings),
+        facets: vec![Facet::Shell, Facet::Files, Facet::Http],
+    })
 }
 
 /// A directory on a host.
@@ -88,20 +101,15 @@ pub struct SshTarget {
     settings: SshSettings,
     shell: SshShell,
     files: SshFiles,
+    http: SshHttp,
 }
 
 impl SshTarget {
-    /// The target, with its way as the user's config describes it; nothing is reached yet.
-    pub async fn load(environment: EnvironmentName, name: TargetName, settings: SshSettings) -> Result<Self, Failure> {
-        let config = load_config(&settings.destination()).await?;
-        Ok(Self::new(environment, name, settings, Link::new(config)))
-    }
-
-    /// The target behind a link that others may use as well.
+    /// The target behind a link that others may use as well; nothing is reached yet.
     pub fn new(environment: EnvironmentName, name: TargetName, settings: SshSettings, link: Arc<Link>) -> Self {
-        let shell = SshShell::new(link, settings.path.clone());
+        let shell = SshShell::new(link.clone(), settings.path.clone());
         let files = SshFiles::new(shell.clone());
-        Self { environment, name, settings, shell, files }
+        Self { environment, name, settings, shell, files, http: SshHttp::new(link) }
     }
 
     /// What it was made from.
@@ -109,9 +117,29 @@ impl SshTarget {
         &self.settings
     }
 
+    /// The leases that lie on the host, taken in the name of `holder`.
+    pub fn leases(&self, holder: Holder, proven_dead: Arc<ProvenDead>) -> TargetLeases {
+        TargetLeases::new(Arc::new(self.shell.clone()), self.guard(), holder, proven_dead)
+    }
+
+    /// The guard of the target's directory.
+    pub fn guard(&self) -> Guard {
+        Guard::new(self.settings.path.join(".pleach"))
+    }
+
     /// Its shell, with all that it can do beyond core's port.
     pub fn ssh_shell(&self) -> &SshShell {
         &self.shell
+    }
+
+    /// Why services cannot be kept running with the settings' program yet.
+    fn program_missing(&self, facts: &mut Facts) -> Option<String> {
+        let program = self.settings.program.display();
+        match facts.remove("program/there").and_then(|there| there.as_bool()) {
+            Some(true) => None,
+            Some(false) => Some(format!("`{program}` cannot be executed")),
+            None => Some(format!("there is no `{program}`")),
+        }
     }
 
     /// What the host tells of itself.
@@ -121,12 +149,30 @@ printf 'name %s\n' "$(uname -n)"; printf 'system %s\n' "$(uname -srm)"; printf '
 printf 'clock %s\n' "$(date +%s)"; printf 'free %s\n' "$(df -Pk -- "${__q:-/}" | tail -n 1 | awk '{ print $4 }')";
 if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi;
 for __q in flock stat find sha256sum tar xargs readlink sync; do
-command -v "$__q" >/dev/null || printf 'missing %s\n' "$__q"; done"#;
-        let errand = Errand { doing: "look at", path: &self.settings.path, variables: &[], script };
+command -v "$__q" >/dev/null || printf 'missing %s\n' "$__q"; done;
+if [ -x "$__p" ]; then echo 'program there'; elif [ -e "$__p" ]; then echo 'program no'; fi;
+cat /proc/net/tcp /proc/net/tcp6 2>/dev/null"#;
+        let program = self.settings.program.as_os_str().as_encoded_bytes();
+        let errand = Errand { doing: "look at", path: &self.settings.path, variables: &[("__p", program)], script };
         let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Ok(read_facts(&String::from_utf8_lossy(&answer), now))
+        let text = String::from_utf8_lossy(&answer);
+        let mut facts = read_facts(&text, now);
+        if let Some(why) = self.program_missing(&mut facts) {
+            facts.insert("program/missing".into(), json!(why));
+            facts.insert("program/install".into(), json!(self.settings.install && fits(&facts)));
+        }
+        let ports = listening_ports(&text).into_iter();
+        facts.extend(ports.map(|(port, _)| (format!("port/{port}"), json!("somebody"))));
+        Ok(facts)
     }
+}
+
+/// Whether this executable may run on the host: the same kind of system on the same kind of processor.
+fn fits(facts: &Facts) -> bool {
+    let own = rustix::system::uname();
+    let host = facts.get("host/system").and_then(serde_json::Value::as_str).unwrap_or_default();
+    host.split(' ').next() == own.sysname().to_str().ok() && host.split(' ').next_back() == own.machine().to_str().ok()
 }
 
 fn read_facts(text: &str, now: u64) -> Facts {
@@ -147,6 +193,9 @@ fn read_facts(text: &str, now: u64) -> Facts {
                 facts.insert("host/sudo".into(), json!(value == "yes"));
             }
             "missing" => missing.push(value),
+            "program" => {
+                facts.insert("program/there".into(), json!(value == "there"));
+            }
             _ => {}
         }
     }
@@ -204,6 +253,10 @@ impl Target for SshTarget {
 
     fn files(&self) -> Option<&dyn Files> {
         Some(&self.files)
+    }
+
+    fn http(&self) -> Option<&dyn Http> {
+        Some(&self.http)
     }
 }
 

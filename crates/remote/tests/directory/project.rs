@@ -26,7 +26,7 @@ use pleach_core::word::{EnvironmentName, ReleaseId, RunId, ServiceName, TargetNa
 use pleach_remote::directory::probe_directory;
 use pleach_remote::local::LocalSecrets;
 use pleach_remote::supervise::InstanceRecord;
-use pleach_remote::{ServiceStatus, describe, open_target, planned_settings, register, service_statuses};
+use pleach_remote::{ServiceStatus, describe, open_target, register, service_statuses};
 use tempfile::TempDir;
 
 use crate::folders::{Folders, commit};
@@ -171,9 +171,9 @@ impl Project {
         let (config, environment) = (self.config(), EnvironmentName::new("local").unwrap());
         let name = TargetName::new("here").unwrap();
         let target = &config.environments[&environment].targets[&name];
-        let settings = planned_settings(target, self.home.path(), Path::new(PROBE));
-        let facets = describe(target, self.home.path()).unwrap().facets;
-        let description = TargetDescription { kind: "directory".into(), settings: settings.clone(), facets };
+        let mut description = describe(target, self.home.path()).unwrap();
+        description.settings["program"] = PROBE.into();
+        let settings = description.settings.clone();
         let planned = PlannedTarget { name, kind: "directory".into(), settings, expects: Facts::new() };
         (environment, planned, description)
     }

@@ -6,7 +6,8 @@ use pleach_core::port::FencingToken;
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::testing::conformance;
 use pleach_remote::local::Fence;
-use pleach_remote::ssh::{Link, SshSettings, SshTarget, open_ssh_target};
+use pleach_remote::open_target;
+use pleach_remote::ssh::{Link, SshSettings, SshTarget};
 
 use crate::bed::Bed;
 
@@ -18,12 +19,13 @@ fn settings(bed: &Bed) -> SshSettings {
         user: None,
         config: Some(bed.at("config")),
         program: "/usr/bin/pleach".into(),
+        install: false,
     }
 }
 
 async fn target(bed: &Bed) -> SshTarget {
     let (environment, name) = ("uat".parse().expect("a name"), "vm".parse().expect("a name"));
-    SshTarget::load(environment, name, settings(bed)).await.expect("a target")
+    SshTarget::new(environment, name, settings(bed), bed.link().await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +59,7 @@ async fn a_probe_tells_of_the_host_and_changes_nothing() {
     assert!(!facts.contains_key("host/missing"), "{facts:?}");
     assert_eq!(facts["root"], bed.at("root").display().to_string());
     assert_eq!(std::fs::read_dir(bed.at("root")).expect("there").count(), 0, "looking leaves nothing behind");
-    assert_eq!(target.facets(), [Facet::Shell, Facet::Files]);
+    assert_eq!(target.facets(), [Facet::Shell, Facet::Files, Facet::Http]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,12 +73,12 @@ async fn a_plan_leads_to_its_target_and_settings_that_make_no_sense_are_refused(
         expects: Facts::new(),
     };
     let plan = planned("ssh", serde_json::to_value(settings(&bed)).expect("plain data"));
-    let opened = open_ssh_target(&environment, &plan).await.expect("opened").expect("it is one over ssh");
+    let opened = open_target(&environment, &plan).expect("opened");
     opened.probe().await.expect("reached");
     let plan = planned("ssh", serde_json::json!({ "host": 3 }));
-    assert_eq!(open_ssh_target(&environment, &plan).await.map(|_| ()).expect_err("nonsense").kind, Kind::Rejected);
-    let other = planned("directory", serde_json::json!({}));
-    assert!(open_ssh_target(&environment, &other).await.expect("not ours").is_none());
+    assert_eq!(open_target(&environment, &plan).map(|_| ()).expect_err("nonsense").kind, Kind::Rejected);
+    let other = planned("moon", serde_json::json!({}));
+    assert_eq!(open_target(&environment, &other).map(|_| ()).expect_err("not ours").kind, Kind::Unsupported);
     // Several targets on one host share its connections.
     let link = Link::new(bed.host().await);
     let name = |name: &str| name.parse().expect("a name");

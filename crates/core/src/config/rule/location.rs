@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::Finding;
-use crate::config::{Config, KeyPath, TargetConfig};
+use crate::config::{Config, KeyPath};
 
 pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
     for (name, service) in &config.services {
@@ -57,13 +57,18 @@ pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
 }
 
 pub(super) fn directories_are_apart(config: &Config, found: &mut Vec<Finding>) {
-    let mut seen: BTreeMap<PathBuf, (String, KeyPath)> = BTreeMap::new();
+    let mut seen: BTreeMap<(Option<&str>, PathBuf), (String, KeyPath)> = BTreeMap::new();
     for (name, environment) in &config.environments {
         for (target, settings) in &environment.targets {
-            let TargetConfig::Directory(directory) = settings;
             let key = KeyPath::of(["environments", name.as_str(), "targets", target.as_str(), "path"]);
+            if settings.machine().is_some() && !settings.path().is_absolute() {
+                let what = format!("`{}` is not an absolute path", settings.path().display());
+                found.push(Finding::new(key, what).expected("expected where it lies on the host, such as `/srv/app`"));
+                continue;
+            }
+            let place = (settings.machine(), normal(settings.path()));
             let here = format!("`{name}/{target}`");
-            match seen.get(&normal(&directory.path)) {
+            match seen.get(&place) {
                 Some((other, other_key)) => {
                     let what = format!("targets {other} and {here} share one directory");
                     found.push(
@@ -72,7 +77,7 @@ pub(super) fn directories_are_apart(config: &Config, found: &mut Vec<Finding>) {
                             .expected("expected a directory of its own"),
                     );
                 }
-                None => drop(seen.insert(normal(&directory.path), (here, key))),
+                None => drop(seen.insert(place, (here, key))),
             }
         }
     }

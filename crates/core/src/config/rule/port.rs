@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use crate::config::{Config, KeyPath, TargetConfig};
+use crate::config::{Config, KeyPath};
 
 pub(super) fn ports_are_free(config: &Config, found: &mut Vec<Finding>) {
     for (name, environment) in &config.environments {
-        // All directories are on this machine, so targets with the same address share its ports.
-        let mut taken: BTreeMap<(&str, u32), (String, KeyPath)> = BTreeMap::new();
+        // Targets on one machine with the same address share its ports.
+        let mut taken: BTreeMap<(Option<&str>, &str, u32), (String, KeyPath)> = BTreeMap::new();
         for (service, targets) in config.destinations(environment) {
             let Some(port) = config.services[service].port else { continue };
             let port_key = KeyPath::of(["services", service.as_str(), "port"]);
             for target in targets {
-                let TargetConfig::Directory(directory) = &environment.targets[target];
+                let settings = &environment.targets[target];
                 let offset_key =
                     KeyPath::of(["environments", name.as_str(), "targets", target.as_str(), "port-offset"]);
-                let listens = u32::from(port) + u32::from(directory.port_offset);
+                let listens = u32::from(port) + u32::from(settings.port_offset());
                 if listens > u32::from(u16::MAX) {
                     let what = format!("service `{service}` would listen on port {listens} on target `{target}`");
                     let finding = Finding::new(offset_key, what).because_of(port_key.clone());
@@ -24,9 +24,10 @@ pub(super) fn ports_are_free(config: &Config, found: &mut Vec<Finding>) {
                     continue;
                 }
                 let here = format!("`{service}` on `{target}`");
-                match taken.get(&(directory.host.as_str(), listens)) {
+                let address = (settings.machine(), settings.listen(), listens);
+                match taken.get(&address) {
                     None => {
-                        taken.insert((&directory.host, listens), (here, port_key.clone()));
+                        taken.insert(address, (here, port_key.clone()));
                     }
                     Some((other, other_key)) => {
                         let what =

@@ -6,7 +6,7 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{command, health, process, prune, route, switch, upload};
+use super::{command, health, install, process, prune, route, switch, upload};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -38,6 +38,7 @@ impl Phase for DirectoryPhase {
 
     async fn inspect(&self, cx: &StepContext<'_>) -> Result<Inspection, Failure> {
         match self.work {
+            Work::Install => install::inspect(cx).await,
             Work::Upload => upload::inspect(cx).await,
             Work::Start => process::inspect_started(cx).await,
             Work::Retire | Work::Stop => process::inspect_stopped(cx).await,
@@ -53,6 +54,7 @@ impl Phase for DirectoryPhase {
     async fn apply(&self, cx: &StepContext<'_>) -> Result<Applied, Failure> {
         let secrets = self.means.secrets.as_ref();
         match self.work {
+            Work::Install => install::apply(cx).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
             Work::Retire | Work::Stop => process::stop(cx).await,
@@ -75,7 +77,7 @@ impl Phase for DirectoryPhase {
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
             Work::Halt => command::undo_halt(cx, secrets).await,
-            Work::Build | Work::Restart | Work::Health | Work::Verify | Work::Prune => {
+            Work::Install | Work::Build | Work::Restart | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }
         }

@@ -3,6 +3,7 @@
 mod command;
 mod dispatch;
 mod health;
+mod install;
 mod process;
 mod prune;
 mod route;

@@ -1,0 +1,143 @@
+//! Hosts over SSH: whether they are reached, and have what a target needs.
+
+use std::time::{Duration, Instant};
+
+use pleach_core::error::Failure;
+use pleach_core::target::{Facts, Target as _};
+use pleach_core::word::{EnvironmentName, TargetName};
+use pleach_remote::ssh::SshTarget;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::Finding;
+use crate::print::duration_text;
+
+/// Longer than any login takes that works.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Certificates, logs and expiries of leases are read by clocks.
+const CLOCK_OFFSET: i64 = 5;
+const ROOM_WANTED: u64 = 1024 * 1024 * 1024;
+const ROOM_NEEDED: u64 = 50 * 1024 * 1024;
+
+/// What one host says of itself.
+pub(crate) async fn host_findings(
+    environment: &EnvironmentName,
+    name: &TargetName,
+    target: Result<SshTarget, Failure>,
+) -> Vec<Finding> {
+    let subject = format!("{name} of {environment}");
+    let begun = Instant::now();
+    let probed = async {
+        let target = target?;
+        Ok::<_, Failure>((target.probe().await?, target))
+    };
+    match timeout(PATIENCE, probed).await {
+        Err(_) => {
+            let seen = format!("no answer within {} s", PATIENCE.as_secs());
+            vec![Finding::fail(subject, seen, "see how far `ssh -v` gets")]
+        }
+        Ok(Err(failure)) => {
+            let causes = failure.because.iter().fold(failure.what.clone(), |told, cause| format!("{told}: {cause}"));
+            vec![Finding::fail(subject, causes, failure.next.unwrap_or_else(|| "see how far `ssh -v` gets".into()))]
+        }
+        Ok(Ok((facts, target))) => judge(&subject, &facts, &target, begun.elapsed()),
+    }
+}
+
+fn judge(subject: &str, facts: &Facts, target: &SshTarget, took: Duration) -> Vec<Finding> {
+    let text = |name: &str| facts.get(name).and_then(Value::as_str).unwrap_or("?");
+    let settings = target.settings();
+    let reached = format!(
+        "reached `{}` as {} in {}, {}",
+        text("host/name"),
+        text("host/user"),
+        duration_text(took),
+        text("host/system")
+    );
+    let mut findings = vec![Finding::ok(subject, reached)];
+    if let Some(offset) = facts.get("host/clock-offset").and_then(Value::as_i64) {
+        let way = if offset < 0 { "behind" } else { "ahead" };
+        findings.push(match offset.abs() {
+            off if off > CLOCK_OFFSET => Finding::warn(
+                format!("clock of {subject}"),
+                format!("{off} s {way} of this machine's"),
+                "set both by the network: `timedatectl set-ntp true`",
+            ),
+            _ => Finding::ok(format!("clock of {subject}"), "as this machine's"),
+        });
+    }
+    if let Some(free) = facts.get("host/free-bytes").and_then(Value::as_u64) {
+        let (what, seen) = (format!("disk of {subject}"), format!("{} MB free", free / 1_000_000));
+        let mend = format!("make room for `{}`: `df -h`", settings.path.display());
+        findings.push(match free {
+            free if free < ROOM_NEEDED => Finding::fail(what, seen, mend),
+            free if free < ROOM_WANTED => Finding::warn(what, seen, mend),
+            _ => Finding::ok(what, seen),
+        });
+    }
+    if let Some(missing) = facts.get("host/missing").and_then(Value::as_array) {
+        let names: Vec<&str> = missing.iter().filter_map(Value::as_str).collect();
+        findings.push(Finding::fail(
+            format!("programs of {subject}"),
+            format!("it has no {}", names.join(", ")),
+            "sudo apt-get install coreutils findutils tar util-linux",
+        ));
+    }
+    findings.push(match facts.get("program/missing").and_then(Value::as_str) {
+        None => Finding::ok(format!("pleach of {subject}"), format!("`{}`", settings.program.display())),
+        Some(_) if facts.get("program/install") == Some(&Value::Bool(true)) => {
+            Finding::ok(format!("pleach of {subject}"), "put there by the first deployment that needs it")
+        }
+        Some(why) => Finding::warn(
+            format!("pleach of {subject}"),
+            format!("{why}: services with `run` cannot be kept running"),
+            "install Pleach there, and name it as `program`",
+        ),
+    });
+    let sudo = facts.get("host/sudo") == Some(&Value::Bool(true));
+    let told = if sudo { "asks for no password" } else { "asks for a password, or is not there" };
+    findings.push(Finding::ok(format!("sudo of {subject}"), told));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pleach_remote::ssh::{Destination, Link, SshSettings};
+    use serde_json::json;
+
+    use super::*;
+    use crate::doctor::Level;
+
+    #[test]
+    fn what_a_host_lacks_is_told_with_what_mends_it() {
+        let settings = SshSettings {
+            host: "uat".into(),
+            path: "/srv/app".into(),
+            port: None,
+            user: None,
+            config: None,
+            program: "/usr/bin/pleach".into(),
+            install: false,
+        };
+        let (environment, name) = ("uat".parse().expect("a name"), "vm".parse().expect("a name"));
+        let link: Arc<Link> = Link::to(Destination::new("uat"));
+        let target = SshTarget::new(environment, name, settings, link);
+        let facts = |clock: i64, free: u64| {
+            Facts::from([
+                ("host/clock-offset".to_owned(), json!(clock)),
+                ("host/free-bytes".to_owned(), json!(free)),
+                ("host/missing".to_owned(), json!(["flock"])),
+                ("program/missing".to_owned(), json!("there is no `/usr/bin/pleach`")),
+            ])
+        };
+        let levels = |facts: &Facts| -> Vec<Level> {
+            judge("vm of uat", facts, &target, Duration::ZERO).iter().map(|finding| finding.level).collect()
+        };
+        use Level::{Fail, Ok, Warn};
+        assert_eq!(levels(&facts(-3600, 1)), [Ok, Warn, Fail, Fail, Warn, Ok]);
+        assert_eq!(levels(&facts(2, 100_000_000)), [Ok, Ok, Warn, Fail, Warn, Ok]);
+        assert_eq!(levels(&Facts::new()), [Ok, Ok, Ok], "nothing is claimed of what was not told");
+    }
+}
