@@ -86,6 +86,10 @@ pub(crate) enum Command {
     Stop(command::stop::Args),
     /// Merge what is deployed and healthy
     Merge(command::merge::Args),
+    /// Run the same command on every target
+    Exec(command::exec::Args),
+    /// Show who may change which target, and take that right away
+    Lease(command::lease::Args),
     /// List runs, the newest first
     Runs(command::runs::Args),
     /// Show what came of a run

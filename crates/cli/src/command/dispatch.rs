@@ -21,6 +21,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Rollback(args) => super::rollback::run(args, globals),
         Command::Stop(args) => super::stop::run(args, globals),
         Command::Merge(args) => super::merge::run(args, globals),
+        Command::Exec(args) => super::exec::run(args, globals),
+        Command::Lease(args) => super::lease::run(args, globals),
         Command::Runs(args) => super::runs::run(args, globals),
         Command::Report(args) => super::report::run(args, globals),
         Command::Worktree(args) => super::worktree::run(args, globals),

@@ -12,7 +12,7 @@ use pleach_core::plan::{Plan, PlannedTarget};
 use pleach_core::port::{Clock, Holder, RunEntry};
 use pleach_core::registry::Registry;
 use pleach_core::target::Target;
-use pleach_core::word::{EnvironmentName, RunId};
+use pleach_core::word::{EnvironmentName, RunId, TargetName};
 use pleach_git::{GitSource, Repository};
 use pleach_remote::LocalSecrets;
 use pleach_remote::guard::{SharedLeases, TargetLeases};
@@ -21,6 +21,9 @@ use pleach_store::{FileLeases, FileRuns, Life, ProcessIdentity, SystemClock, hol
 
 use crate::args::Globals;
 use crate::exit::Ended;
+
+/// The leases that hosts keep themselves.
+pub(crate) type HostLeases = BTreeMap<(EnvironmentName, TargetName), TargetLeases>;
 
 /// The repository, its state directory and the adapters: all that a run needs besides its plan.
 pub(crate) struct Workspace {
@@ -81,19 +84,29 @@ impl Workspace {
 
     /// Opens the targets of a plan, from the plan alone, with the leases that cover them.
     pub(crate) fn open_targets(&self, plan: &Plan) -> Result<(RunTargets, SharedLeases), Failure> {
-        let (mut targets, mut there) = (RunTargets::new(), BTreeMap::new());
-        for planned in &plan.targets {
+        let (targets, there) = self.open_with_leases(&plan.environment, &plan.targets)?;
+        let told = there.into_iter().map(|(key, leases)| (key, leases.plan(plan.id().to_string()))).collect();
+        Ok((targets, SharedLeases::new(self.leases.clone(), told)))
+    }
+
+    /// Opens targets, with the leases that they keep themselves.
+    pub(crate) fn open_with_leases(
+        &self,
+        environment: &EnvironmentName,
+        planned: &[PlannedTarget],
+    ) -> Result<(RunTargets, HostLeases), Failure> {
+        let (mut targets, mut there) = (RunTargets::new(), HostLeases::new());
+        for planned in planned {
             let target: Arc<dyn Target> = if planned.kind == "ssh" {
-                let target = pleach_remote::open_ssh_target(&plan.environment, planned)?;
-                let leases = target_leases(&target).plan(plan.id().to_string());
-                there.insert((plan.environment.clone(), planned.name.clone()), leases);
+                let target = pleach_remote::open_ssh_target(environment, planned)?;
+                there.insert((environment.clone(), planned.name.clone()), leases_of(&target));
                 Arc::new(target)
             } else {
-                self.open_target(&plan.environment, planned)?
+                self.open_target(environment, planned)?
             };
             targets.insert(planned.name.clone(), target);
         }
-        Ok((targets, SharedLeases::new(self.leases.clone(), there)))
+        Ok((targets, there))
     }
 
     /// Opens one target.
@@ -113,7 +126,7 @@ impl Workspace {
 }
 
 /// The leases that lie on a host, for this process.
-pub(crate) fn target_leases(target: &SshTarget) -> TargetLeases {
+fn leases_of(target: &SshTarget) -> TargetLeases {
     let proven_dead = |holder: &Holder| ProcessIdentity::from(holder).life() == Life::Dead;
     target.leases(holder(), Arc::new(proven_dead))
 }

@@ -8,6 +8,7 @@
 
 mod disk;
 mod help;
+mod host;
 mod interrupt;
 mod life;
 mod misfortune;

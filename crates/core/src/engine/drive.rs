@@ -340,7 +340,7 @@ pub(super) fn of_target(name: &TargetName) -> String {
     format!("target `{name}`")
 }
 
-fn of_lease(name: &TargetName) -> String {
+pub(super) fn of_lease(name: &TargetName) -> String {
     format!("the lease of target `{name}`")
 }
 

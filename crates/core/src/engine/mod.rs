@@ -42,6 +42,7 @@
 
 mod decide;
 mod drive;
+mod errand;
 mod facts;
 mod lease;
 mod pace;
@@ -52,6 +53,7 @@ mod work;
 
 pub use decide::{Action, decide};
 pub use drive::{CancelRequest, Engine, RollbackRequest, RunError, RunTargets, Stop, cancel_channel};
+pub use errand::run_errand;
 pub use facts::read_facts;
 pub use state::{Condition, Course, LaneState, LaneStatus, SnapshotStatus, State, StepState};
 pub use transition::Illegal;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use pleach_core::config::SshConfig;
 use pleach_core::error::{Explain, Kind};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -42,6 +43,16 @@ impl Destination {
     /// A host with all else as the config says.
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), ..Self::default() }
+    }
+
+    /// The host of a target, with its config file as it is written there.
+    pub fn of(config: &SshConfig) -> Self {
+        Self {
+            host: config.host.clone(),
+            port: config.port,
+            user: config.user.clone(),
+            config: config.ssh_config.clone(),
+        }
     }
 
     /// How `ssh` is called for it: for messages, to be pasted.

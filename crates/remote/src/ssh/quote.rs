@@ -24,7 +24,7 @@ pub(super) fn quote(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// [`quote`] for messages.
-pub(super) fn quote_text(text: &str) -> String {
+pub(crate) fn quote_text(text: &str) -> String {
     String::from_utf8_lossy(&quote(text.as_bytes())).into_owned()
 }
 

@@ -205,7 +205,8 @@ fn read_facts(text: &str, now: u64) -> Facts {
     facts
 }
 
-/// Lets in no write with an older token from now on, as [`Fence::raise`](crate::local::Fence::raise) does.
+/// Lets in no write with an older token from now on, as [`Fence::raise`](crate::local::Fence::raise) does. What became of
+/// commands of a week ago nobody asks any more.
 const RAISE: &str = r#"[ -d "$__r/.pleach" ] || mkdir -p -- "$__r/.pleach" || exit 1;
 { flock 9 || exit 1;
 __old=0; if [ -e "$__r/.pleach/fence" ]; then IFS= read -r __old <"$__r/.pleach/fence" || exit 1; fi;
@@ -215,6 +216,7 @@ if [ "$__old" -lt "$__new" ]; then
 printf '%s\n' "$__new" >"$__r/.pleach/fence.new-$__id" && flush "$__r/.pleach/fence.new-$__id"
 && mv -fT -- "$__r/.pleach/fence.new-$__id" "$__r/.pleach/fence" && settle "$__r/.pleach/fence" || exit 1;
 fi;
+if [ -d "$__r/.pleach/command" ]; then find "$__r/.pleach/command" -type f -mtime +7 -exec rm -f -- {} + || true; fi;
 echo raised;
 } 9>>"$__r/.pleach/fence.lock""#;
 

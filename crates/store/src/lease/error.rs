@@ -115,7 +115,7 @@ fn next_of(held: &HeldBy) -> String {
         _ if held.is_own() => format!("wait for run `{run}`, or give its lease back"),
         Life::Stopped => {
             format!(
-                "let it go on with `kill -CONT {process}`, or end it with `kill -KILL {process}` and `pleach resume {run}`"
+                "let it go on with `kill -CONT {process}`, or end it with `kill -KILL {process}`, then `pleach resume`"
             )
         }
         Life::Elsewhere => format!(
@@ -124,7 +124,7 @@ fn next_of(held: &HeldBy) -> String {
             held.path.display()
         ),
         Life::Running | Life::Dead => format!(
-            "wait for run `{run}` (`pleach status --watch`), or end it with `kill {process}` and `pleach resume {run}`"
+            "wait for run `{run}` (`pleach status --watch`), or end it with `kill {process}`, then `pleach resume`"
         ),
     }
 }

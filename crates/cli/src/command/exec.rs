@@ -1,0 +1,169 @@
+//! `pleach exec`: the same command on every target of an environment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pleach_core::engine::run_errand;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::port::{Command, CommandOutput, ExitStatus, LeaseRequest, Leases, NoLines};
+use pleach_core::word::{EnvironmentName, RunId, TargetName};
+use pleach_remote::guard::SharedLeases;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Globals;
+use crate::deployment::block_on;
+use crate::exit::{Ended, Exit};
+use crate::print::{Paint, Style, answer, clean, narrate, tell_failure};
+use crate::project::Project;
+
+/// How long a target waits for a renewal before it takes the command's right to change it for lost.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Arguments of `pleach exec`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only on these targets
+    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
+    target: Vec<TargetName>,
+    /// It changes nothing: run it without a lease, also while somebody deploys
+    #[arg(long)]
+    look: bool,
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+type Answers = BTreeMap<TargetName, Result<CommandOutput, Failure>>;
+
+/// Runs it everywhere, side by side, and shows equal answers once. The exit code is the number of targets that it failed on.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    let answers = block_on(ask_all(&project, &args))?;
+    if globals.json {
+        let rows: Vec<Value> = answers.iter().map(|(name, ran)| row(name, ran)).collect();
+        answer(&format!("{}\n", serde_json::to_string_pretty(&rows).unwrap_or_default()));
+    } else {
+        tell(&answers, globals);
+    }
+    // Before anything ran: nothing else conflicts outside of a plan.
+    let leased = |ran: &Result<CommandOutput, Failure>| ran.as_ref().is_err_and(|one| one.kind == Kind::Conflict);
+    if !answers.is_empty() && answers.values().all(leased) {
+        return Ok(Exit::LEASED);
+    }
+    let failed = answers.values().filter(|ran| !ran.as_ref().is_ok_and(CommandOutput::succeeded)).count();
+    Ok(Exit::failed_checks(failed))
+}
+
+async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
+    let config = project.require_environment(&args.environment)?;
+    let descriptions = project.descriptions(config)?;
+    if let Some(unknown) = args.target.iter().find(|name| !descriptions.contains_key(*name)) {
+        let known: Vec<&str> = descriptions.keys().map(TargetName::as_str).collect();
+        return Err(Ended::wrong(
+            Failure::new(Kind::Rejected, format!("there is no target `{unknown}` in `{}`", args.environment))
+                .because(format!("there are {}", known.join(", ")))
+                .state("nothing was touched"),
+        ));
+    }
+    let wanted = |name: &TargetName| args.target.is_empty() || args.target.contains(name);
+    let planned = descriptions.iter().filter(|(name, _)| wanted(name));
+    let planned: Vec<_> = planned.map(|(name, description)| project.planned_target(name, description)).collect();
+    let workspace = &project.workspace;
+    let (targets, there) = workspace.open_with_leases(&args.environment, &planned)?;
+    let leases: Arc<dyn Leases> = Arc::new(SharedLeases::new(workspace.leases.clone(), there));
+    let name = format!("exec-{}", workspace.now().strftime("%Y%m%d-%H%M%S"));
+    let run = RunId::new(&name)
+        .map_err(|error| Failure::new(Kind::Internal, format!("could not name `{name}`")).because(error.to_string()))?;
+    let command = if args.look { Command::read(&args.command) } else { Command::write(&args.command) };
+    let cancel = cancelled_by_signals()?;
+    let mut running = JoinSet::new();
+    for (name, target) in targets {
+        let (leases, command, cancel) = (leases.clone(), command.clone(), cancel.clone());
+        let request = LeaseRequest {
+            environment: args.environment.clone(),
+            target: name.clone(),
+            run: run.clone(),
+            reason: format!("runs `{}`", args.command.join(" ")),
+            lifetime: LEASE,
+        };
+        running.spawn(async move {
+            let ran = run_errand(target.as_ref(), leases.as_ref(), &request, &command, &NoLines, &cancel).await;
+            (name, ran)
+        });
+    }
+    Ok(running.join_all().await.into_iter().collect())
+}
+
+/// Asks what runs to end at the first signal. Caught before the first lease is taken.
+fn cancelled_by_signals() -> Result<CancellationToken, Failure> {
+    let cancel = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let mut caught = signal(kind).map_err(|error| {
+            Failure::new(Kind::Internal, "could not listen for signals")
+                .because(error.to_string())
+                .state("nothing was touched")
+        })?;
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            if caught.recv().await.is_some() {
+                narrate("what runs is asked to end");
+                cancel.cancel();
+            }
+        });
+    }
+    Ok(cancel)
+}
+
+fn row(name: &TargetName, ran: &Result<CommandOutput, Failure>) -> Value {
+    match ran {
+        Ok(output) => {
+            let (code, by) = match output.status {
+                ExitStatus::Code(code) => (Some(code), None),
+                ExitStatus::Signal(signal) => (None, Some(signal)),
+            };
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            json!({ "target": name, "code": code, "signal": by, "stdout": text(&output.stdout), "stderr": text(&output.stderr) })
+        }
+        Err(failure) => json!({ "target": name, "failure": failure }),
+    }
+}
+
+/// Targets that gave the same answer stand together, the largest group first.
+fn tell(answers: &Answers, globals: &Globals) {
+    let paint = Paint::of_stdout(globals.color);
+    let mut groups: Vec<(&CommandOutput, Vec<&str>)> = Vec::new();
+    for (name, ran) in answers {
+        let Ok(output) = ran else { continue };
+        match groups.iter_mut().find(|(other, _)| *other == output) {
+            Some((_, names)) => names.push(name.as_str()),
+            None => groups.push((output, vec![name.as_str()])),
+        }
+    }
+    groups.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let mut text = String::new();
+    for (output, names) in groups {
+        let (style, ended) = match output.status {
+            ExitStatus::Code(0) => (Style::Good, String::new()),
+            ExitStatus::Code(code) => (Style::Bad, format!(" exited with {code}")),
+            ExitStatus::Signal(signal) => (Style::Bad, format!(" was ended by signal {signal}")),
+        };
+        text.push_str(&format!("{}{ended}\n", paint.paint(style, &names.join(", "))));
+        for bytes in [&output.stdout, &output.stderr] {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                text.push_str(&format!("  {}\n", clean(line)));
+            }
+        }
+    }
+    answer(&text);
+    let paint = Paint::of_stderr(globals.color);
+    for failure in answers.values().filter_map(|ran| ran.as_ref().err()) {
+        tell_failure(failure, paint);
+    }
+}

@@ -1,0 +1,311 @@
+//! The same life on a host over SSH: a real sshd, its keys, leases that lie there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pleach_testbed::sshd::{SshBed, new_key};
+use rustix::process::Signal;
+
+use crate::scene::{Said, Scene, told_in_four_parts};
+
+/// A project whose environment `uat` is a directory on a host.
+struct Host {
+    scene: Scene,
+    bed: SshBed,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// `lines` stand in the table of the target.
+    fn with(lines: &str) -> Self {
+        let host = Self { scene: Scene::new(), bed: SshBed::new("") };
+        let file = host.scene.root().join("pleach.toml");
+        let config = std::fs::read_to_string(&file).expect("a config");
+        let program = if lines.contains("program") { "" } else { &format!("program = \"{PLEACH}\"\n") };
+        let uat = format!(
+            "{config}[environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\n\
+             ssh-config = \"{}\"\n{program}{lines}\n",
+            host.live().display(),
+            host.bed.at("config").display()
+        );
+        std::fs::write(file, uat.replace("program = \"\"\n", "")).expect("written");
+        host.scene.git(&["commit", "-qam", "A host"]);
+        host
+    }
+
+    fn live(&self) -> PathBuf {
+        self.bed.at("root/live")
+    }
+
+    /// What services, their supervisors and routers on the host have as standard error now.
+    fn running(&self) -> BTreeSet<PathBuf> {
+        let processes = std::fs::read_dir("/proc").expect("proc").flatten();
+        let files = processes.filter_map(|process| std::fs::read_link(process.path().join("fd/2")).ok());
+        files.filter(|file| file.starts_with(self.live())).collect()
+    }
+
+    /// Another person's clone, with a state directory of its own.
+    fn elsewhere(&self) -> PathBuf {
+        let clone = self.bed.at("elsewhere");
+        let git = |place: &Path, words: &[&str]| {
+            let ended = Command::new("git").args(words).current_dir(place).stdin(Stdio::null()).status();
+            assert!(ended.expect("git").success(), "git {words:?}");
+        };
+        let root = self.scene.root().display().to_string();
+        git(Path::new("/"), &["clone", "-q", &root, &clone.display().to_string()]);
+        for service in ["alpha", "beta"] {
+            git(&clone, &["branch", "-q", &format!("skill/{service}"), &format!("origin/skill/{service}")]);
+        }
+        clone
+    }
+
+    fn pleach_in(&self, place: &Path, arguments: &[&str]) -> Said {
+        let mut command = Command::new(PLEACH);
+        command.args(arguments).current_dir(place).stdin(Stdio::null()).env_remove("NO_COLOR");
+        let output = command.output().expect("pleach runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    fn both_answer(&self, version: &str) {
+        for service in ["alpha", "beta"] {
+            assert_eq!(self.scene.answers(service).as_deref(), Some(version), "{service}");
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let resumed = self.scene.pleach(&["resume"]);
+        let stopped = self.scene.pleach(&["stop", "uat", "--yes"]);
+        let left = self.running();
+        if !left.is_empty() && !std::thread::panicking() {
+            panic!("{left:?} are left running\n{}{}{}", resumed.stderr, stopped.stdout, stopped.stderr);
+        }
+    }
+}
+
+const PLEACH: &str = env!("CARGO_BIN_EXE_pleach");
+
+#[test]
+fn a_service_lives_on_a_host_as_it_does_here() {
+    let host = Host::new();
+    let scene = &host.scene;
+    let plan = scene.ends(0, &["plan", "uat"]);
+    assert!(plan.stdout.contains("upload · build · start"), "{}", plan.stdout);
+    assert!(!host.live().exists(), "planning touches nothing");
+    let first = scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert!(first.stdout.contains("done, and seen to be done"), "{}", first.stdout);
+    host.both_answer("1.0.0");
+    let status = scene.ends(0, &["status", "uat"]);
+    assert_eq!(status.stdout.matches("healthy").count(), 2, "{}", status.stdout);
+    assert!(scene.ends(0, &["deploy", "uat", "--yes"]).stdout.starts_with("nothing to do"));
+
+    scene.version("alpha", 2);
+    scene.break_service("beta");
+    let clients = scene.clients();
+    let broken = scene.ends(110, &["deploy", "uat", "--yes"]);
+    assert!(broken.stderr.contains("No such file"), "the service's own last lines: {}", broken.stderr);
+    host.both_answer("1.0.0");
+    scene.ends(0, &["deploy", "uat", "--yes", "--only", "alpha"]);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("2.0.0"));
+    scene.ends(0, &["rollback", "uat", "--yes"]);
+    host.both_answer("1.0.0");
+    clients.all_were_answered();
+    scene.ends(0, &["stop", "uat", "--yes"]);
+    assert_eq!(host.running(), BTreeSet::new());
+}
+
+#[test]
+fn a_host_without_pleach_is_given_this_one_and_one_that_is_named_must_be_there() {
+    let host = Host::with("program = \"\"");
+    let scene = &host.scene;
+    let plan = scene.ends(0, &["plan", "uat", "--only", "alpha"]);
+    assert!(plan.stdout.contains("install · upload"), "{}", plan.stdout);
+    let done = scene.ends(0, &["deploy", "uat", "--yes", "--only", "alpha"]);
+    assert!(done.stderr.contains("runs there: pleach "), "{}", done.stderr);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
+    let again = scene.ends(0, &["plan", "uat", "--only", "beta"]);
+    assert!(!again.stdout.contains("install"), "it is there now: {}", again.stdout);
+
+    let other = Host::with("program = \"/nowhere/pleach\"");
+    let refused = other.scene.ends(100, &["plan", "uat"]);
+    assert!(refused.stderr.contains("there is no `/nowhere/pleach`"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+}
+
+#[test]
+fn a_host_that_cannot_be_trusted_or_reached_is_refused_before_anything_is_touched() {
+    let mut host = Host::new();
+    let known = std::fs::read_to_string(host.bed.at("known_hosts")).expect("known");
+    let other = new_key(&host.bed.at("other"), "ed25519");
+    for (lines, words) in
+        [(String::new(), "is not known"), (format!("[127.0.0.1]:{} {other}\n", host.bed.server.port), "SHA256:")]
+    {
+        host.bed.write("known_hosts", &lines);
+        let refused = host.scene.ends(100, &["deploy", "uat", "--yes"]);
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        told_in_four_parts(&refused);
+        let doctor = host.scene.pleach(&["doctor", "uat"]);
+        assert!(doctor.code > 0 && doctor.stdout.contains("FAIL  vm of uat"), "{}", doctor.stdout);
+    }
+    host.bed.write("known_hosts", &known);
+    let doctor = host.scene.ends(0, &["doctor", "uat"]);
+    assert!(doctor.stdout.contains("ok    vm of uat"), "{}", doctor.stdout);
+    host.bed.server.end();
+    let refused = host.scene.ends(100, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&refused);
+    assert!(!host.live().exists());
+    let down = host.scene.pleach(&["status", "uat"]);
+    assert_eq!(down.stdout.matches("unknown").count(), 2, "{}{}", down.stdout, down.stderr);
+    host.bed.restart("");
+}
+
+#[test]
+fn a_run_that_is_killed_or_loses_its_host_goes_on_to_all_new_or_all_old() {
+    let mut host = Host::new();
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let mut version = 1;
+    for (records, back) in [(4, "resume"), (9, "rollback"), (14, "resume"), (19, "rollback"), (26, "resume")] {
+        host.scene.version("alpha", version + 1);
+        host.scene.version("beta", version + 1);
+        let (clients, earlier) = (host.scene.clients(), host.scene.runs());
+        let mut working = host.scene.start(&["deploy", "uat", "--yes"]);
+        working.reaches(&host.scene, &earlier, records);
+        working.signal_if_alive(Signal::KILL);
+        working.ends();
+        match back {
+            "resume" => host.scene.ends(0, &["resume"]),
+            _ => host.scene.ends(0, &["rollback", "uat", "--yes"]),
+        };
+        version += u32::from(back == "resume");
+        host.both_answer(&format!("{version}.0.0"));
+        clients.all_were_answered();
+    }
+    host.scene.slow_down("alpha");
+    let clients = host.scene.clients();
+    let mut working = host.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("alpha@vm | building");
+    host.bed.server.end();
+    let lost = working.ends();
+    assert!(matches!(lost.code, 112 | 113), "{}: {}", lost.code, lost.stderr);
+    assert!(lost.stderr.contains("pleach resume"), "{}", lost.stderr);
+    host.bed.restart("");
+    let resumed = host.scene.pleach(&["resume"]);
+    assert!(matches!(resumed.code, 110), "{}: {}{}", resumed.code, resumed.stdout, resumed.stderr);
+    host.both_answer(&format!("{version}.0.0"));
+    clients.all_were_answered();
+}
+
+#[test]
+fn of_two_machines_one_deploys_and_the_other_is_told_who() {
+    let host = Host::new();
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let elsewhere = host.elsewhere();
+    host.scene.slow_down("alpha");
+    let mut working = host.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("alpha@vm | building");
+    let refused = host.pleach_in(&elsewhere, &["exec", "uat", "--", "true"]);
+    assert_eq!(refused.code, 103, "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    let held = host.pleach_in(&elsewhere, &["lease", "list"]);
+    assert!(held.stdout.contains(&format!("(process {})", working.id())), "{}", held.stdout);
+    assert!(held.stdout.contains("deploys run"), "{}", held.stdout);
+    let looked = host.pleach_in(&elsewhere, &["exec", "uat", "--look", "--", "echo", "up"]);
+    assert_eq!((looked.code, looked.stdout.as_str()), (0, "vm\n  up\n"), "looking needs no lease");
+    working.signal(Signal::INT);
+    assert_eq!(working.ends().code, 130);
+    assert_eq!(host.pleach_in(&elsewhere, &["exec", "uat", "--", "sh", "-c", "exit 7"]).code, 1);
+    assert_eq!(host.pleach_in(&elsewhere, &["lease", "list"]).stdout, "no lease is held\n");
+    host.both_answer("1.0.0");
+}
+
+#[test]
+fn a_deployer_that_slept_while_its_lease_was_taken_away_changes_nothing_when_it_wakes() {
+    let host = Host::new();
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    host.scene.version("beta", 2);
+    let elsewhere = host.elsewhere();
+    host.scene.slow_down("alpha");
+    let mut working = host.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("alpha@vm | building");
+    working.signal(Signal::STOP);
+    let asked = host.pleach_in(&elsewhere, &["lease", "break", "uat", "vm"]);
+    assert_eq!(asked.code, 102, "nobody said yes: {}", asked.stderr);
+    let broken = host.pleach_in(&elsewhere, &["lease", "break", "uat", "vm", "--yes"]);
+    assert!(broken.stdout.contains(&format!("(process {})", working.id())), "whose: {}", broken.stdout);
+    let taken = host.pleach_in(&elsewhere, &["deploy", "uat", "--yes"]);
+    assert_eq!(taken.code, 0, "{}", taken.stderr);
+    let after = host.pleach_in(&elsewhere, &["status", "uat"]);
+    working.signal(Signal::CONT);
+    working.signal(Signal::INT);
+    let woken = working.ends();
+    assert!(woken.code >= 103, "{}: {}{}", woken.code, woken.stdout, woken.stderr);
+    let still = host.pleach_in(&elsewhere, &["status", "uat"]);
+    let releases = |said: &Said| -> Vec<String> {
+        let words = said.stdout.split_whitespace().filter(|word| word.starts_with("000"));
+        words.map(str::to_owned).collect()
+    };
+    assert_eq!(releases(&still), releases(&after), "{}", woken.stderr);
+    assert_eq!(host.scene.answers("beta").as_deref(), Some("2.0.0"));
+    assert_eq!(host.scene.answers("alpha").as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn secrets_go_to_the_host_over_standard_input_and_nowhere_else() {
+    let host = Host::new();
+    let secret = format!("canary-{}-canary", std::process::id());
+    host.bed.write("secret", &secret);
+    let file = host.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    let source = format!("\"file:{}\"", host.bed.at("secret").display());
+    let named = config.replace(
+        "branch = \"skill/alpha\"\n",
+        &format!("branch = \"skill/alpha\"\nenvironment = {{ TOKEN = {{ secret = {source} }} }}\n"),
+    );
+    std::fs::write(&file, named).expect("written");
+    // It reaches the build and the service; both show that they have it by its length alone.
+    let working = host.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    let (begun, mut seen) = (Instant::now(), 0);
+    while host.scene.answers("alpha").is_none() && begun.elapsed() < Duration::from_secs(30) {
+        for process in std::fs::read_dir("/proc").expect("proc").flatten() {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            assert!(!contains(&line, &secret), "in the arguments of {}", process.path().display());
+            seen += 1;
+        }
+    }
+    let said = working.ends();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(seen > 100);
+    assert!(!said.stderr.contains(&secret) && !said.stdout.contains(&secret));
+    let served = host.running();
+    assert!(!served.is_empty());
+    for place in [host.scene.root(), host.live()] {
+        require_nowhere(&place, &secret);
+    }
+}
+
+fn contains(bytes: &[u8], words: &str) -> bool {
+    bytes.windows(words.len()).any(|window| window == words.as_bytes())
+}
+
+/// No file below holds it, written as it is, in hexadecimal or in base64.
+fn require_nowhere(place: &Path, secret: &str) {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for entry in std::fs::read_dir(place).expect("there").flatten() {
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            require_nowhere(&entry.path(), secret);
+        } else if kind.is_file() {
+            let bytes = std::fs::read(entry.path()).expect("read");
+            for form in [secret, &hex] {
+                assert!(!contains(&bytes, form), "in {}", entry.path().display());
+            }
+        }
+    }
+}

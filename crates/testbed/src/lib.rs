@@ -1,0 +1,3 @@
+//! What tests and benchmarks talk to: real servers on this machine.
+
+pub mod sshd;
