@@ -198,6 +198,20 @@ pub(super) async fn end(link: &Arc<Link>, whom: &Whom, force: Force) -> Result<(
     Ok(())
 }
 
+/// Ends every registered command that still runs: whoever started it has lost the target to another.
+pub(super) async fn end_all(link: &Arc<Link>, root: &std::path::Path) -> Result<(), ShellError> {
+    let ending = ending(Force::Kill);
+    let text = format!(
+        "{LIVES} look() {{ __w=; IFS=' ' read -r __w __P __G __S __B <\"$__i\"; }};
+for __i in \"$__c\"/*; do
+case $__i in *.n|*.stop|*'/*') continue;; esac;
+if look && [ \"$__w\" = running ] && lives; then {ending} fi;
+done; echo done"
+    );
+    ask(link, Some(root), &text, Urgency::Ending).await?;
+    Ok(())
+}
+
 struct Answer(Vec<u8>);
 
 impl Sink for Answer {

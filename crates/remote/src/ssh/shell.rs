@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::execution::{Execution, Feed, Finish, Sink, Urgency};
-use super::fate::{CommandId, Fate, Force, Whom, end, fate};
+use super::fate::{CommandId, Fate, Force, Whom, end, end_all, fate};
 use super::link::{Link, LinkError};
 use super::quote::quote_text;
 use super::wrapper::{Passage, command_line};
@@ -293,6 +293,11 @@ impl SshShell {
         let whom = Whom::Registered { root: self.root.clone(), id: id.clone() };
         end(&self.link, &whom, Force::Kill).await?;
         self.fate(id).await
+    }
+
+    /// Ends all commands below the root that still run.
+    pub(super) async fn end_all(&self) -> Result<(), ShellError> {
+        end_all(&self.link, &self.root).await
     }
 
     /// Runs a command and hands on what it prints as it comes.

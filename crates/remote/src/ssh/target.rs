@@ -244,6 +244,8 @@ impl Target for SshTarget {
         let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
         let answer = String::from_utf8_lossy(&answer).trim().to_owned();
         if answer == "raised" {
+            // A build whose deployer died or lost the link would go on beside the next one.
+            self.shell.end_all().await?;
             return Ok(());
         }
         Err(self.shell.refusal(&answer, String::new(), PathBuf::new(), Some(token)).into())
