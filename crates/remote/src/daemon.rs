@@ -14,6 +14,8 @@ use pleach_core::error::{Failure, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::process::MARK;
+
 /// This executable, also if its file was replaced or removed since.
 pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
@@ -33,6 +35,8 @@ pub(crate) fn launch<T: DeserializeOwned>(
     // A pipe or a lock that the user's own script holds open must not live as long as the service.
     close_fds::set_fds_cloexec(3, &[]);
     let mut command = Command::new(OWN_EXECUTABLE);
+    // A service that deploys others is not what these others are part of.
+    command.env_remove(MARK);
     command.arg0("pleach").args(words).args(labels).current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(lock));
     let mut daemon = command.spawn().map_err(|error| failed(error.to_string()))?;
@@ -99,6 +103,11 @@ pub(crate) fn detach(name: &str) -> io::Result<()> {
     // Only for people: a kernel that refuses it changes nothing.
     let _ = std::fs::write("/proc/self/comm", name);
     Ok(())
+}
+
+/// Whether the lock that this daemon has as its standard error was removed, and with it whatever it is a daemon of.
+pub(crate) fn is_removed() -> bool {
+    rustix::fs::fstat(io::stderr()).is_ok_and(|lock| lock.st_nlink == 0)
 }
 
 /// Reads the request on standard input.

@@ -10,6 +10,7 @@
 //! | [`supervise`] | keeping a release's process running, beyond the end of Pleach |
 //! | [`route`] | one address for all releases of a service |
 //! | [`ssh`] | hosts over SSH: config, host keys, connection, shell, files, and the target `ssh` |
+//! | [`mask`] | keeping secrets out of what is shown and kept of output |
 //! | [`process`] | which process is meant, and whether it lives |
 //! | [`watchdog`] | taking a target back when nobody says in time that all is well, by the target itself |
 //!
@@ -24,6 +25,7 @@ pub mod directory;
 pub mod guard;
 pub mod http;
 pub mod local;
+pub mod mask;
 mod open;
 pub mod process;
 mod program;

@@ -8,7 +8,6 @@ use pleach_core::engine::run_errand;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Command, CommandOutput, ExitStatus, LeaseRequest, Leases, NoLines};
 use pleach_core::word::{EnvironmentName, RunId, TargetName};
-use pleach_remote::guard::SharedLeases;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -77,7 +76,7 @@ async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
     let planned: Vec<_> = planned.map(|(name, description)| project.planned_target(name, description)).collect();
     let workspace = &project.workspace;
     let (targets, there) = workspace.open_with_leases(&args.environment, &planned)?;
-    let leases: Arc<dyn Leases> = Arc::new(SharedLeases::new(workspace.leases.clone(), there));
+    let leases: Arc<dyn Leases> = Arc::new(workspace.share(&args.environment, &planned, there));
     let name = format!("exec-{}", workspace.now().strftime("%Y%m%d-%H%M%S"));
     let run = RunId::new(&name)
         .map_err(|error| Failure::new(Kind::Internal, format!("could not name `{name}`")).because(error.to_string()))?;

@@ -9,7 +9,7 @@ use pleach_core::engine::{RunTargets, State};
 use pleach_core::error::Failure;
 use pleach_core::journal::Record;
 use pleach_core::plan::{Plan, PlannedTarget};
-use pleach_core::port::{Clock, Holder, RunEntry};
+use pleach_core::port::{Clock, Holder, Leases, RunEntry};
 use pleach_core::registry::Registry;
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId, TargetName};
@@ -85,8 +85,28 @@ impl Workspace {
     /// Opens the targets of a plan, from the plan alone, with the leases that cover them.
     pub(crate) fn open_targets(&self, plan: &Plan) -> Result<(RunTargets, SharedLeases), Failure> {
         let (targets, there) = self.open_with_leases(&plan.environment, &plan.targets)?;
-        let told = there.into_iter().map(|(key, leases)| (key, leases.plan(plan.id().to_string()))).collect();
-        Ok((targets, SharedLeases::new(self.leases.clone(), told)))
+        let there = there.into_iter().map(|(key, leases)| (key, leases.plan(plan.id().to_string()))).collect();
+        Ok((targets, self.share(&plan.environment, &plan.targets, there)))
+    }
+
+    /// The leases of all these targets: for each that of this machine's state, and the one that lies at the target.
+    pub(crate) fn share(
+        &self,
+        environment: &EnvironmentName,
+        planned: &[PlannedTarget],
+        hosts: HostLeases,
+    ) -> SharedLeases {
+        let mut there: BTreeMap<_, Arc<dyn Leases>> = BTreeMap::new();
+        for (key, leases) in hosts {
+            there.insert(key, Arc::new(leases));
+        }
+        for planned in planned.iter().filter(|planned| planned.kind == "directory") {
+            if let Some(path) = planned.settings.get("path").and_then(serde_json::Value::as_str) {
+                let leases = FileLeases::of_directory(Path::new(path), self.clock.clone());
+                there.insert((environment.clone(), planned.name.clone()), Arc::new(leases));
+            }
+        }
+        SharedLeases::new(self.leases.clone(), there)
     }
 
     /// Opens targets, with the leases that they keep themselves.

@@ -6,6 +6,7 @@
     reason = "a test ends where it finds something wrong"
 )]
 
+mod astray;
 mod disk;
 mod help;
 mod host;
@@ -15,6 +16,7 @@ mod misfortune;
 mod refuse;
 mod saved_plan;
 mod scene;
+mod secrets;
 mod signals;
 mod stuck;
 mod tell;

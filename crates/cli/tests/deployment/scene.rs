@@ -127,6 +127,11 @@ impl Scene {
         self.commit(service, "sick", Some("sick"));
     }
 
+    /// A commit with a file of this name.
+    pub(crate) fn file(&self, service: &str, name: &str) {
+        self.commit(service, name, Some(name));
+    }
+
     /// A commit with a file of this many bytes.
     pub(crate) fn large_file(&self, service: &str, bytes: usize) {
         self.commit(service, "large", Some(&"x".repeat(bytes)));
@@ -288,7 +293,7 @@ impl Scene {
     }
 
     /// What services, their supervisors and routers have as standard error now: a log or a lock of their own.
-    fn running(&self) -> BTreeSet<PathBuf> {
+    pub(crate) fn running(&self) -> BTreeSet<PathBuf> {
         let live = self.place.path().join("live");
         let processes = std::fs::read_dir("/proc").expect("proc").flatten();
         let files = processes.filter_map(|process| std::fs::read_link(process.path().join("fd/2")).ok());

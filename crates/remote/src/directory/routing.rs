@@ -153,7 +153,7 @@ impl Site<'_> {
         secrets: &dyn Secrets,
     ) -> Result<String, Failure> {
         self.ensure_started(record, secrets).await?;
-        self.require_healthy(&record.release, &asked(&record.spec), None).await
+        self.require_healthy(&record.release, &asked(&record.spec), None, secrets).await
     }
 
     /// Waits until a release is healthy; tells what was seen. The release's own process is asked unless `address` names
@@ -163,6 +163,7 @@ impl Site<'_> {
         release: &ReleaseId,
         asked: &Asked,
         address: Option<&(String, u16)>,
+        secrets: &dyn Secrets,
     ) -> Result<String, Failure> {
         let check = match asked {
             Asked::Check(check) => Some(check),
@@ -172,10 +173,10 @@ impl Site<'_> {
         let first = self.instance(release).await?.map_or(0, |(record, _)| record.restarts);
         let ends = Ends { first, seen: AtomicU32::new(first) };
         let watched = watch(&thresholds, || self.ask_once(release, asked, address, &ends, thresholds.timeout.0)).await;
-        self.told(release, watched).await
+        self.told(release, watched, secrets).await
     }
 
-    async fn told(&self, release: &ReleaseId, watched: Watched) -> Result<String, Failure> {
+    async fn told(&self, release: &ReleaseId, watched: Watched, secrets: &dyn Secrets) -> Result<String, Failure> {
         let asked = format!("asked {} times in {:.1} s", watched.tries, watched.elapsed.as_secs_f64());
         let (seen, output) = match watched.last {
             Some(answer) => (answer.seen, answer.output),
@@ -184,7 +185,7 @@ impl Site<'_> {
         if watched.verdict == Verdict::Healthy {
             return Ok(format!("{seen} ({asked})"));
         }
-        let lines = if output.is_empty() { self.last_lines(release).await } else { output };
+        let lines = if output.is_empty() { self.last_lines(release, secrets).await } else { output };
         let how = match watched.verdict {
             Verdict::Unhealthy => "it turned wrong again, or has ended too often",
             _ => "it was not right often enough in a row",

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::StepContext;
-use pleach_core::port::{Call, Command, CommandOutput, FencingToken, FileKind, Files, Http, Permissions, Shell};
+use pleach_core::port::{
+    Call, Command, CommandOutput, FencingToken, FileKind, Files, Http, Permissions, Secrets, Shell,
+};
 use pleach_core::snapshot::SnapshotContext;
 use pleach_core::word::{ReleaseId, RunId};
 use serde::Serialize;
@@ -14,6 +16,7 @@ use super::instance::{InstanceState, told_status};
 use super::layout::ServiceLayout;
 use super::parameter::Place;
 use super::release::ReleaseRecord;
+use crate::mask::Mask;
 use crate::process::{Identity, ProcessStat};
 use crate::route::RouterRecord;
 use crate::supervise::{Activity, InstanceRecord};
@@ -131,12 +134,16 @@ impl<'a> Site<'a> {
             .output(output.last_lines()))
     }
 
-    /// The last lines that a release's process printed.
-    pub(super) async fn last_lines(&self, release: &ReleaseId) -> Vec<String> {
+    /// The last lines that a release's process printed, without its secrets. Nothing where these cannot be fetched: then
+    /// it is not known what must not be shown.
+    pub(super) async fn last_lines(&self, release: &ReleaseId, secrets: &dyn Secrets) -> Vec<String> {
+        let Ok(Some(record)) = self.record(release).await else { return Vec::new() };
+        let Ok(variables) = self.variables(&record.spec, release, secrets).await else { return Vec::new() };
+        let mask = Mask::of(crate::mask::secrets(variables.values()));
         let log = self.files.read(&self.layout().log(release)).await;
         let bytes = log.ok().flatten().unwrap_or_default();
         let tail = &bytes[bytes.len().saturating_sub(16 * 1024)..];
-        String::from_utf8_lossy(tail).lines().map(str::to_owned).collect()
+        String::from_utf8_lossy(tail).lines().map(|line| mask.text(line).into_owned()).collect()
     }
 }
 

@@ -8,22 +8,20 @@ use pleach_core::error::Failure;
 use pleach_core::port::{Lease, LeaseRequest, Leases};
 use pleach_core::word::{EnvironmentName, TargetName};
 
-use super::leases::TargetLeases;
-
 type Key = (EnvironmentName, TargetName);
 
 /// For every target the leases of this machine, and those of the target itself where it keeps its own. The machine's is
 /// taken first: it needs no network to tell who is at work here. The target's counts: it is its token that writes carry.
 pub struct SharedLeases {
     here: Arc<dyn Leases>,
-    there: BTreeMap<Key, TargetLeases>,
+    there: BTreeMap<Key, Arc<dyn Leases>>,
     /// What is held here for a target that keeps its own.
     held: Mutex<BTreeMap<Key, Lease>>,
 }
 
 impl SharedLeases {
     /// The leases of `here`, and for the targets of `there` theirs as well.
-    pub fn new(here: Arc<dyn Leases>, there: BTreeMap<(EnvironmentName, TargetName), TargetLeases>) -> Self {
+    pub fn new(here: Arc<dyn Leases>, there: BTreeMap<(EnvironmentName, TargetName), Arc<dyn Leases>>) -> Self {
         Self { here, there, held: Mutex::new(BTreeMap::new()) }
     }
 
@@ -88,8 +86,8 @@ impl Leases for SharedLeases {
     async fn list(&self) -> Result<Vec<Lease>, Failure> {
         let mut leases = self.here.list().await?;
         leases.retain(|lease| !self.there.contains_key(&key(lease)));
-        for ((environment, target), there) in &self.there {
-            leases.extend(there.show(environment, target).await?.lease);
+        for (own, there) in &self.there {
+            leases.extend(there.list().await?.into_iter().filter(|lease| key(lease) == *own));
         }
         Ok(leases)
     }

@@ -104,6 +104,10 @@ impl Fence {
         Self { root: root.into() }
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Refuses from now on every token older than `token`.
     pub fn raise(&self, token: FencingToken) -> Result<(), FenceError> {
         let lock = self.lock_file()?;

@@ -8,6 +8,7 @@
 //! | [`LocalSecrets`] | secrets from variables, files and commands |
 //! | [`DirectoryTarget`] | a directory with releases in it, made of these |
 
+mod begun;
 mod fence;
 mod files;
 mod output;

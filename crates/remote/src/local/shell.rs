@@ -20,8 +20,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
+use super::begun::Begun;
 use super::fence::Fence;
 use super::output::Output;
+use crate::mask::{Mask, MaskedLines};
 
 /// How long a command may take to end after it was asked to.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -185,13 +187,20 @@ impl LocalShell {
             }
         })?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Running { child, group, program: program.clone() })
+        let begun = match (command.effect, child.id()) {
+            (Effect::Write, Some(id)) => Begun::note(self.fence.root(), id),
+            _ => None,
+        };
+        Ok(Running { child, group, program: program.clone(), _begun: begun })
     }
 }
 
 #[async_trait]
 impl Shell for LocalShell {
     async fn run<'a>(&self, command: &Command, call: Call<'a>) -> Result<CommandOutput, Failure> {
+        let mask = Mask::of_command(command);
+        let lines = MaskedLines { mask: &mask, lines: call.lines };
+        let call = Call { lines: &lines, ..call };
         let mut running = self.start(command, &call)?;
         let (stdin, stdout, stderr) =
             (running.child.stdin.take(), running.child.stdout.take(), running.child.stderr.take());
@@ -210,7 +219,7 @@ impl Shell for LocalShell {
             tokio::join!(feed, read);
         });
         let status = ended.await;
-        let (stdout, stderr) = (out.finish(call.lines), err.finish(call.lines));
+        let (stdout, stderr) = (mask.bytes(out.finish(call.lines)), mask.bytes(err.finish(call.lines)));
         let output = |status| CommandOutput { status, stdout, stderr };
         match status.map_err(|source| ShellError::Wait { program: running.program.clone(), source })? {
             Ended::ByItself(status) => Ok(output(exit_status(status))),
@@ -248,6 +257,8 @@ struct Running {
     child: Child,
     group: Option<Pid>,
     program: String,
+    /// Forgotten after the group was killed.
+    _begun: Option<Begun>,
 }
 
 impl Running {

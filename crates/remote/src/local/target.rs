@@ -13,6 +13,7 @@ use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::begun::end_begun;
 use super::fence::Fence;
 use super::files::LocalFiles;
 use super::shell::LocalShell;
@@ -155,7 +156,12 @@ impl Target for DirectoryTarget {
 
     async fn fence(&self, token: FencingToken) -> Result<(), Failure> {
         let fence = self.fence.clone();
-        let raised = tokio::task::spawn_blocking(move || fence.raise(token)).await;
+        let raise = move || {
+            fence.raise(token)?;
+            end_begun(fence.root());
+            Ok::<_, Failure>(())
+        };
+        let raised = tokio::task::spawn_blocking(raise).await;
         raised
             .map_err(|error| Failure::new(Kind::Internal, "could not raise the fence").because(error.to_string()))??;
         Ok(())

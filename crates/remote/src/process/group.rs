@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, read_stat};
+use super::stat::ProcessStat;
 
 /// A process group inside a session that Pleach made for it. The leader may be gone while others of it live; the pair of
 /// group and session names them still, because the kernel gives neither number away while one of them lives.
@@ -15,7 +16,13 @@ pub struct Group {
     pub leader: Identity,
     /// The session's id.
     pub session: i32,
+    /// What [`MARK`] is set to for it and, by inheritance, for all that it starts: some of these leave the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
+
+/// The variable that tells whose a process is after it has left its group.
+pub(crate) const MARK: &str = "PLEACH_INSTANCE";
 
 impl Group {
     /// The ids of all living members.
@@ -25,13 +32,25 @@ impl Group {
         }
         // A living process that has the leader's id without being it means that the group is long gone.
         let leads = read_stat(self.leader.pid);
-        if leads.is_some_and(|stat| stat.is_alive() && stat.start != self.leader.start) {
-            return Vec::new();
-        }
+        let is_gone = leads.is_some_and(|stat| stat.is_alive() && stat.start != self.leader.start);
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| read_stat(*pid).is_some_and(|stat| stat.is_alive() && self.has(stat.group, stat.session)))
-            .collect()
+        let ours = |pid: &u32| {
+            let Some(stat) = read_stat(*pid).filter(ProcessStat::is_alive) else { return false };
+            (!is_gone && self.has(stat.group, stat.session)) || self.marks(*pid)
+        };
+        pids.filter(ours).collect()
+    }
+
+    /// Whether a process bears the mark. The variables of other users' processes cannot be read: those are not ours.
+    fn marks(&self, pid: u32) -> bool {
+        let Some(mark) = &self.mark else { return false };
+        let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let marked = |variable: &[u8]| {
+            let value = variable.strip_prefix(MARK.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+            value == Some(mark.as_bytes())
+        };
+        variables.split(|byte| *byte == 0).any(marked)
     }
 
     fn has(&self, group: i32, session: i32) -> bool {
@@ -40,7 +59,20 @@ impl Group {
 
     /// Signals every member; `false` if none is left.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
-        let Some(group) = i32::try_from(self.leader.pid).ok().and_then(Pid::from_raw) else { return false };
-        !self.members().is_empty() && kill_process_group(group, signal).is_ok()
+        let members = self.members();
+        let in_group = |pid: u32| read_stat(pid).is_some_and(|stat| self.has(stat.group, stat.session));
+        // At once, so that none of them can start another in between.
+        if members.iter().any(|pid| in_group(*pid))
+            && let Some(group) = i32::try_from(self.leader.pid).ok().and_then(Pid::from_raw)
+        {
+            let _ = kill_process_group(group, signal);
+        }
+        for pid in &members {
+            let Some(process) = Identity::of(*pid) else { continue };
+            if !in_group(*pid) && self.marks(*pid) {
+                process.signal(signal);
+            }
+        }
+        !members.is_empty()
     }
 }

@@ -10,6 +10,7 @@ mod port;
 mod stat;
 
 pub use group::Group;
+pub(crate) use group::MARK;
 pub use identity::Identity;
 pub use port::{PortOwner, port_owner, port_owners};
 pub use stat::{ProcessStat, listening_ports};

@@ -13,12 +13,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 use super::choose::connect;
 use super::record::{RouteRequest, RouterRecord};
 use super::uses::Uses;
-use crate::daemon::{announce, detach, read_request};
+use crate::daemon::{announce, detach, is_removed, read_request};
 use crate::directory::ServiceLayout;
 use crate::process::{Identity, port_owner};
 
@@ -58,6 +58,9 @@ fn cannot_listen(request: &RouteRequest, error: &io::Error) -> Failure {
     }
 }
 
+/// How often a router looks whether it still has a directory.
+const REMOVED_LOOK: Duration = Duration::from_secs(5);
+
 async fn serve(request: &RouteRequest) -> Result<(), Failure> {
     let failed = |error: io::Error| cannot_listen(request, &error);
     let layout = ServiceLayout::new(&request.directory);
@@ -78,9 +81,12 @@ async fn serve(request: &RouteRequest) -> Result<(), Failure> {
     let counting = tokio::spawn(refusals.clone().count(layout.clone(), record));
     let uses = Arc::new(Uses::new(layout.clone()));
     let mut connections = JoinSet::new();
+    let mut look = interval(REMOVED_LOOK);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
+            // Its directory was removed under it, by hand.
+            _ = look.tick() => if is_removed() { break },
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {

@@ -23,6 +23,7 @@ use super::link::{Link, LinkError};
 use super::quote::quote_text;
 use super::wrapper::{Passage, command_line};
 use crate::local::{FenceError, Output};
+use crate::mask::{Mask, MaskedLines};
 
 /// The longest pause between two questions whether a command still runs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -250,10 +251,14 @@ impl SshShell {
     /// Runs `command` under a name of the caller's: write it down first, and whoever reads it can ask what became of the
     /// command. A command that only looks has no name.
     pub async fn run_as(&self, id: &CommandId, command: &Command, call: Call<'_>) -> Result<CommandOutput, ShellError> {
+        let mask = Mask::of_command(command);
+        let lines = MaskedLines { mask: &mask, lines: call.lines };
+        let call = Call { lines: &lines, ..call };
         let mut sink = Lines { call, stdout: Output::new(Stream::Stdout), stderr: Output::new(Stream::Stderr) };
         let feed = command.stdin.clone().map_or(Feed::Nothing, Feed::Bytes);
         let finish = self.execute(id, command, feed, call.token, &mut sink, call.cancel).await;
         let (stdout, stderr) = (sink.stdout.finish(call.lines), sink.stderr.finish(call.lines));
+        let (stdout, stderr) = (mask.bytes(stdout), mask.bytes(stderr));
         let output = |status| CommandOutput { status, stdout, stderr };
         let (program, host) = (command.argv.first().cloned().unwrap_or_default(), self.link.host().to_owned());
         match finish? {

@@ -12,7 +12,7 @@ use super::log::open_log;
 use super::request::StartRequest;
 use crate::daemon::OWN_EXECUTABLE;
 use crate::directory::ServiceLayout;
-use crate::process::{Group, Identity};
+use crate::process::{Group, Identity, MARK};
 
 const WAKE: &[u8] = b"go";
 
@@ -29,13 +29,14 @@ pub(super) fn spawn(request: &StartRequest, host: &str, port: u16) -> io::Result
     let mut command = tokio::process::Command::new(OWN_EXECUTABLE);
     command.arg0("pleach").args(["supervise", "child"]).args(&request.argv);
     command.current_dir(layout.release(&request.release)).process_group(0);
-    command.envs(&request.variables).env("HOST", host).env("PORT", port.to_string());
+    let mark = layout.instance(&request.release).to_string_lossy().into_owned();
+    command.envs(&request.variables).env("HOST", host).env("PORT", port.to_string()).env(MARK, &mark);
     command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn()?;
     let gone = || io::Error::other("the process ended before it was looked at");
     let leader = child.id().and_then(Identity::of).ok_or_else(gone)?;
     let session = rustix::process::getsid(None)?.as_raw_nonzero().get();
-    Ok(Sleeper { child, group: Group { leader, session } })
+    Ok(Sleeper { child, group: Group { leader, session, mark: Some(mark) } })
 }
 
 /// Wakes a sleeper: from here on it is the service.

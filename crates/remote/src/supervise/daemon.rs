@@ -23,7 +23,7 @@ use super::log::{LOG_LIMIT, LOG_LOOK, bound_log};
 use super::record::{Activity, InstanceRecord};
 use super::request::StartRequest;
 use super::stop::end_group;
-use crate::daemon::{announce, detach, read_request};
+use crate::daemon::{announce, detach, is_removed, read_request};
 use crate::directory::{ServiceLayout, told_status};
 use crate::process::{Group, Identity};
 
@@ -145,6 +145,11 @@ impl Supervisor {
                 _ = look.tick() => {
                     // A full disk must not end the service; the next look tries again.
                     let _ = bound_log(&log, LOG_LIMIT);
+                    // Its release was removed under it, by hand: nobody could ever stop it by its record.
+                    if is_removed() {
+                        self.end(sleeper).await;
+                        return Next::Leave;
+                    }
                 }
             }
         };

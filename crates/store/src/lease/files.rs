@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Clock, Lease, LeaseRequest, Leases};
+use pleach_core::word::{EnvironmentName, TargetName};
 use tokio::sync::oneshot;
 
 use super::error::{HeldBy, LeaseError};
@@ -21,10 +22,20 @@ use super::place::{Place, life, load_all};
 use crate::file;
 use crate::process::{Life, holder};
 
-/// The leases below one state directory.
+/// What one lease covers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// The target that it names.
+    Target,
+    /// The folder, whatever it is called in the config of whoever asks.
+    Folder,
+}
+
+/// The leases below one state directory, or that of one directory target.
 #[derive(Clone)]
 pub struct FileLeases {
     folder: PathBuf,
+    extent: Extent,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,11 +47,30 @@ impl FileLeases {
     pub fn open(state: &Path, clock: Arc<dyn Clock>) -> Result<Self, LeaseError> {
         let folder = state.join("leases");
         file::ensure_directory(&folder)?;
-        Ok(Self { folder, clock })
+        Ok(Self { folder, extent: Extent::Target, clock })
+    }
+
+    /// The one lease of the directory `root`, kept in it: whoever deploys there, from whichever repository, has to take it.
+    pub fn of_directory(root: &Path, clock: Arc<dyn Clock>) -> Self {
+        Self { folder: root.join(".pleach"), extent: Extent::Folder, clock }
+    }
+
+    fn place(&self, environment: &EnvironmentName, target: &TargetName) -> Place {
+        match self.extent {
+            Extent::Target => Place::new(&self.folder, environment.as_str(), target.as_str()),
+            Extent::Folder => Place::of_directory(&self.folder),
+        }
+    }
+
+    fn list_now(&self) -> Result<Vec<Lease>, LeaseError> {
+        match self.extent {
+            Extent::Target => load_all(&self.folder),
+            Extent::Folder => Ok(Place::of_directory(&self.folder).load()?.into_iter().collect()),
+        }
     }
 
     fn acquire_now(&self, request: &LeaseRequest) -> Result<Lease, LeaseError> {
-        let place = Place::new(&self.folder, request.environment.as_str(), request.target.as_str());
+        let place = self.place(&request.environment, &request.target);
         let _held = place.lock()?;
         let earlier = place.load()?;
         let started = self.clock.now();
@@ -65,7 +95,7 @@ impl FileLeases {
     }
 
     fn renew_now(&self, lease: &Lease) -> Result<Lease, LeaseError> {
-        let place = place_of(&self.folder, lease);
+        let place = self.place(&lease.environment, &lease.target);
         let _held = place.lock()?;
         match place.load()? {
             Some(now) if now.token == lease.token => {
@@ -80,7 +110,7 @@ impl FileLeases {
     }
 
     fn release_now(&self, lease: &Lease) -> Result<(), LeaseError> {
-        let place = place_of(&self.folder, lease);
+        let place = self.place(&lease.environment, &lease.target);
         let _held = place.lock()?;
         match place.load()? {
             Some(now) if now.token == lease.token => place.remove(),
@@ -99,10 +129,6 @@ impl FileLeases {
         };
         Ok(joined.map_err(broken)??)
     }
-}
-
-fn place_of(folder: &Path, lease: &Lease) -> Place {
-    Place::new(folder, lease.environment.as_str(), lease.target.as_str())
 }
 
 fn later(start: Timestamp, lifetime: Duration) -> Timestamp {
@@ -138,6 +164,6 @@ impl Leases for FileLeases {
     }
 
     async fn list(&self) -> Result<Vec<Lease>, Failure> {
-        self.blocking(|this| load_all(&this.folder)).await
+        self.blocking(Self::list_now).await
     }
 }

@@ -20,6 +20,11 @@ impl Place {
         Self { folder: leases.join(environment), target: target.to_owned() }
     }
 
+    /// The one lease of a whole directory, in its folder `.pleach`, where its fence lies as well.
+    pub(super) fn of_directory(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), target: "lease".to_owned() }
+    }
+
     pub(super) fn lease_path(&self) -> PathBuf {
         self.folder.join(format!("{}.json", self.target))
     }
@@ -56,17 +61,19 @@ impl Place {
     /// crash before the lease is written wastes a number; the other order could give one twice.
     pub(super) fn draw_token(&self, earlier: Option<&Lease>) -> Result<FencingToken, LeaseError> {
         let path = self.token_path();
-        let kept = match file::read_if_there(&path)? {
-            None => 0,
-            Some(text) => {
-                let damaged = |error| FileError::of("read", &path)(io::Error::new(io::ErrorKind::InvalidData, error));
-                String::from_utf8_lossy(&text).trim().parse::<u64>().map_err(damaged)?
-            }
-        };
+        // What the target lets through may come from leases that lay elsewhere.
+        let kept = read_token(&path)?.max(read_token(&self.folder.join("fence"))?);
         let token = kept.max(earlier.map_or(0, |earlier| earlier.token.0)) + 1;
         file::write_whole(&path, format!("{token}\n").as_bytes())?;
         Ok(FencingToken(token))
     }
+}
+
+/// The number in a file; 0 if there is none.
+fn read_token(path: &Path) -> Result<u64, FileError> {
+    let Some(text) = file::read_if_there(path)? else { return Ok(0) };
+    let damaged = |error| FileError::of("read", path)(io::Error::new(io::ErrorKind::InvalidData, error));
+    String::from_utf8_lossy(&text).trim().parse().map_err(damaged)
 }
 
 /// What can be said of a lease's holder. The clock is not asked: an expired lease of a living process may wake up and

@@ -45,7 +45,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::inspect_routed(cx).await,
             Work::Close => route::inspect_closed(cx).await,
             Work::Switch => switch::inspect(cx).await,
-            Work::Health | Work::Verify => health::inspect(cx).await,
+            Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
             Work::Prune => prune::inspect(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
         }
@@ -61,7 +61,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::open(cx).await,
             Work::Close => route::close(cx).await,
             Work::Switch => switch::apply(cx).await,
-            Work::Health | Work::Verify => health::apply(cx).await,
+            Work::Health | Work::Verify => health::apply(cx, secrets).await,
             Work::Prune => prune::apply(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
         }
