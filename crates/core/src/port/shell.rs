@@ -168,6 +168,8 @@ pub struct Call<'a> {
 pub trait Shell: Send + Sync {
     /// Runs `command` to its end. A command that ran and failed is not an `Err`: see [`CommandOutput::status`].
     ///
+    /// Secrets of the command's environment that it prints are handed on to nobody: neither in lines nor in the output.
+    ///
     /// The future owns what it started: when it is dropped, the command and all its children are ended.
     async fn run<'a>(&self, command: &Command, call: Call<'a>) -> Result<CommandOutput, Failure>;
 }

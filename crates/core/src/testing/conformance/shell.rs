@@ -82,13 +82,18 @@ impl Case<'_> {
         assert_eq!(self.run(&command).await.stdout.len(), 300_000, "standard input arrives whole");
         let output = self.run(&Command::read(["cat"])).await;
         assert!(output.succeeded() && output.stdout.is_empty(), "without input there is an end of file at once");
-        let command = Command::script(Effect::Read, "printf '%s|%s|%s' \"$ONE\" \"$TWO\" \"$PWD\"")
+        let command = Command::script(Effect::Read, "printf '%s|%s|' \"$ONE\" \"${TWO#hidden;}\"; [ \"$TWO\" = 'hidden; value' ] && echo equal; echo \"$TWO\" | tee /dev/stderr")
             .variable("ONE", "1 '2\" $3")
             .secret("TWO", Secret::new("hidden; value"))
             .directory(&self.scratch);
-        let output = self.run(&command).await;
+        let lines = Lines::default();
+        let cancel = CancellationToken::new();
+        let call = Call { token: None, lines: &lines, cancel: &cancel };
+        let output = self.shell.run(&command, call).await.unwrap();
         let told = output.text();
-        assert!(told.starts_with("1 '2\" $3|hidden; value|"), "variables arrive untouched: {told}");
+        assert!(told.starts_with("1 '2\" $3| value|equal\n"), "variables arrive untouched: {told}");
+        let seen = format!("{told} {:?} {}", lines.0.into_inner().unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(!seen.contains("hidden; value"), "a secret that is printed is handed on to nobody: {seen}");
         let here = self.run(&Command::script(Effect::Read, "pwd -P").directory(&self.scratch)).await.text();
         let there = self.script(&format!("cd '{}' && pwd -P", self.scratch)).await.text();
         assert_eq!(here, there, "a command runs in its directory");
