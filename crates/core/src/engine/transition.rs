@@ -474,16 +474,22 @@ impl State {
         Ok(())
     }
 
-    /// A lane stays as it is. What is left of it is told for each step, with the command that finishes it.
+    /// A lane stays as it is. What is left of it is told for each step, with the command that finishes it. Where the step
+    /// that it is stuck at is not to be undone by hand, neither is what lies before it: that was built to be undone after
+    /// it, and would be taken away from under what still stands.
     fn stick(&mut self, lane: usize) {
         let at = self.lanes[lane].at;
         let told = self.lane_plan(lane).steps.get(at).map(|step| step.name.clone());
+        let by_hand = self.lane_plan(lane).steps.get(at).and_then(|step| step.undo_by_hand.clone());
+        let advice = self.lanes[lane].steps.get(at).and_then(|step| step.undo_failure.as_ref()?.next.clone());
+        let by_hand = advice.is_none() || advice == by_hand;
         for ahead in (0..=at).rev() {
             let Some(planned) = self.lane_plan(lane).steps.get(ahead) else { continue };
             if planned.reversal == Reversal::Nothing || self.lanes[lane].steps[ahead].left_nothing() {
                 continue;
             }
-            let next = planned.undo_by_hand.clone().unwrap_or_else(|| format!("`pleach resume {}`", self.run));
+            let resume = || format!("`pleach resume {}`", self.run);
+            let next = planned.undo_by_hand.clone().filter(|_| by_hand).unwrap_or_else(resume);
             let what = format!("did not take back step `{}`", planned.name);
             let because = told.as_ref().filter(|_| ahead < at);
             let because = because.map_or_else(

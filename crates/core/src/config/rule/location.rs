@@ -66,6 +66,11 @@ pub(super) fn directories_are_apart(config: &Config, found: &mut Vec<Finding>) {
                 found.push(Finding::new(key, what).expected("expected where it lies on the host, such as `/srv/app`"));
                 continue;
             }
+            if settings.path().to_string_lossy().starts_with('~') {
+                let what = format!("`{}` would be a directory named `~`", settings.path().display());
+                found.push(Finding::new(key, what).expected("expected a path without `~`, such as `../app-local`"));
+                continue;
+            }
             let place = (settings.machine(), normal(settings.path()));
             let here = format!("`{name}/{target}`");
             match seen.get(&place) {
