@@ -122,9 +122,10 @@ impl Site<'_> {
         let ready = self.service_command(line, record, secrets).await?;
         let doing = format!("run the `{}` command `{line}`", command.word());
         let by_hand = self.layout().release(&record.release);
-        self.run_command(&ready, &doing)
-            .await
-            .map_err(|failure| failure.next(format!("see what it says by hand, from `cd '{}'`", by_hand.display())))?;
+        self.run_command(&ready, &doing).await.map_err(|failure| {
+            let there = self.place.typed(format!("cd '{}' && {line}", by_hand.display()));
+            failure.next(format!("see what it says by hand: `{there}`"))
+        })?;
         Ok(format!("`{line}` exited with 0"))
     }
 }

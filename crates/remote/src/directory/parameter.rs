@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
+use crate::ssh::quote_text;
 
 /// Where a service lies on its target, and the executable there that knows `supervise` and `route`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +21,20 @@ pub struct Place {
     pub service: ServiceName,
     /// The executable on the target.
     pub program: PathBuf,
+    /// How one gets to a shell there from where Pleach runs, such as `ssh vm1`; absent on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
 }
 
 impl Place {
+    /// A command for the target's shell as one types it where Pleach runs.
+    pub(crate) fn typed(&self, command: String) -> String {
+        match &self.reach {
+            Some(reach) => format!("{reach} {}", quote_text(&command)),
+            None => command,
+        }
+    }
+
     /// The paths below it.
     pub fn layout(&self) -> ServiceLayout {
         ServiceLayout::new(&self.directory)

@@ -19,7 +19,7 @@ use super::phase::Work;
 use super::release::ReleaseSpec;
 use super::routing::asked;
 use super::snapshot::KIND;
-use crate::ssh::{Destination, quote_text};
+use crate::ssh::Destination;
 
 /// How long connections may take to end by themselves before their release is ended.
 const DRAIN: Period = Period::seconds(10);
@@ -102,6 +102,10 @@ impl<'a> Scene<'a> {
                 directory: root.join(request.service.as_str()),
                 service: request.service.clone(),
                 program: fact(request, "program")?,
+                reach: match target {
+                    TargetConfig::Directory(_) => None,
+                    TargetConfig::Ssh(ssh) => Some(Destination::of(ssh).command_line()),
+                },
             },
             keep: target.keep(),
             host: target.listen().to_owned(),
@@ -170,7 +174,7 @@ impl<'a> Scene<'a> {
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
-        let by_hand = self.typed(format!("rm -rf '{}'", self.place.layout().release(&release).display()));
+        let by_hand = self.place.typed(format!("rm -rf '{}'", self.place.layout().release(&release).display()));
         let upload = UploadParameters { place: self.place.clone(), release: release.clone(), spec: spec.clone() };
         steps.add(Work::Upload, format!("put {path} of {short} in `releases/{release}`"), &upload, FILES)?.by(by_hand);
         if let Some(build) = &spec.build {
@@ -225,14 +229,6 @@ impl<'a> Scene<'a> {
         ReleaseParameters { place: self.place.clone(), release: release.clone() }
     }
 
-    /// A command for the target's shell as one types it here.
-    fn typed(&self, command: String) -> String {
-        match self.request.target_config {
-            TargetConfig::Directory(_) => command,
-            TargetConfig::Ssh(ssh) => format!("{} {}", Destination::of(ssh).command_line(), quote_text(&command)),
-        }
-    }
-
     fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
         let seen = routers.iter().filter(|router| self.previous.routers.contains(router)).cloned().collect();
         RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN }
@@ -254,7 +250,7 @@ impl<'a> Scene<'a> {
             Some(previous) => format!("ln -sfn 'releases/{previous}' '{}'", layout.current().display()),
             None => format!("rm '{}'", layout.current().display()),
         };
-        let by_hand = self.typed(by_hand);
+        let by_hand = self.place.typed(by_hand);
         let health = |asked: &Asked, address: Option<(String, u16)>| HealthParameters {
             place: self.place.clone(),
             release: release.clone(),

@@ -194,7 +194,10 @@ impl Site<'_> {
         Err(Failure::new(Kind::Rejected, format!("release `{release}` of service `{service}` is not healthy"))
             .because(seen)
             .because(format!("{how}: {asked}"))
-            .next(format!("look at its log: `tail '{}'`", self.layout().log(release).display()))
+            .next(format!(
+                "look at its log: `{}`",
+                self.place.typed(format!("tail '{}'", self.layout().log(release).display()))
+            ))
             .output(lines))
     }
 

@@ -71,7 +71,7 @@ impl<'a> Site<'a> {
         self.record(release).await?.ok_or_else(|| {
             Failure::new(Kind::Conflict, format!("release `{release}` of `{}` is not there", self.place.service))
                 .because(format!("`{}` does not exist", layout.record(release).display()))
-                .next(format!("look with `ls '{}'`", layout.releases().display()))
+                .next(format!("look with `{}`", self.place.typed(format!("ls '{}'", layout.releases().display()))))
         })
     }
 
@@ -118,7 +118,10 @@ impl<'a> Site<'a> {
         crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
             Err(Failure::new(Kind::UnknownOutcome, doing)
                 .because("its answer could not be read")
-                .next(format!("look with `'{program}' --version` whether it is Pleach"))
+                .next(format!(
+                    "look with `{}` whether it is Pleach",
+                    self.place.typed(format!("'{program}' --version"))
+                ))
                 .output(output.last_lines()))
         })
     }

@@ -59,7 +59,10 @@ async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, F
             return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
                 .because(format!("`{}` is not there", path.display()))
                 .state("nothing was touched")
-                .next(format!("deploy as if it were the first time: `rm '{}'`", site.layout().current().display())));
+                .next(format!(
+                    "deploy as if it were the first time: `{}`",
+                    site.place.typed(format!("rm '{}'", site.layout().current().display()))
+                )));
         }
     }
     let entries = site.files.list(&path).await?.len();
@@ -132,7 +135,7 @@ impl Snapshot for ReleaseSnapshot {
         if seen != captured.release {
             return Err(Failure::new(Kind::Conflict, format!("snapshot `{}` was restored and is not there", cx.id))
                 .because("`current` was switched meanwhile")
-                .next(format!("look with `ls -l '{}'`", current.display())));
+                .next(format!("look with `{}`", site.place.typed(format!("ls -l '{}'", current.display())))));
         }
         Ok(Evidence::seen(
             seen.map_or_else(
