@@ -153,7 +153,7 @@ fn tell(answers: &Answers, globals: &Globals) {
             ExitStatus::Code(code) => (Style::Bad, format!(" exited with {code}")),
             ExitStatus::Signal(signal) => (Style::Bad, format!(" was ended by signal {signal}")),
         };
-        text.push_str(&format!("{}{ended}\n", paint.paint(style, &names.join(", "))));
+        text.push_str(&format!("{}{ended}\n", paint.paint(style, names.join(", "))));
         for bytes in [&output.stdout, &output.stderr] {
             for line in String::from_utf8_lossy(bytes).lines() {
                 text.push_str(&format!("  {}\n", clean(line)));

@@ -16,7 +16,8 @@ pub struct Group {
     pub leader: Identity,
     /// The session's id.
     pub session: i32,
-    /// What [`MARK`] is set to for it and, by inheritance, for all that it starts: some of these leave the group.
+    /// What the variable `PLEACH_INSTANCE` is for it and, by inheritance, for all that it starts: some of these leave the
+    /// group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
 }
