@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use gix::refs::FullName;
 use gix::sec::trust::DefaultForLevel as _;
 use pleach_core::word::CommitId;
 
@@ -140,12 +141,23 @@ impl Repository {
     }
 
     /// The commit that `rev` names: a branch, a tag, `HEAD~2`, a full or short id.
+    ///
+    /// A branch comes before a tag of the same name, other than with git: what is deployed and merged here is branches.
+    /// `tags/NAME` is the tag.
     pub fn resolve(&self, rev: &str) -> Result<CommitId> {
         let local = self.local();
         if rev == "HEAD" {
             self.require_commits()?;
         }
-        let found = local.rev_parse_single(rev).and_then(|id| id.object()).and_then(|object| object.peel_to_commit());
+        let branch = format!("refs/heads/{rev}");
+        // A full id is never a name, as with git.
+        let is_branch = gix::ObjectId::from_hex(rev.as_bytes()).is_err()
+            && FullName::try_from(branch.as_str()).is_ok()
+            && local.try_find_reference(branch.as_str()).is_ok_and(|found| found.is_some());
+        let found = local
+            .rev_parse_single(if is_branch { branch.as_str() } else { rev })
+            .and_then(|id| id.object())
+            .and_then(|object| object.peel_to_commit());
         match found {
             Ok(commit) => Ok(commit_id(commit.id)),
             Err(_) => {

@@ -66,6 +66,21 @@ fn a_misspelt_branch_gets_the_nearest_name() {
 }
 
 #[test]
+fn a_branch_comes_before_a_tag_of_the_same_name() {
+    let sample = Sample::rich();
+    sample.git(["tag", "main", "refs/heads/two"]);
+    let repository = sample.repository();
+    assert_eq!(repository.resolve("main").expect("a commit").as_str(), sample.git(["rev-parse", "refs/heads/main"]));
+    assert_eq!(repository.resolve("tags/main").expect("a tag").as_str(), sample.git(["rev-parse", "refs/heads/two"]));
+    let divergence = repository.ahead_behind("two", "main").expect("counted");
+    assert_eq!((divergence.ahead, divergence.behind), (1, 0));
+    // A branch named like an id does not stand for it.
+    let (one, two) = (sample.git(["rev-parse", "one"]), sample.git(["rev-parse", "two"]));
+    sample.git(["update-ref", &format!("refs/heads/{one}"), &two]);
+    assert_eq!(repository.resolve(&one).expect("a commit").as_str(), one);
+}
+
+#[test]
 fn branches_tell_where_they_are_checked_out_and_what_they_follow() {
     let sample = Sample::rich();
     let bare = sample.beside("origin.git");
