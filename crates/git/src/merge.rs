@@ -102,7 +102,7 @@ impl Explain for MergeError {
     fn next(&self) -> Option<String> {
         match self {
             Self::Worktree(error) => error.next(),
-            Self::Conflict { commands, .. } => Some(format!("`{}`", commands.join(" && "))),
+            Self::Conflict { commands, .. } => Some(format!("`{}`", pasted(commands))),
             Self::Unrelated(_, branch) => Some(format!("`git merge --allow-unrelated-histories {branch}`")),
         }
     }
@@ -114,6 +114,21 @@ impl Explain for MergeError {
             Self::Unrelated(..) => Vec::new(),
         }
     }
+}
+
+/// One line for a shell. `git merge` ends with 1 at the conflict that is to be resolved, so what follows it must not ask
+/// how it ended; what comes before it must have worked, or a commit would be made elsewhere.
+fn pasted(commands: &[String]) -> String {
+    let at = commands.iter().position(|command| command.starts_with("git merge ")).unwrap_or(0);
+    let (before, after) = commands.split_at(at);
+    let Some((merge, after)) = after.split_first() else { return before.join(" && ") };
+    let before: String = before.iter().map(|command| format!("{command} && ")).collect();
+    format!("{before}{{ {merge}; {}; }}", after.join(" && "))
+}
+
+/// A file's name as an editor and `git add` take it, also when it begins like an option.
+fn operand(file: &Path) -> String {
+    if file.to_string_lossy().starts_with('-') { quote(&Path::new(".").join(file)) } else { quote(file) }
 }
 
 impl Repository {
@@ -145,8 +160,7 @@ impl Repository {
         let guard = hand::acquire(self, &AtomicBool::new(false))?;
         record::recover(self, &guard)?;
         let ours = self.require_branch(&request.into)?.commit;
-        let theirs =
-            self.resolve(&format!("refs/heads/{}", request.branch)).or_else(|_| self.resolve(&request.branch))?;
+        let theirs = self.resolve(&request.branch)?;
         if self.is_ancestor(&theirs, &ours)? {
             return Ok(MergeOutcome::AlreadyMerged { at: ours });
         }
@@ -201,12 +215,18 @@ impl Repository {
         let at = registry::branch_holders(self)?.remove(&request.into);
         let mut commands = match at {
             Some(at) => vec![format!("cd {}", quote(&at))],
-            None => vec![format!("cd {}", quote(self.root())), format!("git switch {}", request.into)],
+            None => {
+                vec![format!("cd {}", quote(self.root())), format!("git switch {}", quote(Path::new(&request.into)))]
+            }
         };
-        let names: Vec<String> = files.iter().map(|file| quote(file)).collect();
-        commands.push(format!("git merge --no-ff {}", request.branch));
+        let names: Vec<String> = files.iter().map(|file| operand(file)).collect();
+        // Git would take a tag of the same name.
+        let tag = format!("refs/tags/{}", request.branch);
+        let is_tag_too = self.local().try_find_reference(tag.as_str()).is_ok_and(|found| found.is_some());
+        let branch = if is_tag_too { format!("heads/{}", request.branch) } else { request.branch.clone() };
+        commands.push(format!("git merge --no-ff {}", quote(Path::new(&branch))));
         commands.push(format!("${{EDITOR:-vi}} {}", names.join(" ")));
-        commands.push(format!("git add {}", names.join(" ")));
+        commands.push(format!("git --literal-pathspecs add {}", names.join(" ")));
         commands.push("git commit --no-edit".to_owned());
         Ok(commands)
     }

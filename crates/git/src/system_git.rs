@@ -3,6 +3,7 @@
 //! Only exit codes and porcelain output are read, in a fixed language and without questions on the terminal. What is
 //! run, and why, is listed in the crate's documentation.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -11,6 +12,17 @@ use crate::error::{Cause, Error, Result};
 /// A path as a shell would take it back.
 pub(crate) fn quote(path: &Path) -> String {
     let text = path.to_string_lossy();
+    if path.to_str().is_none() || text.chars().any(char::is_control) {
+        // Only `printf` gives such bytes back in every shell.
+        let octal = |byte: &u8| match byte {
+            byte if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') => {
+                char::from(*byte).to_string()
+            }
+            byte => format!("\\{byte:03o}"),
+        };
+        let bytes: String = path.as_os_str().as_bytes().iter().map(octal).collect();
+        return format!("\"$(printf -- '{bytes}')\"");
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ':' | '@' | ',' | '=');
     if !text.is_empty() && text.chars().all(plain) {
         text.into_owned()

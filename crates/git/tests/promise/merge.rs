@@ -1,6 +1,7 @@
 //! A merge is whole or leaves no trace.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use pleach_core::error::Explain as _;
@@ -63,6 +64,40 @@ fn a_conflict_names_files_and_commands_and_changes_nothing() {
     assert!(error.next().expect("a next step").contains("git merge --no-ff two"));
     assert_eq!(before, (snapshot(&made.path), sample.git(["for-each-ref"]), sample.git(["count-objects"])));
     assert_eq!(git(&made.path, ["status", "--porcelain"]), "");
+}
+
+#[test]
+fn what_a_conflict_says_to_do_next_can_be_pasted() {
+    let sample = Sample::rich();
+    let odd = ["-n it's.txt", "a*.txt", "two\nlines"];
+    for (branch, text) in [("left", "left\n"), ("right", "right\n")] {
+        sample.git(["switch", "-q", "-c", branch, "main"]);
+        odd.iter().for_each(|name| sample.write(name, text));
+        fs::write(sample.root.join(std::ffi::OsStr::from_bytes(b"latin-\xe9.txt")), text).expect("written");
+        sample.write("addons/module/f03.py", text);
+        sample.commit(branch);
+    }
+    sample.git(["tag", "right", "main"]);
+    sample.git(["switch", "-q", "main"]);
+    let editor = sample.beside("editor.sh");
+    fs::write(&editor, "#!/bin/sh\nfor file; do echo resolved > \"$file\"; done\n").expect("written");
+    fs::set_permissions(&editor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    let made = sample.add("left", Head::Branch("left".into())).expect("made");
+    fs::write(made.path.join("axis.txt"), "not part of it\n").expect("written");
+    let error = sample.repository().merge(&request(&sample, "left", "right")).expect_err("a conflict");
+    let next = error.next().expect("a next step");
+    let output = std::process::Command::new("sh")
+        .args(["-c", next.trim_matches('`')])
+        .current_dir(sample.place.path())
+        .env("EDITOR", &editor)
+        .output()
+        .expect("sh runs");
+    assert!(output.status.success(), "{next}: {output:?}");
+    assert_eq!(git(&made.path, ["rev-parse", "HEAD^2"]), sample.git(["rev-parse", "refs/heads/right"]));
+    assert_eq!(git(&made.path, ["status", "--porcelain"]), "?? axis.txt");
+    for name in odd {
+        assert_eq!(fs::read(made.path.join(name)).expect("there"), b"resolved\n", "{name}");
+    }
 }
 
 #[test]
