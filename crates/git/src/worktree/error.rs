@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pleach_core::error::{Explain, Kind};
+use pleach_core::word::CommitId;
 
 use crate::error::Error;
 use crate::system_git::quote;
@@ -53,6 +54,16 @@ pub enum WorktreeError {
     /// It has uncommitted changes where the operation would write.
     #[error("worktree `{0}` has uncommitted changes")]
     Changed(String, Vec<String>),
+    /// The branch of a removed worktree was deleted, and its commit is gone from the repository too.
+    #[error("branch `{branch}` of removed worktree `{name}` is gone, and so is its commit {}", .commit.short())]
+    BranchGone {
+        /// The worktree.
+        name: String,
+        /// Its branch.
+        branch: String,
+        /// Where the branch was.
+        commit: CommitId,
+    },
     /// No removal is left to undo.
     #[error("no removed worktree is left to bring back")]
     NothingToUndo,
@@ -65,9 +76,12 @@ impl Explain for WorktreeError {
     fn kind(&self) -> Kind {
         match self {
             Self::Repository(error) => error.kind(),
-            Self::BadName(_) | Self::Unknown(_) | Self::NothingToUndo | Self::Missing(..) | Self::Corrupt(..) => {
-                Kind::Rejected
-            }
+            Self::BadName(_)
+            | Self::Unknown(_)
+            | Self::NothingToUndo
+            | Self::BranchGone { .. }
+            | Self::Missing(..)
+            | Self::Corrupt(..) => Kind::Rejected,
             Self::NameTaken(..)
             | Self::PathTaken(..)
             | Self::CheckedOut { .. }
@@ -80,8 +94,11 @@ impl Explain for WorktreeError {
 
     fn state(&self) -> Option<String> {
         match self {
+            Self::Repository(error) => error.state(),
             Self::Dirty { .. } => Some("nothing was removed".to_owned()),
             Self::Changed(..) => Some("nothing was changed".to_owned()),
+            Self::BranchGone { .. } => Some("its files are still in the trash".to_owned()),
+            Self::Locked(..) => Some("it is as it was".to_owned()),
             _ => None,
         }
     }
@@ -110,7 +127,12 @@ impl Explain for WorktreeError {
                 format!("commit and push what you need, or `pleach worktree remove --discard {name}` (can be undone)")
             }
             Self::Changed(..) => "commit them, or `git stash` them".to_owned(),
-            Self::NothingToUndo | Self::Busy => return None,
+            Self::BranchGone { branch, commit, .. } => format!(
+                "fetch the commit (`git fetch REMOTE {commit}`), or make `{branch}` elsewhere with \
+                 `git branch {branch} COMMIT`; then `pleach worktree undo`"
+            ),
+            Self::NothingToUndo => "`pleach worktree list` shows what there is".to_owned(),
+            Self::Busy => return None,
         })
     }
 

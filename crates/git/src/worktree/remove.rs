@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use pleach_core::word::CommitId;
 
-use crate::repository::Repository;
+use crate::repository::{Repository, object_id};
 use crate::worktree::list::{Worktree, describe};
 use crate::worktree::registry::{self, Registration};
 use crate::worktree::trash::{self, Entry, Why};
@@ -63,17 +63,19 @@ pub fn remove(repository: &Repository, name: &str, removal: Removal) -> Result<R
             return Err(WorktreeError::Dirty { name: name.to_owned(), what: dirt.lines() });
         }
     }
-    let kept = trash::put(repository, entry(&registration), &guard)?;
+    let kept = trash::put(repository, entry(repository, &registration), &guard)?;
     Ok(Removed { name: kept.entry.name, path: kept.entry.work_dir, branch: kept.entry.branch })
 }
 
-fn entry(registration: &Registration) -> Entry {
+fn entry(repository: &Repository, registration: &Registration) -> Entry {
+    let tip = registration.branch.as_ref().and_then(|branch| repository.resolve(&format!("refs/heads/{branch}")).ok());
     Entry {
         name: registration.name().to_owned(),
         work_dir: registration.work_dir.clone().unwrap_or_else(|| registration.admin.join("no-files")),
         files: std::path::PathBuf::new(),
         admin: registration.admin.clone(),
         branch: registration.branch.clone(),
+        tip,
         detached: registration.detached.as_deref().and_then(|hex| CommitId::new(hex).ok()),
         removed_at: Timestamp::now(),
         why: Why::Removed,
@@ -81,6 +83,9 @@ fn entry(registration: &Registration) -> Entry {
 }
 
 /// Brings back the worktree that was removed last, with everything that was in it.
+///
+/// Its branch is made again where it was if it was deleted meanwhile; [`WorktreeError::BranchGone`] when its commit was
+/// collected too.
 pub fn undo(repository: &Repository) -> Result<Worktree, WorktreeError> {
     let guard = hand::acquire(repository, &AtomicBool::new(false))?;
     record::recover(repository, &guard)?;
@@ -100,8 +105,25 @@ pub fn undo(repository: &Repository) -> Result<Worktree, WorktreeError> {
     {
         return Err(WorktreeError::CheckedOut { branch: branch.clone(), at: at.clone() });
     }
+    ensure_branch(repository, entry)?;
     trash::take_back(repository, kept, &guard)?;
     Ok(describe(&repository.local(), &require(repository, &entry.name)?))
+}
+
+/// Before the files come back: a kill in between leaves a branch more, the other order a worktree on no commit.
+fn ensure_branch(repository: &Repository, entry: &Entry) -> Result<(), WorktreeError> {
+    let (Some(branch), Some(tip)) = (&entry.branch, &entry.tip) else { return Ok(()) };
+    if repository.branches()?.iter().any(|found| found.name == *branch) {
+        return Ok(());
+    }
+    if !repository.local().has_object(object_id(tip)?) {
+        return Err(WorktreeError::BranchGone {
+            name: entry.name.clone(),
+            branch: branch.clone(),
+            commit: tip.clone(),
+        });
+    }
+    Ok(repository.create_branch(branch, tip)?)
 }
 
 /// Takes registrations whose directory is gone to the trash, and deletes for good what has been there for `age`.
@@ -120,7 +142,7 @@ pub fn prune(repository: &Repository, age: Duration) -> Result<Pruned, WorktreeE
         let abandoned = registration.is_initializing() && !registration.has_index() && is_old(&registration.admin);
         if gone && registration.locked.is_none() || abandoned {
             pruned.missing.push(registration.name().to_owned());
-            let mut entry = entry(&registration);
+            let mut entry = entry(repository, &registration);
             if abandoned {
                 entry.why = Why::HalfMade;
             }

@@ -40,6 +40,9 @@ pub(crate) struct Entry {
     /// Where its registration was.
     pub(crate) admin: PathBuf,
     pub(crate) branch: Option<String>,
+    /// Where the branch was, to make it again if it was deleted meanwhile; nothing when it had no commit.
+    #[serde(default)]
+    pub(crate) tip: Option<CommitId>,
     /// A detached commit, pinned.
     pub(crate) detached: Option<CommitId>,
     pub(crate) removed_at: Timestamp,
@@ -147,6 +150,7 @@ pub(crate) fn set_aside(repository: &Repository, record: &Record, guard: &Guard)
         files: PathBuf::new(),
         admin: record.admin.clone(),
         branch: None,
+        tip: None,
         detached: None,
         removed_at: Timestamp::now(),
         why: Why::HalfMade,

@@ -110,6 +110,45 @@ fn undo_brings_back_every_byte() {
 }
 
 #[test]
+fn undo_makes_a_branch_again_that_was_deleted_meanwhile() {
+    let sample = Sample::rich();
+    let repository = sample.repository();
+    let made = sample.add("one", Head::Branch("one".into())).expect("made");
+    fs::write(made.path.join("README.md"), "changed").expect("written");
+    let tip = sample.git(["rev-parse", "one"]);
+    worktree::remove(&repository, "one", Removal::Discard).expect("removed");
+    sample.git(["branch", "-q", "-D", "one"]);
+    let back = worktree::undo(&repository).expect("brought back");
+    assert_eq!(back, made);
+    assert_eq!(git(&made.path, ["rev-parse", "refs/heads/one"]), tip);
+    assert_eq!(git(&made.path, ["status", "--porcelain"]), " M README.md");
+    // What moved on meanwhile is not moved back.
+    worktree::remove(&repository, "one", Removal::Discard).expect("removed");
+    sample.git(["branch", "-q", "-f", "one", "two"]);
+    worktree::undo(&repository).expect("brought back");
+    assert_eq!(sample.git(["rev-parse", "one"]), sample.git(["rev-parse", "two"]));
+}
+
+#[test]
+fn undo_refuses_a_branch_whose_commit_is_gone_and_keeps_the_files() {
+    let sample = Sample::rich();
+    let repository = sample.repository();
+    let made = sample.add("one", Head::Branch("one".into())).expect("made");
+    let tip = sample.git(["rev-parse", "one"]);
+    worktree::remove(&repository, "one", Removal::Careful).expect("removed");
+    sample.git(["branch", "-q", "-D", "one"]);
+    sample.git(["reflog", "expire", "--expire=now", "--all"]);
+    sample.git(["gc", "-q", "--prune=now"]);
+    let error = worktree::undo(&sample.repository()).expect_err("the commit was collected");
+    assert!(matches!(&error, WorktreeError::BranchGone { commit, .. } if commit.as_str() == tip), "{error}");
+    assert!(error.next().expect("a next step").contains(&tip));
+    assert!(!made.path.exists());
+    sample.git(["branch", "-q", "one", "two"]);
+    worktree::undo(&sample.repository()).expect("brought back");
+    assert!(made.path.join("only-one.txt").is_file());
+}
+
+#[test]
 fn prune_forgets_missing_worktrees_but_not_locked_ones() {
     let sample = Sample::rich();
     let repository = sample.repository();

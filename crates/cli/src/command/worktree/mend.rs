@@ -42,8 +42,14 @@ pub(crate) fn repair(paths: &[PathBuf], context: &Context) -> Result<Exit, Ended
 }
 
 pub(crate) fn undo(context: &Context) -> Result<Exit, Ended> {
+    let before = context.repository.branches().map_err(Failure::from)?;
     let back = worktree::undo(&context.repository).map_err(Failure::from)?;
-    let text = format!("brought `{}` back to {}\n", back.name, context.shown(&back.path));
+    let mut text = format!("brought `{}` back to {}\n", back.name, context.shown(&back.path));
+    if let (Some(branch), Some(commit)) = (&back.branch, &back.commit)
+        && !before.iter().any(|found| found.name == *branch)
+    {
+        text.push_str(&format!("branch `{branch}` was gone and is at {} again\n", commit.short()));
+    }
     answer(&if context.json { format!("{}\n", fields(&back)) } else { text });
     Ok(Exit::DONE)
 }
