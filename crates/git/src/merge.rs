@@ -75,6 +75,9 @@ pub enum MergeError {
     /// The two have no commit in common.
     #[error("`{0}` and `{1}` have no commit in common")]
     Unrelated(String, String),
+    /// The history was cut off before a commit that the two have in common.
+    #[error("no commit that `{0}` and `{1}` have in common is in this shallow clone")]
+    Shallow(String, String),
 }
 
 impl From<Error> for MergeError {
@@ -88,14 +91,14 @@ impl Explain for MergeError {
         match self {
             Self::Worktree(error) => error.kind(),
             Self::Conflict { .. } => Kind::Conflict,
-            Self::Unrelated(..) => Kind::Rejected,
+            Self::Unrelated(..) | Self::Shallow(..) => Kind::Rejected,
         }
     }
 
     fn state(&self) -> Option<String> {
         match self {
             Self::Worktree(error) => error.state(),
-            Self::Conflict { .. } | Self::Unrelated(..) => Some("nothing was changed".to_owned()),
+            Self::Conflict { .. } | Self::Unrelated(..) | Self::Shallow(..) => Some("nothing was changed".to_owned()),
         }
     }
 
@@ -104,6 +107,7 @@ impl Explain for MergeError {
             Self::Worktree(error) => error.next(),
             Self::Conflict { commands, .. } => Some(format!("`{}`", pasted(commands))),
             Self::Unrelated(_, branch) => Some(format!("`git merge --allow-unrelated-histories {branch}`")),
+            Self::Shallow(..) => Some("get the rest of the history: `git fetch --unshallow`".to_owned()),
         }
     }
 
@@ -111,7 +115,7 @@ impl Explain for MergeError {
         match self {
             Self::Worktree(error) => error.output(),
             Self::Conflict { files, .. } => files.iter().map(|file| format!("conflict: {}", file.display())).collect(),
-            Self::Unrelated(..) => Vec::new(),
+            Self::Unrelated(..) | Self::Shallow(..) => Vec::new(),
         }
     }
 }
@@ -175,7 +179,11 @@ impl Repository {
         let mut memory = self.local().with_object_memory();
         let (our_id, their_id) = (object_id(ours)?, object_id(theirs)?);
         if memory.merge_bases_many(our_id, &[their_id]).map_err(failed())?.is_empty() {
-            return Err(MergeError::Unrelated(request.into.clone(), request.branch.clone()));
+            let (into, branch) = (request.into.clone(), request.branch.clone());
+            return Err(match memory.is_shallow() {
+                Ok(true) => MergeError::Shallow(into, branch),
+                _ => MergeError::Unrelated(into, branch),
+            });
         }
         let labels = gix::merge::blob::builtin_driver::text::Labels {
             ancestor: None,

@@ -128,3 +128,22 @@ fn unrelated_histories_and_unknown_branches_are_told_apart() {
     let unknown = sample.repository().merge(&request(&sample, "main", "tree")).expect_err("unknown");
     assert!(unknown.next().expect("a next step").contains("three"), "{unknown}");
 }
+
+#[test]
+fn a_shallow_clone_is_told_to_get_the_rest_of_its_history() {
+    let sample = Sample::rich();
+    sample.git(["switch", "-q", "main"]);
+    sample.write("more.txt", "x\n");
+    sample.commit("More");
+    let from = format!("file://{}", sample.root.display());
+    git(sample.place.path(), ["clone", "-q", "--depth", "1", "--no-single-branch", &from, "shallow"]);
+    let shallow = sample.beside("shallow");
+    git(&shallow, ["branch", "-q", "one", "origin/one"]);
+    let repository = pleach_git::Repository::discover(&shallow).expect("found");
+    let error = repository.merge(&request(&sample, "main", "one")).expect_err("cut off");
+    assert!(matches!(error, MergeError::Shallow(..)), "{error}");
+    assert!(error.next().expect("a next step").contains("git fetch --unshallow"));
+    git(&shallow, ["fetch", "-q", "--unshallow"]);
+    let repository = pleach_git::Repository::discover(&shallow).expect("found");
+    repository.merge(&request(&sample, "main", "one")).expect("merged");
+}
