@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
 use gix::refs::{FullName, Target};
+use pleach_core::config::nearest;
 use pleach_core::word::CommitId;
 
 use crate::commit::Identity;
@@ -143,22 +144,55 @@ impl Repository {
     }
 
     /// The branch that others start from: the remote's `HEAD`, else `init.defaultBranch`, `main` or `master` if it
-    /// exists, else the branch that the main worktree is on, else the first one.
+    /// exists here or on the remote, else the branch that the main worktree is on, else the first one.
+    ///
+    /// [`Error::NoMain`] when that branch is only on the remote: taking another one instead would compare and merge with
+    /// the wrong one.
     pub fn default_branch(&self) -> Result<Branch> {
         let local = self.local();
         let branches = self.branches()?;
-        let mut names = Vec::new();
-        if let Ok(Some(reference)) = local.try_find_reference("refs/remotes/origin/HEAD")
-            && let Some(target) = reference.target().try_name()
-        {
-            names.extend(target.shorten().to_string().strip_prefix("origin/").map(str::to_owned));
+        let remote = self.main_remote();
+        let there: Vec<String> = self
+            .remote_branches()?
+            .into_iter()
+            .filter(|branch| Some(&branch.remote) == remote.as_ref())
+            .map(|branch| branch.name)
+            .collect();
+        let head = remote.as_ref().and_then(|remote| {
+            let reference = local.try_find_reference(format!("refs/remotes/{remote}/HEAD").as_str()).ok()??;
+            let target = reference.target().try_name()?.shorten().to_string();
+            target.strip_prefix(&format!("{remote}/")).map(str::to_owned).filter(|name| there.contains(name))
+        });
+        let usual = local.config_snapshot().string("init.defaultBranch").map(|name| name.to_string());
+        let usual: Vec<String> = usual.into_iter().chain(["main".to_owned(), "master".to_owned()]).collect();
+        let here = |name: &String| branches.iter().any(|branch| branch.name == *name);
+        let name = head
+            .or_else(|| usual.iter().find(|name| here(name)).cloned())
+            .or_else(|| usual.iter().find(|name| there.contains(name)).cloned());
+        match (name, remote) {
+            (Some(name), Some(remote)) if !here(&name) => Err(Error::NoMain { name, remote }),
+            (name, _) => {
+                let found = name.and_then(|name| branches.iter().find(|branch| branch.name == name));
+                let root = Some(self.root());
+                let found = found.or_else(|| branches.iter().find(|branch| branch.checked_out_in.as_deref() == root));
+                match found.or_else(|| branches.first()) {
+                    Some(branch) => Ok(branch.clone()),
+                    None => {
+                        self.require_commits()?;
+                        Err(Error::NoBranches(self.root().to_owned()))
+                    }
+                }
+            }
         }
-        names.extend(local.config_snapshot().string("init.defaultBranch").map(|name| name.to_string()));
-        names.extend(["main".to_owned(), "master".to_owned()]);
-        let root = Some(self.root());
-        let found = names.iter().find_map(|name| branches.iter().find(|branch| branch.name == *name));
-        let found = found.or_else(|| branches.iter().find(|branch| branch.checked_out_in.as_deref() == root));
-        found.or_else(|| branches.first()).cloned().ok_or_else(|| Error::NoCommits(self.root().to_owned()))
+    }
+
+    /// `origin`, else the only remote.
+    fn main_remote(&self) -> Option<String> {
+        let names: Vec<String> = self.local().remote_names().iter().map(|name| name.to_string()).collect();
+        match names.as_slice() {
+            [one] => Some(one.clone()),
+            names => names.iter().find(|name| *name == "origin").cloned(),
+        }
     }
 
     /// Makes a branch at a commit. [`Error::Exists`] when there is one of that name, wherever it points.
@@ -278,6 +312,17 @@ impl Repository {
     }
 }
 
+/// The branch that `name` is most likely a slip of, as [`nearest`] compares words. The last parts alone must be near too: a
+/// long `feature/` that both begin with brings no two names nearer.
+pub fn nearest_branch<'a>(name: &str, branches: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let is_near = |branch: &&str| {
+        let other = branch.rsplit('/').next().unwrap_or_default();
+        last == other || nearest(last, [other]).is_some()
+    };
+    nearest(name, branches.into_iter().filter(is_near))
+}
+
 pub(crate) fn moved(name: &str, expected: &CommitId, actual: &CommitId) -> Error {
     Error::Moved { name: name.to_owned(), expected: expected.short().to_owned(), actual: actual.short().to_owned() }
 }
@@ -331,4 +376,19 @@ pub(crate) fn delete_reference(repo: &Repository, name: &str, expected: &CommitI
         deref: false,
     };
     local.edit_reference(edit).map(|_| ()).map_err(Error::failed(format!("delete `{name}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_branches_whose_last_part_is_near_are_suggested() {
+        let branches = ["18.0/feature/web_advanced_search", "18.0/feature/web_fop", "three"];
+        assert_eq!(nearest_branch("18.0/feature/web_foo", branches), Some("18.0/feature/web_fop"));
+        assert_eq!(nearest_branch("18.0/feature/web_foo", [branches[0]]), None);
+        assert_eq!(nearest_branch("18.0/featuer/web_fop", branches), Some("18.0/feature/web_fop"));
+        assert_eq!(nearest_branch("thee", branches), Some("three"));
+        assert_eq!(nearest_branch("four", branches), None);
+    }
 }

@@ -140,7 +140,7 @@ fn count_lines(local: &gix::Repository, before: ObjectId, after: ObjectId) -> Re
         if id.is_null() {
             return Ok(Vec::new());
         }
-        let mut object = local.find_object(id).map_err(Error::failed(format!("read object {id}")))?;
+        let mut object = local.find_object(id).map_err(Error::reading(local, format!("read object {id}")))?;
         Ok(std::mem::take(&mut object.data))
     };
     let (before, after) = (read(before)?, read(after)?);

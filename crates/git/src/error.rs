@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::error::{Explain, Kind};
 
+use crate::system_git::quote;
+
 /// What this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -104,6 +106,12 @@ pub enum Error {
     /// Something that looks like a repository, in a form that cannot be read.
     #[error("could not open the git repository at `{}`", .0.display())]
     Unreadable(PathBuf, #[source] Cause),
+    /// A repository in a format that is not read here; the last part is what brings it into one that is.
+    #[error("could not open the git repository at `{}`", .0.display())]
+    Format(PathBuf, #[source] Cause, String),
+    /// A worktree that does not lead to its repository: one of the two was moved, or the link was deleted.
+    #[error("worktree `{}` does not lead to its repository", .0.display())]
+    Unlinked(PathBuf, #[source] Cause),
     /// It belongs to another user, and `safe.directory` does not name it.
     #[error("the git repository at `{}` belongs to another user", .0.display())]
     Untrusted(PathBuf),
@@ -113,6 +121,17 @@ pub enum Error {
     /// Nothing was committed yet.
     #[error("`{}` has no commits", .0.display())]
     NoCommits(PathBuf),
+    /// The branch that others start from is on a remote, and not here.
+    #[error("there is no local branch `{name}`")]
+    NoMain {
+        /// The branch.
+        name: String,
+        /// The remote that has it.
+        remote: String,
+    },
+    /// There are commits, and no branch that holds them.
+    #[error("`{}` has no local branch", .0.display())]
+    NoBranches(PathBuf),
     /// No branch, tag or commit has this name; the nearest branch, if one is near.
     #[error("`{0}` names no commit")]
     UnknownRevision(String, Option<String>),
@@ -150,6 +169,21 @@ pub enum Error {
     /// The path is not in the commit.
     #[error("`{}` is not in commit {}", .0.display(), .1)]
     NoPath(PathBuf, String),
+    /// The path is in the commit, and is a file, a link or a submodule.
+    #[error("`{}` is not a directory in commit {}", .0.display(), .1)]
+    NotADirectory(PathBuf, String),
+    /// An object was left out when the repository was cloned, and only git itself fetches it; what was being done, and
+    /// the remote that has it.
+    #[error("could not {what}")]
+    LeftOut {
+        /// What was being done.
+        what: String,
+        /// The remote that has the object.
+        remote: String,
+        /// Why it is not here.
+        #[source]
+        cause: Cause,
+    },
     /// The caller asked to stop.
     #[error("{0} was interrupted")]
     Interrupted(&'static str),
@@ -166,9 +200,31 @@ impl Error {
         move |error| Self::Failed(what.into(), error.into())
     }
 
+    /// Like [`failed`](Self::failed), for reading objects: one that a partial clone left out is told as that.
+    pub(crate) fn reading(local: &gix::Repository, what: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {
+        let what = what.into();
+        move |error| match promisor(local).filter(|_| error.is_not_found()) {
+            Some(remote) => {
+                let cause = Cause::new(format!("this is a partial clone, and `{remote}` was not asked for all of it"));
+                Self::LeftOut { what, remote, cause }
+            }
+            None => Self::Failed(what, error.into()),
+        }
+    }
+
     pub(crate) fn file<E: Into<Cause>>(verb: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
         move |error| Self::File(verb, path.to_owned(), error.into())
     }
+}
+
+/// The remote that a partial clone leaves its objects at.
+fn promisor(local: &gix::Repository) -> Option<String> {
+    let config = local.config_snapshot();
+    let named = config.string("extensions.partialClone").map(|name| name.to_string());
+    named.or_else(|| {
+        let names: Vec<String> = local.remote_names().iter().map(|name| name.to_string()).collect();
+        names.into_iter().find(|name| config.boolean(format!("remote.{name}.promisor").as_str()) == Some(true))
+    })
 }
 
 impl Explain for Error {
@@ -183,8 +239,13 @@ impl Explain for Error {
             | Self::NoBranch(..)
             | Self::NoIdentity
             | Self::NoRemote(_)
+            | Self::Unlinked(..)
+            | Self::NoMain { .. }
+            | Self::NoBranches(_)
+            | Self::NotADirectory(..)
+            | Self::LeftOut { .. }
             | Self::NoPath(..) => Kind::Rejected,
-            Self::Unreadable(..) => Kind::Unsupported,
+            Self::Unreadable(..) | Self::Format(..) => Kind::Unsupported,
             Self::Exists(_) | Self::Moved { .. } | Self::CheckedOut(..) | Self::NotFastForward(..) => Kind::Conflict,
             Self::Interrupted(_) => Kind::Cancelled,
             Self::Failed(_, cause) | Self::File(_, _, cause) if cause.is_full() || cause.is_forbidden() => {
@@ -200,20 +261,34 @@ impl Explain for Error {
             None => "`git branch --all` lists what there is".to_owned(),
         };
         Some(match self {
+            Self::Format(_, _, next) => next.clone(),
+            Self::Unlinked(path, _) => format!(
+                "in the repository: `pleach worktree repair`, or `pleach worktree repair {}` if the worktree was moved",
+                quote(path)
+            ),
+            Self::NoMain { name, remote } => {
+                let from = format!("{remote}/{name}");
+                format!("`git branch {} {}`", quote(Path::new(name)), quote(Path::new(&from)))
+            }
+            Self::NoBranches(_) => "make one where you are: `git switch -c main`".to_owned(),
+            Self::NoPath(_, commit) | Self::NotADirectory(_, commit) => {
+                format!("`git ls-tree -r -d --name-only {commit}` lists the directories that there are")
+            }
+            Self::LeftOut { remote, .. } => {
+                let remote = quote(Path::new(remote));
+                format!("`git config --unset-all remote.{remote}.partialclonefilter; git fetch --refetch {remote}`")
+            }
             Self::NotARepository(_) => "go to a repository, or make one here with `git init`".to_owned(),
             Self::Untrusted(path) => {
-                format!(
-                    "if you trust it: `git config --global --add safe.directory {}`",
-                    crate::system_git::quote(path)
-                )
+                format!("if you trust it: `git config --global --add safe.directory {}`", quote(path))
             }
             Self::Bare(path) => {
-                format!("make a working tree: `git -C {} worktree add ../main`", crate::system_git::quote(path))
+                format!("make a working tree: `git -C {} worktree add ../main`", quote(path))
             }
             Self::NoCommits(_) => "make the first one: `git commit --allow-empty -m 'First commit'`".to_owned(),
             Self::UnknownRevision(_, nearest) | Self::NoBranch(_, nearest) => near(nearest),
             Self::Moved { name, .. } => format!("look at what changed with `git log {name}`, then try again"),
-            Self::CheckedOut(_, at) => format!("work there: `cd {}`", crate::system_git::quote(at)),
+            Self::CheckedOut(_, at) => format!("work there: `cd {}`", quote(at)),
             Self::NotFastForward(name, to) => format!("merge instead: `git merge {to}` on `{name}`"),
             Self::NoIdentity => {
                 "`git config user.name 'Your Name'` and `git config user.email you@example.com`".to_owned()
@@ -228,7 +303,6 @@ impl Explain for Error {
             Self::Exists(_)
             | Self::BadName(_)
             | Self::Unreadable(..)
-            | Self::NoPath(..)
             | Self::Interrupted(_)
             | Self::Failed(..)
             | Self::File(..) => return None,

@@ -34,12 +34,13 @@ impl Repository {
         let tree = local
             .find_commit(object_id(commit)?)
             .and_then(|commit| Ok(commit.tree_id()?.detach()))
-            .map_err(Error::failed(format!("read commit {commit}")))?;
+            .map_err(Error::reading(&local, format!("read commit {commit}")))?;
         let directory = slashed(path);
         let parts: Vec<&[u8]> =
             directory.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
         let listing = Listing::below(&local, tree, &parts).map_err(|error| match error {
             Error::NoPath(path, _) => Error::NoPath(path, commit.short().to_owned()),
+            Error::NotADirectory(path, _) => Error::NotADirectory(path, commit.short().to_owned()),
             error => error,
         })?;
         let occupied = fs::read_dir(destination).map_err(Error::file("list", destination))?.next().is_some();

@@ -54,7 +54,8 @@
 //!
 //! # What is not supported
 //!
-//! Repositories in SHA-256 or reftable format cannot be opened. Submodules are left as empty directories, as
+//! Repositories in SHA-256 or reftable format are refused ([`Error::Format`]); objects that a partial clone left out are
+//! not fetched ([`Error::LeftOut`]). Submodules are left as empty directories, as
 //! `git worktree add` leaves them.
 
 mod branch;
@@ -74,7 +75,7 @@ mod tree;
 mod update;
 pub mod worktree;
 
-pub use branch::{Branch, Divergence, Head};
+pub use branch::{Branch, Divergence, Head, RemoteBranch, nearest_branch};
 pub use commit::{CommitInfo, FileChange, FileMode, Identity};
 pub use diff::{DiffEntry, DiffSide, Difference};
 pub use error::{Cause, Error, Result};

@@ -10,7 +10,9 @@ use gix::refs::FullName;
 use gix::sec::trust::DefaultForLevel as _;
 use pleach_core::word::CommitId;
 
-use crate::error::{Error, Result};
+use crate::branch::nearest_branch;
+use crate::error::{Cause, Error, Result};
+use crate::worktree::registry;
 
 /// Whether there are files beside the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +43,14 @@ impl Repository {
     /// Finds the repository that `path` lies in, looking upwards.
     ///
     /// A repository without commits, or a bare one, is found as well: what needs more says so. A repository of a format
-    /// that cannot be read (reftable, SHA-256) is [`Error::Unreadable`]; one of another user is [`Error::Untrusted`], as
+    /// that cannot be read (reftable, SHA-256) is [`Error::Format`]; one of another user is [`Error::Untrusted`], as
     /// with git, unless `safe.directory` names it.
     pub fn discover(path: &Path) -> Result<Self> {
         let place = fs::canonicalize(path).map_err(|_| Error::NotARepository(path.to_owned()))?;
-        let (git_dir, trust) = gix::discover::upwards(&place).map_err(|_| Error::NotARepository(path.to_owned()))?;
+        let found = gix::discover::upwards(&place);
+        let (git_dir, trust) = found.map_err(|_| not_found(path, &place))?;
         let (git_dir, _) = git_dir.into_repository_and_work_tree_directories();
+        require_format(&git_dir, &place)?;
         let options = gix::open::Options::default_for_level(trust)
             .with(trust)
             .open_path_as_is(true)
@@ -99,13 +103,13 @@ impl Repository {
 
     /// The same repository seen from the worktree at `path`, with that worktree's own index, `HEAD` and configuration.
     pub(crate) fn at(&self, path: &Path) -> Result<Self> {
-        let found = Self::discover(path)?;
+        let unlinked = || Error::Unlinked(path.to_owned(), Cause::new("its `.git` names no repository"));
+        let found = Self::discover(path).map_err(|error| match error {
+            Error::NotARepository(_) if path.is_dir() => unlinked(),
+            error => error,
+        })?;
         // A worktree whose link is broken must not be taken for the repository around it.
-        if fs::canonicalize(path).is_ok_and(|path| path == found.current) {
-            Ok(found)
-        } else {
-            Err(Error::NotARepository(path.to_owned()))
-        }
+        if fs::canonicalize(path).is_ok_and(|path| path == found.current) { Ok(found) } else { Err(unlinked()) }
     }
 
     /// Whether it has a main worktree.
@@ -180,27 +184,49 @@ impl Repository {
 
     pub(crate) fn nearest_branch(&self, name: &str) -> Option<String> {
         let branches = self.branches().ok()?;
-        let mut near: Vec<(usize, String)> =
-            branches.into_iter().map(|branch| (distance(name, &branch.name), branch.name)).collect();
-        near.sort();
-        near.into_iter().next().filter(|(distance, _)| *distance <= 1 + name.len() / 4).map(|(_, name)| name)
+        nearest_branch(name, branches.iter().map(|branch| branch.name.as_str())).map(str::to_owned)
     }
 }
 
-/// How many single-character changes lead from one text to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (column, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+/// No repository, or a worktree whose repository is not where it was.
+fn not_found(path: &Path, place: &Path) -> Error {
+    let dead = place.ancestors().find_map(|above| {
+        let target = registry::link_target(above)?;
+        (!target.exists()).then(|| (above.to_owned(), target))
+    });
+    match dead {
+        Some((worktree, target)) => {
+            Error::Unlinked(worktree, Cause::new(format!("`{}` is not there", target.display())))
         }
+        None => Error::NotARepository(path.to_owned()),
     }
-    row[b.len()]
+}
+
+/// Refuses what would be misread: branches in a reftable look like none at all.
+fn require_format(git_dir: &Path, place: &Path) -> Result<()> {
+    let common = fs::read_to_string(git_dir.join("commondir"));
+    let common = common.map_or_else(|_| git_dir.to_owned(), |relative| git_dir.join(relative.trim_end()));
+    let Ok(config) = gix::config::File::from_path_no_includes(common.join("config"), gix::config::Source::Local) else {
+        // Opening tells what is wrong with it.
+        return Ok(());
+    };
+    let value = |key: &str| config.string(key).map(|value| value.to_string().to_lowercase());
+    let refused = |why: &str, next: &str| Err(Error::Format(place.to_owned(), Cause::new(why), next.to_owned()));
+    if value("extensions.refStorage").is_some_and(|format| format != "files") {
+        return refused(
+            "it keeps its branches in a reftable, which Pleach does not read",
+            "`git refs migrate --ref-format=files`; where git is too old for it, \
+             `git clone --ref-format=files . ../with-files`",
+        );
+    }
+    if value("extensions.objectFormat").is_some_and(|format| format != "sha1") {
+        return refused(
+            "its ids are SHA-256, which Pleach does not read",
+            "copy the history into a repository with SHA-1: `git init --object-format=sha1 ../with-sha1 && \
+             git fast-export --all | git -C ../with-sha1 fast-import`",
+        );
+    }
+    Ok(())
 }
 
 pub(crate) fn commit_id(id: gix::ObjectId) -> CommitId {
@@ -211,16 +237,4 @@ pub(crate) fn commit_id(id: gix::ObjectId) -> CommitId {
 pub(crate) fn object_id(id: &CommitId) -> Result<gix::ObjectId> {
     gix::ObjectId::from_hex(id.as_str().as_bytes())
         .map_err(|error| Error::Failed(format!("read the id `{id}`"), crate::error::Cause::new(error.to_string())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_single_changes() {
-        for (a, b, expected) in [("", "abc", 3), ("main", "main", 0), ("mian", "main", 2), ("skil/a", "skill/a", 1)] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 }

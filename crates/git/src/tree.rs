@@ -61,17 +61,23 @@ impl Repository {
         Ok(entries)
     }
 
+    /// Refuses a path that is not a directory of the commit: [`Error::NoPath`] or [`Error::NotADirectory`].
+    pub fn require_directory(&self, commit: &CommitId, path: &Path) -> Result<()> {
+        subtree(&self.local(), commit, path).map(|_| ())
+    }
+
     /// The size of a file's content in bytes, as git stores it.
     pub fn size(&self, entry: &TreeEntry) -> Result<u64> {
         let local = self.local();
-        let header = local.find_header(parse_id(&entry.id)?).map_err(Error::failed(format!("read `{}`", entry.id)))?;
+        let header =
+            local.find_header(parse_id(&entry.id)?).map_err(Error::reading(&local, format!("read `{}`", entry.id)))?;
         Ok(header.size())
     }
 
     /// A file's content as git stores it, or nothing when the commit has no such file.
     pub fn read_file(&self, commit: &CommitId, path: &Path) -> Result<Option<Vec<u8>>> {
         let local = self.local();
-        let failed = || Error::failed(format!("read `{}` of {commit}", path.display()));
+        let failed = || Error::reading(&local, format!("read `{}` of {commit}", path.display()));
         let tree = local.find_commit(object_id(commit)?).and_then(|commit| commit.tree()).map_err(failed())?;
         let Some(entry) = tree.lookup_entry_by_path(path).map_err(failed())? else { return Ok(None) };
         if !entry.mode().is_blob_or_symlink() {
@@ -102,7 +108,7 @@ impl TreeSource {
         let tree = local
             .find_commit(object_id(commit)?)
             .and_then(|commit| Ok(commit.tree_id()?.detach()))
-            .map_err(Error::failed(format!("read commit {commit}")))?;
+            .map_err(Error::reading(&local, format!("read commit {commit}")))?;
         let mut files = Vec::new();
         walk(&local, tree, &mut Vec::new(), &mut |path, _, id| {
             if path.rsplit(|byte| *byte == b'/').next() == Some(b".gitattributes") {
@@ -122,7 +128,7 @@ impl TreeSource {
     /// One file's content as a check-out would write it; of a symbolic link, where it points.
     pub fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>> {
         let local = self.repository.local();
-        let failed = || Error::failed(format!("read `{}` of {}", entry.path.display(), self.commit));
+        let failed = || Error::reading(&local, format!("read `{}` of {}", entry.path.display(), self.commit));
         let mut object = local.find_object(parse_id(&entry.id)?).map_err(failed())?;
         let data = std::mem::take(&mut object.data);
         if entry.mode == Mode::Symlink {
@@ -141,14 +147,15 @@ pub(crate) fn parse_id(hex: &str) -> Result<ObjectId> {
 
 /// The tree at `path` of a commit; a path that is a file or absent is an error.
 pub(crate) fn subtree(local: &gix::Repository, commit: &CommitId, path: &Path) -> Result<ObjectId> {
-    let failed = || Error::failed(format!("read `{}` of {commit}", path.display()));
+    let failed = || Error::reading(local, format!("read `{}` of {commit}", path.display()));
     let tree = local.find_commit(object_id(commit)?).and_then(|commit| commit.tree()).map_err(failed())?;
     if path.as_os_str().is_empty() || path == Path::new(".") {
         return Ok(tree.id);
     }
     match tree.lookup_entry_by_path(path).map_err(failed())? {
         Some(entry) if entry.mode().is_tree() => Ok(entry.object_id()),
-        _ => Err(Error::NoPath(path.to_owned(), commit.short().to_owned())),
+        Some(_) => Err(Error::NotADirectory(path.to_owned(), commit.short().to_owned())),
+        None => Err(Error::NoPath(path.to_owned(), commit.short().to_owned())),
     }
 }
 
@@ -159,7 +166,7 @@ pub(crate) fn walk(
     prefix: &mut Vec<u8>,
     visit: &mut dyn FnMut(&[u8], EntryKind, ObjectId),
 ) -> Result<()> {
-    let object = local.find_tree(tree).map_err(Error::failed(format!("read tree {tree}")))?;
+    let object = local.find_tree(tree).map_err(Error::reading(local, format!("read tree {tree}")))?;
     for entry in object.iter() {
         let entry = entry.map_err(Error::failed(format!("read tree {tree}")))?;
         let length = prefix.len();

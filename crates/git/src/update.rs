@@ -388,7 +388,7 @@ fn content(local: &gix::Repository, listing: &Listing, at: usize, converter: &mu
     if kind == EntryKind::Commit {
         return Ok(Vec::new());
     }
-    let mut object = local.find_object(id).map_err(Error::failed(format!("read object {id}")))?;
+    let mut object = local.find_object(id).map_err(Error::reading(local, format!("read object {id}")))?;
     let data = std::mem::take(&mut object.data);
     if kind == EntryKind::Link {
         return Ok(data);

@@ -97,20 +97,25 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Goes into one directory, taking its `.gitattributes` along.
     fn descend(&mut self, tree: ObjectId, name: &[u8]) -> Result<ObjectId> {
-        let failed = || Error::failed(format!("read tree {tree}"));
+        let failed = || Error::reading(self.local, format!("read tree {tree}"));
         let object = self.local.find_tree(tree).map_err(failed())?;
         let mut found = None;
+        let mut is_there = false;
         for entry in object.iter() {
             let entry = entry.map_err(failed())?;
             if entry.filename() == ".gitattributes" && entry.mode().is_blob() {
                 self.attribute_files.push(([&self.path, b".gitattributes".as_slice()].concat(), entry.object_id()));
             }
-            if entry.filename() == name.as_bstr() && entry.mode().is_tree() {
-                found = Some(entry.object_id());
+            if entry.filename() == name.as_bstr() {
+                is_there = true;
+                found = entry.mode().is_tree().then(|| entry.object_id());
             }
         }
         self.path.extend_from_slice(name);
-        let missing = || Error::NoPath(self.path.to_path_lossy().into_owned(), tree.to_hex_with_len(8).to_string());
+        let missing = || {
+            let refused = if is_there { Error::NotADirectory } else { Error::NoPath };
+            refused(self.path.to_path_lossy().into_owned(), tree.to_hex_with_len(8).to_string())
+        };
         let found = found.ok_or_else(missing)?;
         self.path.push(b'/');
         Ok(found)
@@ -118,7 +123,7 @@ impl Walk<'_> {
 
     /// Adds all files below `tree`; gives its part of the `TREE` extension and how many entries it covers.
     fn directory(&mut self, tree: ObjectId, name: &[u8]) -> Result<(Vec<u8>, usize)> {
-        let failed = || Error::failed(format!("read tree {tree}"));
+        let failed = || Error::reading(self.local, format!("read tree {tree}"));
         let object = self.local.find_tree(tree).map_err(failed())?;
         let before = self.listing.entries.len();
         // Git keeps subtrees by length of name, then by name.

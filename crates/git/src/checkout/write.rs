@@ -373,7 +373,7 @@ impl<'a> Worker<'a> {
         match self.local.objects.find_blob(&group.id, buffer) {
             Ok(blob) => Some(blob.data),
             Err(error) => {
-                let error = Error::failed(format!("read object {}", group.id))(error);
+                let error = Error::reading(&self.local, format!("read object {}", group.id))(error);
                 for member in members {
                     self.fail_listing(*member, &error);
                 }

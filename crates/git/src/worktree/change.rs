@@ -24,8 +24,17 @@ pub fn lock(repository: &Repository, name: &str, reason: &str) -> Result<(), Wor
     Ok(durable::replace(&registration.admin.join("locked"), format!("{reason}\n").as_bytes())?)
 }
 
+/// What [`unlock`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlocked {
+    /// It took the lock away.
+    TakenAway,
+    /// There was none.
+    WasFree,
+}
+
 /// Takes the lock away. Succeeds when there is none.
-pub fn unlock(repository: &Repository, name: &str) -> Result<(), WorktreeError> {
+pub fn unlock(repository: &Repository, name: &str) -> Result<Unlocked, WorktreeError> {
     let guard = hand::acquire(repository, &AtomicBool::new(false))?;
     record::recover(repository, &guard)?;
     let registration = require(repository, name)?;
@@ -34,8 +43,9 @@ pub fn unlock(repository: &Repository, name: &str) -> Result<(), WorktreeError> 
     }
     let path = registration.admin.join("locked");
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", &path)(error).into()),
-        _ => Ok(()),
+        Ok(()) => Ok(Unlocked::TakenAway),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Unlocked::WasFree),
+        Err(error) => Err(Error::file("remove", &path)(error).into()),
     }
 }
 

@@ -41,7 +41,7 @@ mod sync;
 mod trash;
 
 pub use add::{Head, Progress, WorktreeSpec, add_many};
-pub use change::{lock, move_to, repair, unlock};
+pub use change::{Unlocked, lock, move_to, repair, unlock};
 pub use error::WorktreeError;
 pub use list::{State, Worktree, find, list};
 pub use note::{ENVIRONMENT_FILE, README_FILE};

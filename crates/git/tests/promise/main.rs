@@ -8,6 +8,7 @@ mod crash;
 mod diff;
 mod discover;
 mod export;
+mod form;
 mod merge;
 mod push;
 mod refuse;

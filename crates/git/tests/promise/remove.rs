@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use pleach_core::error::Explain as _;
-use pleach_git::worktree::{self, Head, Removal, State, WorktreeError};
+use pleach_git::worktree::{self, Head, Removal, State, Unlocked, WorktreeError};
 
 use crate::sample::{Sample, assert_same_files, git, snapshot};
 
@@ -183,8 +183,8 @@ fn a_locked_worktree_tells_why_and_stays() {
         assert_eq!(error, WorktreeError::Locked("one".into(), Some("release day".into())));
         assert!(error.next().expect("a next step").contains("unlock one"));
     }
-    worktree::unlock(&repository, "one").expect("unlocked");
-    worktree::unlock(&repository, "one").expect("twice is fine");
+    assert_eq!(worktree::unlock(&repository, "one"), Ok(Unlocked::TakenAway));
+    assert_eq!(worktree::unlock(&repository, "one"), Ok(Unlocked::WasFree), "twice is fine");
     worktree::remove(&repository, "one", Removal::Careful).expect("removed");
 }
 
