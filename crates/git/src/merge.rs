@@ -234,7 +234,10 @@ impl Repository {
         let branch = if is_tag_too { format!("heads/{}", request.branch) } else { request.branch.clone() };
         commands.push(format!("git merge --no-ff {}", quote(Path::new(&branch))));
         commands.push(format!("${{EDITOR:-vi}} {}", names.join(" ")));
-        commands.push(format!("git --literal-pathspecs add {}", names.join(" ")));
+        // Names that git would take for patterns.
+        let is_pattern = files.iter().any(|file| file.to_string_lossy().contains(['*', '?', '[', '\\', ':']));
+        let add = if is_pattern { "git --literal-pathspecs add" } else { "git add" };
+        commands.push(format!("{add} {}", names.join(" ")));
         commands.push("git commit --no-edit".to_owned());
         Ok(commands)
     }
