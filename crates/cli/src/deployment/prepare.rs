@@ -26,7 +26,7 @@ pub(crate) async fn prepare(
 ) -> Result<Plan, Ended> {
     let config = project.require_environment(environment)?;
     project.require_services(only)?;
-    let sources = project.sources()?;
+    let sources = project.sources(&select(project, config, only), &operation)?;
     let targets = project.descriptions(config)?;
     let facts = read_facts(&open(project, environment, &targets)?).await?;
     Ok(plan(&PlanInput {

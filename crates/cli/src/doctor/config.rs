@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pleach_core::config::{EnvironmentConfig, EnvironmentValue, TargetConfig};
 use pleach_core::port::{SecretName, Secrets as _};
 use pleach_core::word::EnvironmentName;
+use pleach_git::Repository;
 use pleach_remote::LocalSecrets;
 use pleach_remote::process::port_owner;
 
@@ -17,7 +18,10 @@ pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
     let main = &project.config.project.main;
     if repository.require_branch(main).is_err() {
-        let mend = format!("git branch {main}, or name the right one in `project.main`");
+        let mend = match remote_of(repository, main) {
+            Some(remote) => format!("git branch {main} {remote}/{main}"),
+            None => format!("git branch {main} COMMIT, or name the right one in `project.main`"),
+        };
         findings.push(Finding::fail("main branch", format!("there is no branch `{main}`"), mend));
     }
     for (name, service) in &project.config.services {
@@ -25,7 +29,10 @@ pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
         findings.push(Finding::fail(
             format!("branch of {name}"),
             error.to_string(),
-            format!("pleach worktree add {name}"),
+            match remote_of(repository, &service.branch) {
+                Some(_) => format!("pleach worktree add {name}"),
+                None => format!("git branch {} COMMIT, or take `services.{name}` out of `pleach.toml`", service.branch),
+            },
         ));
     }
     if findings.is_empty() {
@@ -33,6 +40,12 @@ pub(crate) fn config_findings(project: &Project) -> Vec<Finding> {
         findings.push(Finding::ok("branches", format!("those of all {count} services are there")));
     }
     findings
+}
+
+/// A remote that has the branch, as it was fetched last.
+fn remote_of(repository: &Repository, branch: &str) -> Option<String> {
+    let branches = repository.remote_branches().unwrap_or_default();
+    branches.into_iter().find(|found| found.name == *branch).map(|found| found.remote)
 }
 
 /// Who listens on the ports that services are to be reached on.

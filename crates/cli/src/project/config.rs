@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, Style, nearest, parse};
+use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, ServiceConfig, Style, nearest, parse};
 use pleach_core::error::{Failure, Kind};
-use pleach_core::plan::{PlannedTarget, ServiceSource, TargetDescription};
+use pleach_core::plan::{Operation, PlannedTarget, ServiceSource, TargetDescription};
 use pleach_core::target::Facts;
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_git::nearest_branch;
 
 use super::Workspace;
 use crate::args::Globals;
@@ -45,13 +46,13 @@ impl Project {
     pub(crate) fn require_environment(&self, name: &EnvironmentName) -> Result<&EnvironmentConfig, Failure> {
         self.config.environments.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.config.environments.keys().map(EnvironmentName::as_str).collect();
-            let mut failure = Failure::new(Kind::Rejected, format!("there is no environment `{name}`"))
+            Failure::new(Kind::Rejected, format!("there is no environment `{name}`"))
                 .because(format!("`{FILE_NAME}` has {}", listed(&known)))
-                .state("nothing was touched");
-            if let Some(near) = nearest(name.as_str(), known.iter().copied()) {
-                failure = failure.next(format!("did you mean `{near}`?"));
-            }
-            failure
+                .state("nothing was touched")
+                .next(match nearest(name.as_str(), known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("name one of these, or add `[environments.{name}]` and `pleach config check`"),
+                })
         })
     }
 
@@ -64,27 +65,67 @@ impl Project {
                 let failure = Failure::new(Kind::Rejected, format!("there is no service `{name}`"))
                     .because(format!("`{FILE_NAME}` has {}", listed(&known)))
                     .state("nothing was touched");
-                match nearest(name.as_str(), known.iter().copied()) {
-                    Some(near) => failure.next(format!("did you mean `{near}`?")),
-                    None => failure,
-                }
+                failure.next(match nearest(name.as_str(), known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("name one of these, or add `[services.{name}]` and `pleach config check`"),
+                })
             })
             .collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
-    /// The commit that each service's branch names now. One whose branch is not there is left out: planning tells.
-    pub(crate) fn sources(&self) -> Result<BTreeMap<ServiceName, ServiceSource>, Failure> {
+    /// The commit that each service's branch names now.
+    ///
+    /// Tells all of `wanted` whose branch is not there, or whose directory is not in the commit that is to be deployed;
+    /// of the others, what cannot be read is left out.
+    pub(crate) fn sources(
+        &self,
+        wanted: &[ServiceName],
+        operation: &Operation,
+    ) -> Result<BTreeMap<ServiceName, ServiceSource>, Vec<Failure>> {
         let repository = &self.workspace.repository;
-        repository.require_commits().map_err(|error| super::untouched(error.into()))?;
-        let mut sources = BTreeMap::new();
+        repository.require_commits().map_err(|error| vec![super::untouched(error.into())])?;
+        let (mut sources, mut failures) = (BTreeMap::new(), Vec::new());
         for (name, service) in &self.config.services {
             // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.
-            let Ok(commit) = repository.resolve(&format!("refs/heads/{}", service.branch)) else { continue };
-            let subject = repository.commit_info(&commit).map_err(Failure::from)?.subject;
-            sources.insert(name.clone(), ServiceSource { commit, subject });
+            let Ok(commit) = repository.resolve(&format!("refs/heads/{}", service.branch)) else {
+                if wanted.contains(name) {
+                    failures.push(self.no_branch(name, service));
+                }
+                continue;
+            };
+            if wanted.contains(name)
+                && *operation == Operation::Deploy
+                && let Err(error) = repository.require_directory(&commit, &service.path)
+            {
+                failures.push(no_directory(name, service, error));
+            }
+            match repository.commit_info(&commit) {
+                Ok(info) => drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject })),
+                Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),
+                Err(_) => {}
+            }
         }
-        Ok(sources)
+        if failures.is_empty() { Ok(sources) } else { Err(failures) }
+    }
+
+    /// The branch of a service is not here; what to do depends on whether a remote has it.
+    fn no_branch(&self, name: &ServiceName, service: &ServiceConfig) -> Failure {
+        let (repository, branch) = (&self.workspace.repository, &service.branch);
+        let failure = Failure::new(Kind::Rejected, format!("there is no branch `{branch}` for service `{name}`"))
+            .state("nothing was touched");
+        let remote = repository.remote_branches().unwrap_or_default().into_iter().find(|found| found.name == *branch);
+        if let Some(remote) = remote {
+            return failure
+                .because(format!("it is only on `{}`", remote.remote))
+                .next(format!("`pleach worktree add {name}` makes it here, in a worktree of its own"));
+        }
+        let branches = repository.branches().unwrap_or_default();
+        let near = nearest_branch(branch, branches.iter().map(|found| found.name.as_str()));
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        failure
+            .because("it is neither here nor on a remote as it was fetched last")
+            .next(format!("{near}`git branch --all` lists what there is; name one in `services.{name}.branch`"))
     }
 
     /// What the adapters say of an environment's targets.
@@ -115,6 +156,17 @@ impl Project {
 fn config_path(workspace: &Workspace) -> PathBuf {
     let here = workspace.repository.current_worktree().join(FILE_NAME);
     if here.is_file() { here } else { workspace.repository.root().join(FILE_NAME) }
+}
+
+fn no_directory(name: &ServiceName, service: &ServiceConfig, error: pleach_git::Error) -> Failure {
+    let known = matches!(error, pleach_git::Error::NoPath(..) | pleach_git::Error::NotADirectory(..));
+    let cause = super::untouched(error.into());
+    if !known {
+        return cause;
+    }
+    let next = cause.next.map(|next| format!("{next}; name one in `services.{name}.path`")).unwrap_or_default();
+    let what = format!("service `{name}` has no directory `{}` on branch `{}`", service.path.display(), service.branch);
+    Failure::new(Kind::Rejected, what).because(cause.what).state("nothing was touched").next(next)
 }
 
 fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {

@@ -30,11 +30,32 @@ fn each_fault_is_one_failure_with_what_mends_it() {
     let said = sample.pleach(&["doctor", "local"]);
     assert_eq!(said.code, 3, "a held port, a missing branch, an unset secret: {said:#?}");
     for part in
-        [&format!("port {port}"), "held by", "pleach worktree add api", "export PLEACH_TEST_UNSET=", "3 to mend"]
+        [&format!("port {port}"), "held by", "git branch service/api COMMIT", "export PLEACH_TEST_UNSET=", "3 to mend"]
     {
         assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
     }
     assert!(!said.stdout.contains("hunter2"), "a secret is never shown");
+}
+
+#[test]
+fn a_branch_that_only_a_remote_has_is_mended_by_what_doctor_and_plan_say() {
+    let config = format!("{CONFIG}\n[services.api]\nbranch = \"service/api\"\n");
+    let sample = Sample::new(&[("pleach.toml", &config)]);
+    sample.branch("service/api", &[("api.txt", "one\n")]);
+    sample.git(&["clone", "-q", "--bare", ".", "../origin.git"]);
+    sample.git(&["branch", "-q", "-D", "service/api"]);
+    let planned = sample.pleach(&["plan", "local"]);
+    assert_eq!(planned.code, 100, "{planned:#?}");
+    assert!(planned.stderr.contains("there is no branch `service/api` for service `api`"), "{planned:#?}");
+    assert!(!planned.stderr.contains("pleach worktree add"), "no remote has it: {planned:#?}");
+    sample.done(&["plan", "local", "--only", "web"]);
+    sample.git(&["remote", "add", "origin", "../origin.git"]);
+    sample.git(&["fetch", "-q"]);
+    for said in [sample.pleach(&["doctor", "local"]).stdout, sample.pleach(&["plan", "local"]).stderr] {
+        assert!(said.contains("pleach worktree add api"), "{said}");
+    }
+    sample.done(&["worktree", "add", "api"]);
+    sample.done(&["plan", "local"]);
 }
 
 #[test]

@@ -74,6 +74,60 @@ fn a_locked_worktree_stays_and_a_missing_one_keeps_nothing_from_being_deployed()
 }
 
 #[test]
+fn paths_that_are_no_directories_of_the_commit_are_all_told_while_planning() {
+    let more = "\n[services.pay]\nbranch = \"main\"\npath = \"nowhere\"\n\n[services.mail]\nbranch = \"main\"\npath = \"page.html\"\n";
+    let sample = Sample::new(&[("pleach.toml", &format!("{CONFIG}{more}")), ("page.html", "one\n")]);
+    for command in [&["plan", "local"][..], &["deploy", "local", "--yes"]] {
+        let refused = sample.pleach(command);
+        assert_eq!(refused.code, 100, "{refused:#?}");
+        told_in_four_parts(&refused);
+        for part in ["`nowhere` is not in commit", "`page.html` is not a directory", "services.pay.path"] {
+            assert!(refused.stderr.contains(part), "{part}: {refused:#?}");
+        }
+    }
+    assert!(!sample.place().join("deployed").exists());
+    sample.done(&["deploy", "local", "--only", "web", "--yes"]);
+    for words in [&["plan", "nope"][..], &["plan", "local", "--only", "unheard-of"]] {
+        told_in_four_parts(&sample.pleach(words));
+    }
+}
+
+#[test]
+fn worktrees_of_a_moved_repository_are_repaired_with_what_the_error_says() {
+    let sample = Sample::new(&[("pleach.toml", &CONFIG.replace("branch = \"main\"", "branch = \"web\""))]);
+    sample.branch("web", &[("page.html", "one\n")]);
+    sample.done(&["worktree", "add", "web"]);
+    let moved = sample.place().join("moved");
+    std::fs::rename(sample.root(), &moved).expect("moved");
+    let refused = sample.pleach_in(&moved, &["deploy", "local", "--yes"]);
+    assert_ne!(refused.code, 0, "{refused:#?}");
+    assert!(refused.stderr.contains("pleach worktree repair"), "{refused:#?}");
+    assert!(!refused.stderr.contains("git init"), "{refused:#?}");
+    let list = sample.pleach_in(&moved, &["worktree", "list"]);
+    assert!(list.stdout.contains("pleach worktree repair"), "{list:#?}");
+    assert_eq!(sample.pleach_in(&moved, &["worktree", "repair"]).code, 0);
+    let done = sample.pleach_in(&moved, &["deploy", "local", "--yes"]);
+    assert_eq!(done.code, 0, "{done:#?}");
+}
+
+#[test]
+fn init_names_the_main_branch_that_is_only_on_the_remote() {
+    let sample = Sample::new(&[("page.html", "one\n")]);
+    sample.branch("feature/web", &[("page.html", "two\n")]);
+    sample.git(&["clone", "-q", ".", "../clone"]);
+    let clone = sample.place().join("clone");
+    sample.git_in(&clone, &["switch", "-q", "feature/web"]);
+    sample.git_in(&clone, &["branch", "-q", "-D", "main"]);
+    let refused = sample.pleach_in(&clone, &["init", "--print"]);
+    assert_eq!(refused.code, 100, "{refused:#?}");
+    told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("git branch main origin/main"), "{refused:#?}");
+    sample.git_in(&clone, &["branch", "-q", "main", "origin/main"]);
+    let proposed = sample.pleach_in(&clone, &["init", "--print"]);
+    assert!(proposed.stdout.contains("main = \"main\""), "{proposed:#?}");
+}
+
+#[test]
 fn from_init_to_rollback_in_a_path_with_spaces_and_letters_of_others_and_behind_a_link() {
     let sample = Sample::named("läden & 'co' 日本", &[("page.html", "one\n")]);
     let link = sample.place().join("der weg");
