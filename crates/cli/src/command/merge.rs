@@ -22,7 +22,7 @@ use crate::args::Globals;
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, stdout_columns};
-use crate::project::Project;
+use crate::project::{Project, untouched};
 use crate::standing::{Health, Life, ServiceStanding, Standing, stand};
 
 /// How long a target that does not tell what it runs is asked again.
@@ -67,13 +67,16 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     project.require_services(&args.services)?;
     let repository = &project.workspace.repository;
     let into = args.into.clone().unwrap_or_else(|| project.config.project.main.clone());
-    repository.require_branch(&into).map_err(Failure::from)?;
+    repository.require_branch(&into).map_err(|error| untouched(error.into()))?;
     require_clean(repository, &into)?;
     let standing = block_on(read_patiently(&project, args.environment.as_ref()))?;
 
     let mut candidates = Vec::new();
     for (branch, services) in branches(&project, &args.services, &standing, &into) {
-        let outcome = merge(&project, &standing, &branch, &services, &into).unwrap_or_else(Outcome::Refused);
+        let outcome = merge(&project, &standing, &branch, &services, &into).unwrap_or_else(|mut failure| {
+            failure.state.get_or_insert_with(|| "this branch was not merged".to_owned());
+            Outcome::Refused(failure)
+        });
         candidates.push(Candidate { branch, services, outcome });
     }
     let merged = candidates.iter().any(|one| matches!(one.outcome, Outcome::Merged(_)));

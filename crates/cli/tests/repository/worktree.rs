@@ -112,11 +112,28 @@ fn the_list_tells_changes_locks_and_what_is_missing() {
     let json = sample.json(&["worktree", "list"]);
     assert_eq!(json[0]["changes"]["modified"][0], "mail.txt");
     assert_eq!(json[1]["locked"], "audit");
-    sample.done(&["worktree", "unlock", "pay"]);
+    let locked = sample.pleach(&["worktree", "move", "pay", "../elsewhere"]);
+    assert!(locked.stderr.contains("\n  state: "), "{locked:#?}");
+    assert!(sample.done(&["worktree", "unlock", "pay"]).contains("unlocked `pay`"));
+    assert!(sample.done(&["worktree", "unlock", "pay"]).contains("`pay` was not locked"));
+    // What is ahead is counted against the branch, not against a tag that has its name.
+    sample.git(&["tag", "main", "refs/heads/service/pay"]);
+    assert_eq!(sample.json(&["worktree", "list"])[1]["main"]["ahead"], 1);
     fs::remove_dir_all(place.join("pay")).expect("removed");
     assert!(sample.done(&["worktree", "list"]).contains("missing"));
     assert!(sample.done(&["worktree", "prune"]).contains("forgot `pay`"));
     assert_eq!(sample.json(&["worktree", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_branch_that_was_deleted_after_its_worktree_comes_back_with_it() {
+    let sample = shop();
+    sample.done(&["worktree", "add", "mail"]);
+    let tip = sample.git(&["rev-parse", "service/mail"]);
+    sample.done(&["worktree", "remove", "mail"]);
+    sample.git(&["branch", "-q", "-D", "service/mail"]);
+    assert!(sample.done(&["worktree", "undo"]).contains("branch `service/mail` was gone"));
+    assert_eq!(sample.git_in(&sample.place().join("shop-worktrees/mail"), &["rev-parse", "HEAD"]), tip);
 }
 
 #[test]

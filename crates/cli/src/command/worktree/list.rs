@@ -84,7 +84,7 @@ fn state_text(row: &Row) -> (Style, String) {
     }
     match (&row.worktree.state, &row.dirt) {
         (State::Missing, _) => (Style::Bad, "missing".into()),
-        (State::Corrupt(why), _) => (Style::Bad, format!("damaged: {why}")),
+        (State::Corrupt(_), _) => (Style::Bad, "damaged: `pleach worktree repair`".into()),
         (State::HalfMade, _) => (Style::Busy, "being made".into()),
         (State::Ok, Some(dirt)) => {
             let changed = dirt.modified.len() + dirt.staged.len() + dirt.untracked.len();
@@ -118,6 +118,9 @@ fn told(row: &Row) -> Value {
         State::HalfMade => "half-made",
     }
     .into();
+    if let State::Corrupt(why) = &row.worktree.state {
+        value["damage"] = why.as_str().into();
+    }
     if let Some(dirt) = &row.dirt {
         value["changes"] = json!({
             "modified": dirt.modified,

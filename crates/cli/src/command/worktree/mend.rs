@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pleach_core::error::Failure;
 use pleach_git::worktree;
 use serde_json::json;
 
 use super::context::{Context, fields};
 use crate::exit::{Ended, Exit};
 use crate::print::answer;
+use crate::project::untouched;
 
 pub(crate) fn prune(days: u32, context: &Context) -> Result<Exit, Ended> {
     let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    let pruned = worktree::prune(&context.repository, age).map_err(Failure::from)?;
+    let pruned = worktree::prune(&context.repository, age).map_err(|error| untouched(error.into()))?;
     if context.json {
         answer(&format!("{}\n", json!({"missing": pruned.missing, "deleted": pruned.deleted})));
         return Ok(Exit::DONE);
@@ -31,7 +31,7 @@ pub(crate) fn prune(days: u32, context: &Context) -> Result<Exit, Ended> {
 
 pub(crate) fn repair(paths: &[PathBuf], context: &Context) -> Result<Exit, Ended> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| context.given(path)).collect();
-    let repaired = worktree::repair(&context.repository, &paths).map_err(Failure::from)?;
+    let repaired = worktree::repair(&context.repository, &paths).map_err(|error| untouched(error.into()))?;
     if context.json {
         answer(&format!("{}\n", json!({"repaired": repaired})));
         return Ok(Exit::DONE);
@@ -42,8 +42,8 @@ pub(crate) fn repair(paths: &[PathBuf], context: &Context) -> Result<Exit, Ended
 }
 
 pub(crate) fn undo(context: &Context) -> Result<Exit, Ended> {
-    let before = context.repository.branches().map_err(Failure::from)?;
-    let back = worktree::undo(&context.repository).map_err(Failure::from)?;
+    let before = context.repository.branches().map_err(|error| untouched(error.into()))?;
+    let back = worktree::undo(&context.repository).map_err(|error| untouched(error.into()))?;
     let mut text = format!("brought `{}` back to {}\n", back.name, context.shown(&back.path));
     if let (Some(branch), Some(commit)) = (&back.branch, &back.commit)
         && !before.iter().any(|found| found.name == *branch)

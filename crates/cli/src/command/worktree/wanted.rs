@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use pleach_core::config::nearest;
 use pleach_core::error::{Failure, Kind};
+use pleach_git::nearest_branch;
 use pleach_git::worktree::{Head, WorktreeSpec};
 
 use super::context::Context;
@@ -133,7 +134,8 @@ fn all_branches(context: &Context) -> Result<Vec<String>, Failure> {
 fn missing(context: &Context, branch: &str, name: &str) -> Failure {
     let all = all_branches(context).unwrap_or_default();
     let services = context.config.iter().flat_map(|config| config.services.keys()).map(|name| name.as_str());
-    let near = nearest(branch, all.iter().map(String::as_str).chain(services)).map(str::to_owned);
+    let near = nearest(branch, services).or_else(|| nearest_branch(branch, all.iter().map(String::as_str)));
+    let near = near.map(str::to_owned);
     let main = context.main_branch().unwrap_or_else(|| "main".into());
     let from = match name {
         "hotfix" if all.iter().any(|branch| branch == "production") => "production".to_owned(),
