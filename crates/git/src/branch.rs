@@ -123,10 +123,16 @@ impl Repository {
         Ok(bases.first().map(|base| commit_id(base.detach())))
     }
 
-    /// The branch of that name.
+    /// The local branch of that name; [`Error::OnlyRemote`] when only a remote has it, else [`Error::NoBranch`].
     pub fn require_branch(&self, name: &str) -> Result<Branch> {
-        let found = self.branches()?.into_iter().find(|branch| branch.name == name);
-        found.ok_or_else(|| Error::NoBranch(name.to_owned(), self.nearest_branch(name)))
+        if let Some(found) = self.branches()?.into_iter().find(|branch| branch.name == name) {
+            return Ok(found);
+        }
+        let there = self.remote_branches()?.into_iter().find(|branch| branch.name == name);
+        Err(match there {
+            Some(there) => Error::OnlyRemote { name: there.name, remote: there.remote },
+            None => Error::NoBranch(name.to_owned(), self.nearest_branch(name)),
+        })
     }
 
     /// Where `HEAD` of the current worktree is.
@@ -146,7 +152,7 @@ impl Repository {
     /// The branch that others start from: the remote's `HEAD`, else `init.defaultBranch`, `main` or `master` if it
     /// exists here or on the remote, else the branch that the main worktree is on, else the first one.
     ///
-    /// [`Error::NoMain`] when that branch is only on the remote: taking another one instead would compare and merge with
+    /// [`Error::OnlyRemote`] when that branch is only on the remote: taking another one instead would compare and merge with
     /// the wrong one.
     pub fn default_branch(&self) -> Result<Branch> {
         let local = self.local();
@@ -170,7 +176,7 @@ impl Repository {
             .or_else(|| usual.iter().find(|name| here(name)).cloned())
             .or_else(|| usual.iter().find(|name| there.contains(name)).cloned());
         match (name, remote) {
-            (Some(name), Some(remote)) if !here(&name) => Err(Error::NoMain { name, remote }),
+            (Some(name), Some(remote)) if !here(&name) => Err(Error::OnlyRemote { name, remote }),
             (name, _) => {
                 let found = name.and_then(|name| branches.iter().find(|branch| branch.name == name));
                 let root = Some(self.root());

@@ -121,9 +121,9 @@ pub enum Error {
     /// Nothing was committed yet.
     #[error("`{}` has no commits", .0.display())]
     NoCommits(PathBuf),
-    /// The branch that others start from is on a remote, and not here.
+    /// The branch is on a remote, as it was fetched last, and not here.
     #[error("there is no local branch `{name}`")]
-    NoMain {
+    OnlyRemote {
         /// The branch.
         name: String,
         /// The remote that has it.
@@ -204,12 +204,14 @@ impl Error {
     pub(crate) fn reading(local: &gix::Repository, what: impl Into<String>) -> impl FnOnce(gix::Error) -> Self {
         let what = what.into();
         move |error| match promisor(local).filter(|_| error.is_not_found()) {
-            Some(remote) => {
-                let cause = Cause::new(format!("this is a partial clone, and `{remote}` was not asked for all of it"));
-                Self::LeftOut { what, remote, cause }
-            }
+            Some(remote) => Self::left_out(what, remote),
             None => Self::Failed(what, error.into()),
         }
+    }
+
+    pub(crate) fn left_out(what: String, remote: String) -> Self {
+        let cause = Cause::new(format!("this is a partial clone, and `{remote}` was not asked for all of it"));
+        Self::LeftOut { what, remote, cause }
     }
 
     pub(crate) fn file<E: Into<Cause>>(verb: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
@@ -218,7 +220,7 @@ impl Error {
 }
 
 /// The remote that a partial clone leaves its objects at.
-fn promisor(local: &gix::Repository) -> Option<String> {
+pub(crate) fn promisor(local: &gix::Repository) -> Option<String> {
     let config = local.config_snapshot();
     let named = config.string("extensions.partialClone").map(|name| name.to_string());
     named.or_else(|| {
@@ -240,7 +242,7 @@ impl Explain for Error {
             | Self::NoIdentity
             | Self::NoRemote(_)
             | Self::Unlinked(..)
-            | Self::NoMain { .. }
+            | Self::OnlyRemote { .. }
             | Self::NoBranches(_)
             | Self::NotADirectory(..)
             | Self::LeftOut { .. }
@@ -266,7 +268,7 @@ impl Explain for Error {
                 "in the repository: `pleach worktree repair`, or `pleach worktree repair {}` if the worktree was moved",
                 quote(path)
             ),
-            Self::NoMain { name, remote } => {
+            Self::OnlyRemote { name, remote } => {
                 let from = format!("{remote}/{name}");
                 format!("`git branch {} {}`", quote(Path::new(name)), quote(Path::new(&from)))
             }

@@ -13,7 +13,7 @@ use gix::objs::tree::EntryKind;
 use pleach_core::word::CommitId;
 
 use crate::checkout::convert::{Attributes, Converter};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, promisor};
 use crate::repository::{Repository, object_id};
 
 /// What a path of a commit is.
@@ -61,9 +61,23 @@ impl Repository {
         Ok(entries)
     }
 
-    /// Refuses a path that is not a directory of the commit: [`Error::NoPath`] or [`Error::NotADirectory`].
+    /// Refuses a path that is not a directory of the commit ([`Error::NoPath`], [`Error::NotADirectory`]), and one with
+    /// files that a partial clone left out ([`Error::LeftOut`]).
     pub fn require_directory(&self, commit: &CommitId, path: &Path) -> Result<()> {
-        subtree(&self.local(), commit, path).map(|_| ())
+        let local = self.local();
+        let tree = subtree(&local, commit, path)?;
+        if let Some(remote) = promisor(&local) {
+            let mut absent = None;
+            walk(&local, tree, &mut Vec::new(), &mut |file, kind, id| {
+                if absent.is_none() && kind != EntryKind::Commit && !local.has_object(id) {
+                    absent = Some(path.join(OsStr::from_bytes(file)));
+                }
+            })?;
+            if let Some(file) = absent {
+                return Err(Error::left_out(format!("read `{}` of {}", file.display(), commit.short()), remote));
+            }
+        }
+        Ok(())
     }
 
     /// The size of a file's content in bytes, as git stores it.
@@ -147,7 +161,8 @@ pub(crate) fn parse_id(hex: &str) -> Result<ObjectId> {
 
 /// The tree at `path` of a commit; a path that is a file or absent is an error.
 pub(crate) fn subtree(local: &gix::Repository, commit: &CommitId, path: &Path) -> Result<ObjectId> {
-    let failed = || Error::reading(local, format!("read `{}` of {commit}", path.display()));
+    let shown = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let failed = || Error::reading(local, format!("read `{}` of {commit}", shown.display()));
     let tree = local.find_commit(object_id(commit)?).and_then(|commit| commit.tree()).map_err(failed())?;
     if path.as_os_str().is_empty() || path == Path::new(".") {
         return Ok(tree.id);

@@ -41,12 +41,12 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         return Err(Ended::refused(exists(&path)));
     }
     repository.require_commits().map_err(|error| untouched(error.into()))?;
-    let mut survey = Survey::of(&repository)?;
+    let mut survey = Survey::of(&repository).map_err(untouched)?;
     let all = survey.branches.iter().map(|seen| seen.name.clone()).collect::<Vec<_>>();
     if let Some(pattern) = survey.choose(&args.branches).first() {
         return Err(Ended::wrong(unmatched(pattern, &all)));
     }
-    let proposal = propose(&survey, args.limit)?;
+    let proposal = propose(&survey, args.limit).map_err(untouched)?;
     let text = render(&proposal);
     check(&text)?;
     if !globals.quiet {

@@ -10,7 +10,6 @@ use pleach_core::word::CommitId;
 use pleach_git::{Mode, Repository};
 
 use super::place::Place;
-use crate::project::untouched;
 
 /// A branch, local or only on a remote.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ pub(crate) struct Tree<'a> {
 impl Survey {
     /// Looks at `repository`.
     pub(crate) fn of(repository: &Repository) -> Result<Self, Failure> {
-        let default = repository.default_branch().map_err(|error| untouched(error.into()))?;
+        let default = repository.default_branch()?;
         let local = repository.branches()?;
         let mut branches: BTreeMap<String, Seen> = BTreeMap::new();
         for branch in repository.remote_branches()? {

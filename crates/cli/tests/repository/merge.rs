@@ -1,8 +1,9 @@
 //! `pleach merge` takes into main what is deployed and healthy, and nothing else.
 
 use std::fs;
+use std::process::Command;
 
-use crate::sample::Sample;
+use crate::sample::{Sample, isolated};
 
 /// Two services of files alone, deployed as they stand.
 fn deployed() -> Sample {
@@ -82,6 +83,25 @@ fn a_conflict_leaves_no_trace_and_tells_how_to_resolve_it() {
     assert_eq!(sample.git(&["status", "--porcelain"]), "");
     assert!(!sample.root().join(".git/MERGE_HEAD").exists());
     assert_eq!(fs::read_to_string(sample.root().join("price.txt")).expect("there"), "9\n");
+}
+
+#[test]
+fn a_merge_that_nobody_can_sign_is_told_in_all_its_parts() {
+    let sample = deployed();
+    sample.git(&["config", "user.useConfigOnly", "true"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pleach"));
+    isolated(command.args(["merge", "pay"]).current_dir(sample.root()));
+    for name in ["NAME", "EMAIL"] {
+        command.env_remove(format!("GIT_COMMITTER_{name}")).env_remove(format!("GIT_AUTHOR_{name}"));
+    }
+    let output = command.env_remove("EMAIL").output().expect("pleach runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(102), "{said}");
+    for part in ["error: there is no name and mail address", "\n  state: ", "\n  next: `git config user.name"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let nowhere = sample.pleach(&["merge", "--into", "nowhere"]);
+    assert!(nowhere.stderr.contains("there is no branch `nowhere`\n  state: "), "{nowhere:#?}");
 }
 
 #[test]

@@ -111,6 +111,23 @@ fn worktrees_of_a_moved_repository_are_repaired_with_what_the_error_says() {
 }
 
 #[test]
+fn files_that_a_partial_clone_left_out_are_told_while_planning() {
+    let sample = Sample::new(&[("pleach.toml", CONFIG), ("page.html", "one\n")]);
+    sample.git(&["config", "uploadpack.allowFilter", "true"]);
+    let from = format!("file://{}", sample.root().display());
+    sample.git(&["clone", "-q", "--filter=blob:none", "--no-checkout", &from, "../partial"]);
+    let partial = sample.place().join("partial");
+    std::fs::write(partial.join("pleach.toml"), CONFIG).expect("written");
+    for command in [&["plan", "local"][..], &["deploy", "local", "--yes", "--ignore-uncommitted"]] {
+        let refused = sample.pleach_in(&partial, command);
+        assert_eq!(refused.code, 100, "{refused:#?}");
+        told_in_four_parts(&refused);
+        assert!(refused.stderr.contains("git fetch --refetch origin"), "{refused:#?}");
+    }
+    assert!(!sample.place().join("deployed").exists());
+}
+
+#[test]
 fn init_names_the_main_branch_that_is_only_on_the_remote() {
     let sample = Sample::new(&[("page.html", "one\n")]);
     sample.branch("feature/web", &[("page.html", "two\n")]);

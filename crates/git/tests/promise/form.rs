@@ -34,6 +34,8 @@ fn what_a_partial_clone_left_out_is_told_once_with_what_gets_it() {
     let main = repository.resolve("main").expect("a commit");
     let error = repository.read_file(&main, Path::new("README.md")).expect_err("left out");
     assert!(matches!(error, Error::LeftOut { .. }), "{error}");
+    let error = repository.require_directory(&main, Path::new("addons")).expect_err("left out");
+    assert!(matches!(error, Error::LeftOut { .. }), "told before anything is begun: {error}");
     let out = tempfile::tempdir().expect("a directory");
     let error = repository.export(&main, Path::new(""), out.path()).expect_err("left out");
     assert_eq!(error.kind(), Kind::Rejected, "trying again gives the same: {error}");
@@ -42,6 +44,7 @@ fn what_a_partial_clone_left_out_is_told_once_with_what_gets_it() {
     assert!(shell.as_ref().is_ok_and(|output| output.status.success()), "{next}: {shell:?}");
     let out = tempfile::tempdir().expect("a directory");
     let repository = Repository::discover(&partial).expect("found");
+    repository.require_directory(&main, Path::new("")).expect("all is there");
     repository.export(&main, Path::new(""), out.path()).expect("all is there");
     assert_eq!(fs::read(out.path().join("README.md")).expect("read"), b"# Sample\n");
 }
@@ -77,8 +80,9 @@ fn main_is_what_the_remote_says_and_told_when_it_is_not_here() {
     let open = || Repository::discover(&clone).expect("found");
     assert_eq!(open().default_branch().expect("one").name, "main");
     git(&clone, ["branch", "-q", "-D", "main"]);
-    let gone = Error::NoMain { name: "main".into(), remote: "origin".into() };
+    let gone = Error::OnlyRemote { name: "main".into(), remote: "origin".into() };
     assert_eq!(open().default_branch(), Err(gone.clone()));
+    assert_eq!(open().require_branch("main"), Err(gone.clone()));
     // As after `git remote add` and `git fetch`, and on no branch.
     git(&clone, ["remote", "set-head", "origin", "--delete"]);
     git(&clone, ["checkout", "-q", "--detach", "origin/two"]);

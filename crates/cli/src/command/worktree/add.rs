@@ -82,7 +82,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Ended> {
     for (_, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_none()) {
         *outcome = made.next().map(|result| match result {
             Ok(worktree) => Outcome::Made(worktree),
-            Err(error) => Outcome::Failed(error.into()),
+            Err(error) => {
+                let mut failure = Failure::from(error);
+                failure.state.get_or_insert_with(|| "nothing was made for it".to_owned());
+                Outcome::Failed(failure)
+            }
         });
     }
     let outcomes: Vec<(String, Outcome)> =

@@ -42,7 +42,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Ended> {
     let outcomes: Vec<(Worktree, Outcome)> = worktrees
         .into_iter()
         .map(|worktree| {
-            let outcome = sync(context, &worktree, args.onto.as_deref()).unwrap_or_else(Outcome::Failed);
+            let outcome = sync(context, &worktree, args.onto.as_deref()).unwrap_or_else(|mut failure| {
+                failure.state.get_or_insert_with(|| format!("`{}` is as it was", worktree.name));
+                Outcome::Failed(failure)
+            });
             (worktree, outcome)
         })
         .collect();
