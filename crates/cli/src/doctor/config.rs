@@ -7,7 +7,9 @@ use pleach_core::port::{SecretName, Secrets as _};
 use pleach_core::word::EnvironmentName;
 use pleach_git::Repository;
 use pleach_remote::LocalSecrets;
-use pleach_remote::process::port_owner;
+use pleach_remote::directory::ServiceLayout;
+use pleach_remote::process::{PortOwner, port_owner};
+use pleach_remote::route::RouterRecord;
 
 use super::Finding;
 use crate::project::Project;
@@ -54,25 +56,26 @@ pub(crate) fn port_findings(
     name: &EnvironmentName,
     environment: &EnvironmentConfig,
 ) -> Vec<Finding> {
-    let own = std::env::current_exe().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
     let mut findings = Vec::new();
     let mut free = 0;
     for (service, targets) in project.config.destinations(environment) {
-        let Some(port) = project.config.services[service].port else { continue };
+        let config = &project.config.services[service];
+        let Some(port) = config.port else { continue };
         for target in targets {
             // Another machine's ports are looked at when it is reached.
             let TargetConfig::Directory(directory) = &environment.targets[target] else { continue };
             let Some(port) = port.checked_add(directory.port_offset) else { continue };
+            let root = project.workspace.repository.root().join(&directory.path);
+            let layout = ServiceLayout::new(root.join(service.as_str()));
             let subject = format!("port {port}");
             match port_owner(port) {
                 None => free += 1,
-                // Linux cuts names of processes to 15 bytes.
-                Some(owner)
-                    if owner.process.as_ref().is_some_and(|(_, holder)| {
-                        own.as_ref().is_some_and(|own| own.starts_with(holder.as_str()))
-                    }) =>
-                {
+                Some(owner) if is_own_router(&layout, port, &owner) => {
                     findings.push(Finding::ok(subject, format!("leads to {service} in `{name}`")));
+                }
+                // Whoever keeps it running listens by itself, under a name that nobody told.
+                Some(owner) if config.run.is_none() && layout.current().is_symlink() => {
+                    findings.push(Finding::ok(subject, format!("{owner} listens, for {service} in `{name}`")));
                 }
                 Some(owner) => findings.push(Finding::fail(
                     subject,
@@ -86,6 +89,15 @@ pub(crate) fn port_findings(
         findings.push(Finding::ok("ports", format!("{free} that services in `{name}` want are free")));
     }
     findings
+}
+
+/// Whether a port is held by the router that this very target wrote down. The name of the process says nothing: another
+/// project's routers have the same.
+fn is_own_router(layout: &ServiceLayout, port: u16, owner: &PortOwner) -> bool {
+    let record = std::fs::read(layout.router(port)).ok();
+    let record: Option<RouterRecord> = record.and_then(|text| serde_json::from_slice(&text).ok());
+    let is_it = |pid: u32| owner.process.as_ref().is_none_or(|(holder, _)| *holder == pid);
+    record.is_some_and(|record| is_it(record.router.pid) && record.router.is_alive())
 }
 
 /// Whether each secret can be fetched; what it is is neither kept nor shown.

@@ -8,6 +8,7 @@
 
 mod astray;
 mod disk;
+mod doctor;
 mod help;
 mod host;
 mod interrupt;
