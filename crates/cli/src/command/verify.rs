@@ -1,11 +1,12 @@
 //! `pleach verify`: every check of every service, and how many failed.
 
 use pleach_core::config::ServiceConfig;
+use pleach_core::error::Failure;
 use pleach_core::port::{Call, NoLines};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_remote::check::Asker;
-use pleach_remote::directory::ServiceStatus;
+use pleach_remote::directory::{ReleaseStatus, ServiceStatus};
 use pleach_remote::{CheckResult, CheckStage, verify_service};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, narrate, stdout_columns};
 use crate::project::Project;
-use crate::standing::{check_place, read_statuses};
+use crate::standing::{CUT_OFF, check_place, is_cut_off, read_statuses};
 
 /// Arguments of `pleach verify`.
 #[derive(Debug, clap::Args)]
@@ -63,9 +64,12 @@ async fn verify(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
         for (service, targets) in &destinations {
             let wanted = args.only.is_empty() || args.only.contains(service);
             if wanted && targets.contains(&&name) {
-                let status = statuses.iter().find(|status| status.service == **service);
+                let status = statuses.iter().find(|(name, _)| name == *service).map(|(_, status)| status.as_ref());
                 let config = &project.config.services[*service];
-                let results = check(target.as_ref(), config, status).await;
+                let results = match refusal(status, &args.environment, service) {
+                    Ok(status) => check(target.as_ref(), config, status).await,
+                    Err(failed) => vec![failed],
+                };
                 rows.extend(results.into_iter().map(|result| Row {
                     service: (*service).clone(),
                     target: name.clone(),
@@ -78,17 +82,39 @@ async fn verify(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
     Ok(rows)
 }
 
-async fn check(target: &dyn Target, config: &ServiceConfig, status: Option<&ServiceStatus>) -> Vec<CheckResult> {
-    let Some(status) = status.filter(|status| status.release.is_some()) else {
-        return vec![CheckResult {
-            name: "deployed".into(),
-            stage: CheckStage::Check,
-            passed: false,
-            seen: "it has no release here".into(),
-            wanted: "a release is there".into(),
-            elapsed_ms: 0,
-        }];
+/// The status of a service that can be asked; of any other the one check that it fails.
+fn refusal<'a>(
+    status: Option<Result<&'a ServiceStatus, &Failure>>,
+    environment: &EnvironmentName,
+    service: &ServiceName,
+) -> Result<&'a ServiceStatus, CheckResult> {
+    let failed = |name: &str, seen: String, wanted: String| CheckResult {
+        name: name.into(),
+        stage: CheckStage::Check,
+        passed: false,
+        seen,
+        wanted,
+        elapsed_ms: 0,
     };
+    let deploy = format!("`pleach deploy {environment} --only {service}`");
+    let status = match status {
+        Some(Ok(status)) if status.release.is_some() => status,
+        Some(Err(failure)) => {
+            return Err(failed("deployed", failure.what.clone(), "how it is can be read".to_owned()));
+        }
+        _ => return Err(failed("deployed", "it has no release here".into(), format!("a release is there: {deploy}"))),
+    };
+    if status.status == Some(ReleaseStatus::Stopped) {
+        return Err(failed("running", "it is stopped".into(), format!("it runs: {deploy}")));
+    }
+    // Asked directly it might be well; who else has the port by now might even answer.
+    if is_cut_off(status) {
+        return Err(failed("address", CUT_OFF.into(), format!("a router leads there: {deploy}")));
+    }
+    Ok(status)
+}
+
+async fn check(target: &dyn Target, config: &ServiceConfig, status: &ServiceStatus) -> Vec<CheckResult> {
     let place = check_place(status);
     let cancel = CancellationToken::new();
     let call = Call { token: None, lines: &NoLines, cancel: &cancel };

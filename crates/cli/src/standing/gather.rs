@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::read::read_target;
-use super::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing};
+use super::{LeaseStanding, RunStanding, ServiceStanding, Standing};
 use crate::exit::Ended;
 use crate::project::{Project, Workspace};
 
@@ -50,17 +50,9 @@ impl TargetReader {
     }
 
     fn unknown(&self, failure: &Failure) -> Vec<ServiceStanding> {
-        let row = |(service, _): &(ServiceName, ServiceConfig)| ServiceStanding {
-            environment: self.environment.clone(),
-            service: service.clone(),
-            target: self.name.clone(),
-            release: None,
-            commit: None,
-            state: Life::Unknown,
-            health: Health::Unchecked,
-            address: None,
-            since: None,
-            note: Some(failure.because.last().unwrap_or(&failure.what).clone()),
+        let why = failure.because.last().unwrap_or(&failure.what);
+        let row = |(service, _): &(ServiceName, ServiceConfig)| {
+            ServiceStanding::absent(&self.environment, service, &self.name).unknown(why.clone())
         };
         self.services.iter().map(row).collect()
     }

@@ -38,6 +38,29 @@ pub(crate) struct ServiceStanding {
     pub(crate) note: Option<String>,
 }
 
+impl ServiceStanding {
+    /// One that was never deployed there.
+    pub(crate) fn absent(environment: &EnvironmentName, service: &ServiceName, target: &TargetName) -> Self {
+        Self {
+            environment: environment.clone(),
+            service: service.clone(),
+            target: target.clone(),
+            release: None,
+            commit: None,
+            state: Life::Absent,
+            health: Health::Unchecked,
+            address: None,
+            since: None,
+            note: None,
+        }
+    }
+
+    /// The same, where nothing is known of it, and why.
+    pub(crate) fn unknown(self, why: String) -> Self {
+        Self { state: Life::Unknown, note: Some(why), ..self }
+    }
+}
+
 /// Whether it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@ use pleach_core::port::{Call, NoLines};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ServiceName};
 use pleach_remote::check::{Asker, CheckPlace};
-use pleach_remote::directory::{ReleaseStatus, ServiceLayout, ServiceStatus};
+use pleach_remote::directory::{ReleaseSpec, ReleaseStatus, ServiceLayout, ServiceStatus};
 use pleach_remote::service_statuses;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,11 @@ use crate::deployment::block_on;
 use crate::exit::Ended;
 use crate::project::Project;
 
+/// How a target's services are, or why that of one of them cannot be told.
+pub(crate) type Statuses = Vec<(ServiceName, Result<ServiceStatus, Failure>)>;
+
 /// All services of a target. Only their own files are read, not the machine: looking must be quick.
-pub(crate) async fn read_statuses(target: &dyn Target, settings: &Value) -> Result<Vec<ServiceStatus>, Failure> {
+pub(crate) async fn read_statuses(target: &dyn Target, settings: &Value) -> Result<Statuses, Failure> {
     match (target.files(), settings.get("path").and_then(Value::as_str)) {
         (Some(files), Some(path)) => service_statuses(files, Path::new(path)).await,
         _ => Ok(Vec::new()),
@@ -34,46 +37,45 @@ pub(super) async fn read_target(
     services: &[(ServiceName, ServiceConfig)],
 ) -> Result<Vec<ServiceStanding>, Failure> {
     let statuses = read_statuses(target, settings).await?;
-    let one = |(service, config): &(ServiceName, ServiceConfig)| {
-        let status = statuses.iter().find(|status| status.service == *service).cloned();
-        let (service, config) = (service.clone(), config.clone());
-        async move { read_service(target, environment, service, &config, status).await }
-    };
     let mut standings = Vec::with_capacity(services.len());
-    for service in services {
-        standings.push(one(service).await);
+    for (service, config) in services {
+        let status = statuses.iter().find(|(name, _)| name == service).map(|(_, status)| status.as_ref());
+        let unread = ServiceStanding::absent(environment, service, target.id());
+        standings.push(match status {
+            None => unread,
+            Some(Err(failure)) => unread.unknown(told(failure)),
+            Some(Ok(status)) => read_service(target, unread, config, status).await,
+        });
     }
     Ok(standings)
 }
 
+/// What a service's own files are wrong with: which, and how.
+fn told(failure: &Failure) -> String {
+    let because = failure.because.last().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{}{because}", failure.what)
+}
+
 async fn read_service(
     target: &dyn Target,
-    environment: &EnvironmentName,
-    service: ServiceName,
+    absent: ServiceStanding,
     config: &ServiceConfig,
-    status: Option<ServiceStatus>,
+    status: &ServiceStatus,
 ) -> ServiceStanding {
+    if status.release.is_none() {
+        return absent;
+    }
     let mut standing = ServiceStanding {
-        environment: environment.clone(),
-        service,
-        target: target.id().clone(),
-        release: None,
-        commit: None,
-        state: Life::Absent,
-        health: Health::Unchecked,
-        address: None,
-        since: None,
-        note: None,
+        release: status.release.clone(),
+        commit: status.commit.clone(),
+        since: status.since,
+        address: status.address.as_ref().map(|(host, port)| format!("{host}:{port}")),
+        state: life(status),
+        note: note(status),
+        ..absent
     };
-    let Some(status) = status.filter(|status| status.release.is_some()) else { return standing };
-    standing.release = status.release.clone();
-    standing.commit = status.commit.clone();
-    standing.since = status.since;
-    standing.address = status.address.as_ref().map(|(host, port)| format!("{host}:{port}"));
-    standing.state = life(&status);
-    standing.note = note(&status);
     if matches!(standing.state, Life::Running | Life::Placed) {
-        standing.health = look(target, config, &status).await;
+        standing.health = look(target, config, status).await;
     }
     standing
 }
@@ -94,6 +96,7 @@ fn note(status: &ServiceStatus) -> Option<String> {
     let ended = |what: &str| format!("its process {}{what}", status.last_end.as_deref().unwrap_or("ended"));
     match status.status {
         Some(ReleaseStatus::Restarting) => Some(ended(&format!(", {} times", status.restarts))),
+        Some(ReleaseStatus::Running | ReleaseStatus::Orphaned) if is_cut_off(status) => Some(CUT_OFF.to_owned()),
         Some(ReleaseStatus::Orphaned) => Some("nobody starts it again if it ends: deploy it again".to_owned()),
         Some(ReleaseStatus::Running) if status.restarts > 0 => {
             Some(format!("was started again {} times", status.restarts))
@@ -103,8 +106,20 @@ fn note(status: &ServiceStatus) -> Option<String> {
     }
 }
 
+/// What is said of a service that [`is_cut_off`].
+pub(crate) const CUT_OFF: &str = "nobody leads to its port: deploy it again";
+
+/// Whether its process may be well, and no client gets there: its release has a public address, and no router.
+pub(crate) fn is_cut_off(status: &ServiceStatus) -> bool {
+    let has_address = |spec: &ReleaseSpec| spec.run.is_some() && spec.port.is_some();
+    status.address.is_none() && status.spec.as_ref().is_some_and(has_address)
+}
+
 /// Asks once what the health check asks.
 async fn look(target: &dyn Target, config: &ServiceConfig, status: &ServiceStatus) -> Health {
+    if is_cut_off(status) {
+        return Health::Unhealthy;
+    }
     let Some(check) = &config.health else { return Health::Unchecked };
     let place = check_place(status);
     let cancel = CancellationToken::new();
@@ -117,7 +132,7 @@ async fn look(target: &dyn Target, config: &ServiceConfig, status: &ServiceStatu
     }
 }
 
-/// Where the current release is asked: through its public address, else directly.
+/// Where the current release is asked: as a client would, through its public address; directly where it has none.
 pub(crate) fn check_place(status: &ServiceStatus) -> CheckPlace {
     let directory = match &status.release {
         Some(release) => ServiceLayout::new(&status.directory).release(release),
@@ -138,7 +153,8 @@ pub(crate) fn output_files(
         for (target_name, description) in project.descriptions(config)? {
             let target = project.workspace.open_target(name, &project.planned_target(&target_name, &description))?;
             let statuses = block_on(async { Ok(read_statuses(target.as_ref(), &description.settings).await?) })?;
-            let logs = statuses.into_iter().filter(|status| status.service == *service).filter_map(|status| status.log);
+            let own = statuses.into_iter().find(|(name, _)| name == service).map(|(_, status)| status);
+            let logs = own.transpose()?.and_then(|status| status.log);
             files.extend(logs.map(|log| (format!("{name}/{target_name}"), log)));
         }
     }

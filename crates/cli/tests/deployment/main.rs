@@ -19,6 +19,7 @@ mod saved_plan;
 mod scene;
 mod secrets;
 mod signals;
+mod standing;
 mod stuck;
 mod tell;
 mod together;

@@ -61,16 +61,26 @@ pub struct ServiceStatus {
     pub log: Option<PathBuf>,
 }
 
-/// All services below `root`, by name.
-pub async fn service_statuses(files: &dyn Files, root: &Path) -> Result<Vec<ServiceStatus>, Failure> {
+/// Reads how all services below `root` are. One that cannot be read says so itself and hides no other.
+///
+/// # Errors
+/// `root` cannot be listed.
+pub async fn service_statuses(
+    files: &dyn Files,
+    root: &Path,
+) -> Result<Vec<(ServiceName, Result<ServiceStatus, Failure>)>, Failure> {
     let mut statuses = Vec::new();
     for entry in files.list(root).await? {
-        if entry.kind == FileKind::Directory
-            && let Ok(service) = ServiceName::new(&entry.name)
-            && is_service(files, &ServiceLayout::new(root.join(&entry.name))).await?
-        {
-            statuses.push(service_status(files, root, service).await?);
+        if entry.kind != FileKind::Directory {
+            continue;
         }
+        let Ok(service) = ServiceName::new(&entry.name) else { continue };
+        let status = match is_service(files, &ServiceLayout::new(root.join(&entry.name))).await {
+            Ok(true) => service_status(files, root, service.clone()).await,
+            Ok(false) => continue,
+            Err(failure) => Err(failure),
+        };
+        statuses.push((service, status));
     }
     Ok(statuses)
 }

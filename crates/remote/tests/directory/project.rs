@@ -273,7 +273,7 @@ impl Project {
         let target = self.target();
         let mut statuses = service_statuses(target.files().unwrap(), &self.live).await.unwrap();
         assert_eq!(statuses.len(), 1, "{statuses:?}");
-        statuses.remove(0)
+        statuses.remove(0).1.unwrap()
     }
 
     pub(crate) fn current(&self) -> Option<String> {
