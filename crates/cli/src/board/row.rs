@@ -36,6 +36,11 @@ impl Row {
     pub(crate) fn name(&self) -> String {
         format!("{}@{}", self.service, self.target)
     }
+
+    /// Whether something of it is on its target now.
+    pub(crate) fn is_left(&self) -> bool {
+        !matches!(self.status, LaneStatus::TakenBack | LaneStatus::Skipped | LaneStatus::Waiting)
+    }
 }
 
 /// All rows, in the order in which the plan first names them.

@@ -10,6 +10,7 @@ use crate::deployment::{RunOptions, Work, block_on, carry_out};
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, narrate};
 use crate::project::Workspace;
+use crate::standing::{open_runs, superseded};
 
 /// Arguments of `pleach resume`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,8 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let workspace = Workspace::open(globals)?;
     let run = match args.run {
         Some(run) => run,
-        None => match newest_open(&workspace.entries()?) {
-            Some(entry) => entry.run.clone(),
+        None => match newest_open(&workspace)? {
+            Some(entry) => entry.run,
             None => {
                 answer("nothing to resume: every run is at its end\n");
                 return Ok(Exit::DONE);
@@ -41,22 +42,32 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     block_on(carry_out(&workspace, Work::Resume(run), &args.options, globals))
 }
 
-/// The newest run that stopped before its end; else the newest that is held or could not be taken back.
-fn newest_open(entries: &[RunEntry]) -> Option<&RunEntry> {
-    let waits = |entry: &&RunEntry| matches!(entry.outcome, Some(Outcome::Held | Outcome::Stuck));
-    entries.iter().find(|entry| entry.outcome.is_none()).or_else(|| entries.iter().find(waits))
+/// The newest run that stopped before its end; else the newest that waits for a person.
+fn newest_open(workspace: &Workspace) -> Result<Option<RunEntry>, Failure> {
+    let mut open = open_runs(workspace, &workspace.entries()?)?;
+    let at = open.iter().position(|entry| entry.outcome.is_none()).unwrap_or(0);
+    Ok((at < open.len()).then(|| open.swap_remove(at)))
 }
 
 fn require_resumable(workspace: &Workspace, run: &RunId) -> Result<(), Ended> {
-    match workspace.entries()?.iter().find(|entry| entry.run == *run).map(|entry| entry.outcome) {
-        Some(Some(Outcome::Succeeded | Outcome::RolledBack)) => Err(Ended::refused(
-            Failure::new(Kind::Conflict, format!("could not resume run `{run}`"))
-                .because("it is at its end")
-                .state("nothing was touched")
-                .next(format!("`pleach report {run}` tells what came of it")),
-        )),
-        Some(_) => Ok(()),
-        None => Err(unknown_run(workspace, run)),
+    let entries = workspace.entries()?;
+    let Some(entry) = entries.iter().find(|entry| entry.run == *run) else { return Err(unknown_run(workspace, run)) };
+    let refused = |why: String, next: String| {
+        let failure = Failure::new(Kind::Conflict, format!("could not resume run `{run}`"));
+        Ended::refused(failure.because(why).state("nothing was touched").next(next))
+    };
+    match entry.outcome {
+        None => Ok(()),
+        Some(Outcome::Succeeded | Outcome::RolledBack) => {
+            Err(refused("it is at its end".to_owned(), format!("`pleach report {run}` tells what came of it")))
+        }
+        Some(Outcome::Held | Outcome::Stuck) => match superseded(workspace, &entries, entry)? {
+            None => Ok(()),
+            Some(later) => Err(refused(
+                format!("run {later} has begun since"),
+                format!("see what runs with `pleach status {}`", entry.environment),
+            )),
+        },
     }
 }
 

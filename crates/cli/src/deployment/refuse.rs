@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use pleach_core::config::FILE_NAME;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
-use pleach_core::port::Leases as _;
+use pleach_core::port::{Leases as _, RunEntry};
 use pleach_core::word::{EnvironmentName, ServiceName};
 use pleach_git::worktree;
 use pleach_store::ProcessIdentity;
 
 use crate::exit::{Ended, Exit};
 use crate::project::{Project, Workspace};
+use crate::standing::open_runs;
 
 /// How many files of one worktree are listed.
 const LISTED: usize = 10;
@@ -78,10 +79,10 @@ pub(crate) async fn require_nothing_unfinished(
     workspace: &Workspace,
     environment: &EnvironmentName,
 ) -> Result<(), Ended> {
-    let entries = workspace.entries()?;
-    let mut here = entries.iter().filter(|entry| entry.environment == *environment);
-    let newest_held = here.clone().next().filter(|entry| entry.outcome == Some(Outcome::Held));
-    let Some(open) = newest_held.or_else(|| here.find(|entry| entry.outcome.is_none())) else { return Ok(()) };
+    let mut open = open_runs(workspace, &workspace.entries()?)?.into_iter();
+    let blocks =
+        |entry: &RunEntry| entry.environment == *environment && matches!(entry.outcome, None | Some(Outcome::Held));
+    let Some(open) = open.find(blocks) else { return Ok(()) };
     let run = &open.run;
     if open.outcome.is_none() {
         let leases = workspace.leases.list().await?;

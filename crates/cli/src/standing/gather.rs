@@ -6,15 +6,16 @@ use std::time::Duration;
 use pleach_core::config::ServiceConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
-use pleach_core::port::Leases as _;
+use pleach_core::port::{Leases as _, RunEntry};
 use pleach_core::target::Target;
-use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
 use pleach_store::ProcessIdentity;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::read::read_target;
 use super::{LeaseStanding, RunStanding, ServiceStanding, Standing};
+use crate::board::{Row, rows};
 use crate::exit::Ended;
 use crate::project::{Project, Workspace};
 
@@ -117,21 +118,48 @@ pub(crate) async fn runs_and_leases(
             expires: lease.expires,
         })
         .collect();
-    let mut newest = std::collections::BTreeSet::new();
     let mut unfinished = Vec::new();
-    for entry in workspace.entries()?.into_iter().filter(|entry| here(&entry.environment)) {
-        let is_newest = newest.insert(entry.environment.clone());
-        // A run that was held or stuck needs nobody any more once a later one has begun.
+    for entry in open_runs(workspace, &workspace.entries()?)?.into_iter().filter(|entry| here(&entry.environment)) {
+        let working = leases.iter().any(|lease| lease.alive && lease.run == entry.run);
+        let (run, environment) = (entry.run, entry.environment);
+        unfinished.push(RunStanding { run, environment, started: entry.started, outcome: entry.outcome, working });
+    }
+    Ok((unfinished, leases))
+}
+
+/// The runs that need somebody, of all from the newest on: one that stopped before its end, or that is held or stuck and not
+/// [superseded].
+pub(crate) fn open_runs(workspace: &Workspace, entries: &[RunEntry]) -> Result<Vec<RunEntry>, Failure> {
+    let mut open = Vec::new();
+    for entry in entries {
         let needs = match entry.outcome {
             None => true,
-            Some(Outcome::Held | Outcome::Stuck) => is_newest,
+            Some(Outcome::Held | Outcome::Stuck) => superseded(workspace, entries, entry)?.is_none(),
             Some(Outcome::Succeeded | Outcome::RolledBack) => false,
         };
         if needs {
-            let working = leases.iter().any(|lease| lease.alive && lease.run == entry.run);
-            let (run, environment) = (entry.run, entry.environment);
-            unfinished.push(RunStanding { run, environment, started: entry.started, outcome: entry.outcome, working });
+            open.push(entry.clone());
         }
     }
-    Ok((unfinished, leases))
+    Ok(open)
+}
+
+/// The later run in the same environment after which nobody needs to finish this one, and nobody may: it would bring back
+/// what the later one has replaced. A run that was taken back whole has left everything as it found it, and is none.
+pub(crate) fn superseded(
+    workspace: &Workspace,
+    entries: &[RunEntry],
+    entry: &RunEntry,
+) -> Result<Option<RunId>, Failure> {
+    let later = entries.iter().take_while(|later| later.run != entry.run);
+    for later in later.filter(|later| later.environment == entry.environment) {
+        let leaves = match later.outcome {
+            Some(Outcome::RolledBack) => rows(&workspace.state(&later.run)?).iter().any(Row::is_left),
+            _ => true,
+        };
+        if leaves {
+            return Ok(Some(later.run.clone()));
+        }
+    }
+    Ok(None)
 }

@@ -44,3 +44,31 @@ fn what_could_not_be_taken_back_is_listed_with_the_commands_that_finish_it() {
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert!(!scene.ends(0, &["status"]).stdout.contains("resume"));
 }
+
+#[test]
+fn a_stuck_run_is_not_gone_on_with_once_a_later_one_has_changed_something() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.version("alpha", 2);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let run = scene.newest_run();
+    fs::create_dir(scene.place().join("live/alpha/releases/by-hand")).expect("made");
+    let before = relink(&scene, "alpha", Path::new("releases/by-hand"));
+    scene.ends(112, &["rollback", "local", "--yes"]);
+    relink(&scene, "alpha", &before);
+
+    // One that was taken back whole leaves it as it was.
+    scene.break_service("beta");
+    scene.ends(110, &["deploy", "local", "--only", "beta", "--yes"]);
+    assert!(scene.ends(0, &["status"]).stdout.contains(&format!("`pleach resume {run}`")));
+    scene.version("beta", 3);
+    scene.ends(0, &["deploy", "local", "--only", "beta", "--yes"]);
+    let newer = scene.newest_run();
+    assert!(!scene.ends(0, &["status"]).stdout.contains("resume"));
+    let refused = scene.ends(102, &["resume", &run]);
+    crate::scene::told_in_four_parts(&refused);
+    assert!(refused.stderr.contains(&format!("run {newer} has begun since")), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`pleach status local`"), "{}", refused.stderr);
+    let nothing = scene.ends(0, &["resume"]);
+    assert!(nothing.stdout.contains("nothing to resume"), "{}", nothing.stdout);
+}
