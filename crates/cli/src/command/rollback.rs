@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use pleach_core::config::ConsentRule;
-use pleach_core::engine::{LaneStatus, RollbackRequest, State};
+use pleach_core::engine::{RollbackRequest, State};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::{Operation, Plan};
+use pleach_core::port::RunEntry;
 use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName};
 
 use super::stop::{OperationRequest, run_operation};
@@ -131,6 +132,7 @@ fn last_run_of_each(
         if found.is_empty() {
             continue;
         }
+        require_at_its_end(entry, &found)?;
         missing.retain(|service| !found.contains_key(service));
         let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service));
         ways.push(Way {
@@ -146,11 +148,29 @@ fn last_run_of_each(
     }
 }
 
+/// Refuses to take services alone out of a run that is not at its end: the way back of some would be the way on for the rest.
+fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<String>>) -> Result<(), Ended> {
+    let (run, environment) = (&entry.run, &entry.environment);
+    let why = match entry.outcome {
+        Some(Outcome::Succeeded | Outcome::RolledBack) => return Ok(()),
+        None => format!("run {run} stopped in the middle"),
+        Some(Outcome::Held) => format!("run {run} is held, and waits for a person"),
+        Some(Outcome::Stuck) => format!("not all of run {run} could be taken back"),
+    };
+    let services: Vec<String> = found.keys().map(|service| format!("`{service}`")).collect();
+    let what = format!("refused to take back {} alone in `{environment}`", services.join(", "));
+    Err(Ended::refused(
+        Failure::new(Kind::Conflict, what)
+            .because(why)
+            .state("nothing was touched")
+            .next(format!("`pleach resume {run}`, or `pleach rollback {environment}` for all of it")),
+    ))
+}
+
 /// What a run left on its targets, in words.
 fn left_by(state: &State, service: Option<&ServiceName>) -> Vec<String> {
-    let touched = |status| !matches!(status, LaneStatus::TakenBack | LaneStatus::Skipped | LaneStatus::Waiting);
     let named = |name: &ServiceName| service.is_none_or(|service| service == name);
-    let left = rows(state).into_iter().filter(|row| touched(row.status) && named(&row.service));
+    let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service));
     left.map(|row| match &row.release {
         Some(release) => format!("{}: release {release}", row.name()),
         None => row.name(),

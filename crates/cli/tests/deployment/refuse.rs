@@ -82,3 +82,23 @@ fn a_run_that_stopped_in_the_middle_stands_in_the_way_until_it_is_gone_on_with()
     let nothing = scene.ends(0, &["resume"]);
     assert!(nothing.stdout.contains("nothing to resume"), "{}", nothing.stdout);
 }
+
+#[test]
+fn services_are_not_taken_alone_out_of_a_run_that_stopped_in_the_middle() {
+    let scene = Scene::new();
+    // The last records of it: one service is live, the other one may not be.
+    let mut working = scene.start(&["deploy", "local", "--yes", "--halt-after", "40"]);
+    working.says("halted");
+    working.signal(rustix::process::Signal::KILL);
+    working.ends();
+    let run = scene.newest_run();
+    let before = scene.state_file(&format!("runs/{run}/journal.jsonl"));
+    let refused = scene.ends(102, &["rollback", "local", "alpha", "--yes"]);
+    crate::scene::told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("stopped in the middle"), "{}", refused.stderr);
+    let next = format!("next: `pleach resume {run}`, or `pleach rollback local` for all of it");
+    assert!(refused.stderr.contains(&next), "{}", refused.stderr);
+    assert_eq!(scene.state_file(&format!("runs/{run}/journal.jsonl")), before);
+    scene.ends(0, &["rollback", "local", "--yes"]);
+    assert_eq!((scene.answers("alpha"), scene.answers("beta")), (None, None));
+}
