@@ -65,7 +65,7 @@ fn lanes(page: &mut Page, plan: &Plan) {
             let names: Vec<&str> = lane.steps.iter().map(|step| step.name.as_str()).collect();
             let name = stage.name.as_str();
             let start = format!("{name:stage_width$}  {:place_width$}  {release}", place(lane));
-            page.clipped(2, &format!("{start}{}", names.join(" · ")));
+            page.columns(2, &start, &names.join(" · "));
         }
     }
     if !plan.snapshots.is_empty() {
@@ -217,18 +217,17 @@ impl Page {
         self.out.push('\n');
     }
 
-    /// One line, its end left out if there is no room for it.
-    fn clipped(&mut self, indent: usize, text: &str) {
-        let room = self.width - indent;
+    /// Two columns in one line; where there is no room for both, the second one stands below, further in.
+    fn columns(&mut self, indent: usize, first: &str, second: &str) {
         let _ = write!(self.out, "{:indent$}", "");
-        if text.chars().count() > room {
-            let clipped: String = text.chars().take(room - 1).collect();
-            self.push(&clipped);
-            self.out.push('…');
+        if indent + first.chars().count() + second.chars().count() > self.width {
+            self.push(first.trim_end());
+            self.out.push('\n');
+            self.line(indent + 4, second);
         } else {
-            self.push(text.trim_end());
+            self.push(&format!("{first}{second}"));
+            self.out.push('\n');
         }
-        self.out.push('\n');
     }
 
     /// Subjects of commits and facts were written by others: what steers a terminal does not pass.
