@@ -4,7 +4,7 @@
 //! that file can read this one: `status` is `in_progress`, `completed`, `failed` or `rolled_back`; a skill's `status` is
 //! `pending`, `deploying`, `deployed`, `failed` or `rolled_back`, and its `deployment_status` is `PENDING`, `DEPLOYING`,
 //! `ACTIVE`, `ERROR` or `CANCELED`. Unlike that one it is replaced as a whole, so no reader sees half of it, and written
-//! by one thread, so no update is lost.
+//! by one thread, so no update is lost. A service that was taken back on request has the status of what it went back to.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use pleach_core::engine::{LaneStatus, State};
 use pleach_core::journal::Outcome;
-use pleach_core::plan::Operation;
+use pleach_core::plan::{Operation, Plan};
 use pleach_core::report::Cause;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::board::{Row, rows};
 use crate::durable::write_whole;
@@ -80,13 +81,18 @@ fn status_file(state: &State, worktrees: &BTreeMap<String, PathBuf>, earlier: Op
     });
     for row in &rows {
         let planned = plan.services.iter().find(|planned| planned.name == row.service);
+        let before = before(plan, row).filter(|_| is_back(row, state));
+        let (release, commit) = match &before {
+            Some(before) => (Some(before.release.clone()), before.commit.clone()),
+            None => (row.release.as_ref().map(ToString::to_string), planned.map(|planned| planned.commit.to_string())),
+        };
         services.push(ServiceOnTarget {
             service: row.service.to_string(),
             target: row.target.to_string(),
             run: state.run().to_string(),
             status: row.status,
-            release: row.release.as_ref().map(ToString::to_string),
-            commit: planned.map(|planned| planned.commit.to_string()),
+            release,
+            commit,
             step: row.step.clone(),
             evidence: row.evidence.clone(),
             error: row.failure.as_ref().map(|failure| failure.what.clone()),
@@ -133,6 +139,33 @@ fn is_settled(status: LaneStatus) -> bool {
     )
 }
 
+/// What a target had of a service before a run.
+struct Before {
+    release: String,
+    commit: Option<String>,
+    runs: bool,
+}
+
+/// As the facts say that the plan was made on, and that were found so before anything was changed.
+fn before(plan: &Plan, row: &Row) -> Option<Before> {
+    let expects = &plan.targets.iter().find(|target| target.name == row.target)?.expects;
+    let fact = |name: &str| expects.get(&format!("service/{}/{name}", row.service));
+    let text = |name: &str| fact(name).and_then(Value::as_str).map(str::to_owned);
+    let release = text("current")?;
+    let holds = |value: &Value| value.as_array().is_some_and(|all| all.iter().any(|one| *one == release.as_str()));
+    Some(Before { commit: text("commit"), runs: fact("running").is_some_and(holds), release })
+}
+
+/// Whether somebody asked to have it back, and it is back.
+fn is_back(row: &Row, state: &State) -> bool {
+    row.status == LaneStatus::TakenBack && state.cause() == Cause::Request
+}
+
+/// Whether what is back runs, as far as Pleach runs it.
+fn is_live_again(row: &Row, state: &State) -> bool {
+    before(state.plan(), row).is_some_and(|before| before.runs)
+}
+
 /// What the rows of one service come to together: the worst of them.
 fn worst(rows: &[&Row], state: &State) -> Option<(&'static str, &'static str)> {
     let any = |wanted: &[LaneStatus]| rows.iter().any(|row| wanted.contains(&row.status));
@@ -142,6 +175,8 @@ fn worst(rows: &[&Row], state: &State) -> Option<(&'static str, &'static str)> {
         ("failed", "ERROR")
     } else if any(&[LaneStatus::Working, LaneStatus::Returning, LaneStatus::GoingBack]) {
         ("deploying", "DEPLOYING")
+    } else if any(&[LaneStatus::TakenBack]) && rows.iter().all(|row| is_back(row, state) && is_live_again(row, state)) {
+        ("deployed", "ACTIVE")
     } else if any(&[LaneStatus::TakenBack]) {
         ("rolled_back", if state.cause() == Cause::Failure { "ERROR" } else { "CANCELED" })
     } else if any(&[LaneStatus::Skipped]) {
