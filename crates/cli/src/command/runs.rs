@@ -7,8 +7,11 @@ use serde::Serialize;
 
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
-use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, stdout_columns};
+use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, short_moment_text, stdout_columns};
 use crate::project::Workspace;
+
+/// The columns from which on a point of time has room for its year and its seconds.
+const WIDE: usize = 100;
 
 /// Arguments of `pleach runs`.
 #[derive(Debug, clap::Args)]
@@ -51,11 +54,15 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
                 Some(Outcome::Stuck) => (Style::Bad, "STUCK"),
                 None => (Style::Busy, "not at its end"),
             };
+            let started = match stdout_columns() {
+                Some(columns) if columns < WIDE => short_moment_text(entry.started),
+                _ => moment_text(entry.started),
+            };
             table.row([
                 Cell::styled(Style::Bold, entry.run.as_str()),
                 entry.environment.as_str().into(),
                 Cell::styled(style, word),
-                moment_text(entry.started).into(),
+                started.into(),
                 ago_text(entry.started, workspace.now()).into(),
             ]);
         }

@@ -16,4 +16,4 @@ pub(crate) use stream::{
 };
 pub(crate) use table::{Cell, Table};
 pub(crate) use text::{clean, cut, fit, width};
-pub(crate) use time::{ago_text, between, duration_text, moment_text};
+pub(crate) use time::{ago_text, between, duration_text, moment_text, short_moment_text};

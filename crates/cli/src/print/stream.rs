@@ -25,13 +25,12 @@ pub(crate) fn complain(text: &str) {
 
 /// The columns to lay problems out for.
 pub(crate) fn stderr_columns() -> usize {
-    let terminal = std::io::stderr().is_terminal();
-    crossterm::terminal::size().ok().filter(|_| terminal).map_or(100, |(columns, _)| usize::from(columns))
+    known_columns(std::io::stderr().is_terminal()).unwrap_or(100)
 }
 
 /// The columns to lay a plan out for on standard error; without a terminal no line of it is cut.
 pub(crate) fn stderr_plan_columns() -> usize {
-    if std::io::stderr().is_terminal() { stderr_columns() } else { UNCUT }
+    known_columns(std::io::stderr().is_terminal()).unwrap_or(UNCUT)
 }
 
 /// The columns to lay a plan out for on standard output; without a terminal no line of it is cut.
@@ -41,8 +40,11 @@ pub(crate) fn stdout_plan_columns() -> usize {
 
 /// The columns of the terminal behind standard output; `None` where there is none, so that nothing is cut in a pipe.
 pub(crate) fn stdout_columns() -> Option<usize> {
-    if !std::io::stdout().is_terminal() {
-        return None;
-    }
-    crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns.max(20)))
+    known_columns(std::io::stdout().is_terminal())
+}
+
+fn known_columns(is_terminal: bool) -> Option<usize> {
+    let size = crossterm::terminal::size().ok().filter(|_| is_terminal);
+    // A terminal that nobody told its size says that it has none.
+    size.map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0)
 }

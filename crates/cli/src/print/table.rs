@@ -1,7 +1,11 @@
-//! A table in columns that are as wide as their widest cell; the last one takes what is left of the line.
+//! A table in columns that are as wide as their widest cell; the last one takes what is left of the line, and what there is no
+//! room for stands below, further in.
 
-use super::text::{cut, fit, width};
+use super::text::{cut, fit, width, wrap};
 use super::{Paint, Style};
+
+/// How far in the last cell of a row stands where it has lines of its own.
+const INDENT: usize = 4;
 
 /// One cell: its text and how it stands out.
 #[derive(Clone, Debug)]
@@ -49,14 +53,38 @@ impl Table {
                 cells.chain([width(self.heading[at])]).max().unwrap_or(0)
             })
             .collect();
-        let heading = self.heading.iter().map(|name| Cell::styled(Style::Dim, *name)).collect();
+        let heading: Vec<Cell> = self.heading.iter().map(|name| Cell::styled(Style::Dim, *name)).collect();
         let mut text = String::new();
-        for row in std::iter::once(&heading).chain(&self.rows) {
-            text.push_str(&line(row, &widths, paint, columns));
+        let room = |columns| line(&heading, &widths, Paint::Plain, None).chars().count() <= columns;
+        let fits = columns.is_none_or(room);
+        // Its last word says nothing where all below it stands elsewhere.
+        let heading = if fits { &heading[..] } else { &heading[..heading.len().saturating_sub(1)] };
+        text.push_str(&line(heading, &widths, paint, columns));
+        text.push('\n');
+        for row in &self.rows {
+            text.push_str(&lines(row, &widths, paint, columns));
             text.push('\n');
         }
         text
     }
+}
+
+/// A row in one line, or with its last cell in lines of its own.
+fn lines(row: &[Cell], widths: &[usize], paint: Paint, columns: Option<usize>) -> String {
+    let before: usize = widths.iter().take(row.len().saturating_sub(1)).map(|width| width + 2).sum();
+    let (Some(columns), Some((last, rest))) = (columns, row.split_last()) else {
+        return line(row, widths, paint, columns);
+    };
+    if before + width(&last.text) <= columns {
+        return line(row, widths, paint, Some(columns));
+    }
+    let indent = INDENT.min(columns / 2);
+    let mut text = line(rest, widths, paint, Some(columns));
+    for piece in wrap(&last.text, columns - indent) {
+        let piece = last.style.map_or_else(|| piece.clone(), |style| paint.paint(style, &piece));
+        text.push_str(&format!("\n{:indent$}{piece}", ""));
+    }
+    text
 }
 
 fn line(row: &[Cell], widths: &[usize], paint: Paint, columns: Option<usize>) -> String {
@@ -80,13 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_lines_end_at_the_edge() {
+    fn columns_line_up_and_what_has_no_room_stands_below() {
         let mut table = Table::new(["SERVICE", "STATE", "WHY"]);
         table.row(["a".into(), "ready".into(), "日本語日本語日本語".into()]);
         table.row(["pr-review".into(), "down".into(), "x".into()]);
         assert_eq!(
             table.text(Paint::Plain, None),
             "SERVICE    STATE  WHY\na          ready  日本語日本語日本語\npr-review  down   x\n"
+        );
+        assert_eq!(
+            table.text(Paint::Plain, Some(28)),
+            "SERVICE    STATE  WHY\na          ready\n    日本語日本語日本語\npr-review  down   x\n"
         );
         for columns in 1..40 {
             let text = table.text(Paint::Plain, Some(columns));

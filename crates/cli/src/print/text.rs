@@ -25,6 +25,34 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// The text in lines of at most `columns`, broken between words, and within those that are longer.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(pieces(word, columns)),
+        }
+    }
+    lines
+}
+
+fn pieces(word: &str, columns: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for character in word.chars() {
+        // What is wider than the whole line is left out, and it is shown that it was.
+        let character = if character.width().unwrap_or(0) > columns { '…' } else { character };
+        match pieces.last_mut() {
+            Some(piece) if width(piece) + character.width().unwrap_or(0) <= columns => piece.push(character),
+            _ => pieces.push(character.to_string()),
+        }
+    }
+    pieces
+}
+
 /// The text in exactly `columns`, cut or filled with spaces.
 pub(crate) fn fit(text: &str, columns: usize) -> String {
     let mut fitted = cut(text, columns);
@@ -79,6 +107,18 @@ mod tests {
             }
         }
         assert_eq!(cut("pr-review", 5), "pr-r…");
+    }
+
+    #[test]
+    fn a_wrapped_text_is_whole_and_never_wider_than_it_may_be() {
+        for text in ["", "plain", "a path/that/is/long and more", "日本語のサービス", "e\u{301}e\u{301} x"] {
+            for columns in 2..40 {
+                let lines = wrap(text, columns);
+                assert!(lines.iter().all(|line| width(line) <= columns), "{lines:?} in {columns}");
+                assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""), "in {columns}");
+            }
+        }
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub(crate) fn moment_text(moment: Timestamp) -> String {
     moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// `11-21 07:28`, where there is no room for more.
+pub(crate) fn short_moment_text(moment: Timestamp) -> String {
+    moment.to_zoned(TimeZone::system()).strftime("%m-%d %H:%M").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

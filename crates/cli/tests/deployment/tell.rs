@@ -43,6 +43,30 @@ fn the_status_file_has_the_fields_that_scripts_read() {
 }
 
 #[test]
+fn the_status_file_tells_of_what_is_live_after_a_rollback() {
+    let scene = Scene::new();
+    let alpha = || {
+        let status: Value = serde_json::from_str(&scene.state_file("status.json")).expect("json");
+        let skill = &status["skills"]["alpha"];
+        let words = format!("{} {}", skill["status"], skill["deployment_status"]).replace('"', "");
+        (words, status["services"][0]["release"].as_str().map(|release| release[..4].to_owned()))
+    };
+    let active = |release: &str| ("deployed ACTIVE".to_owned(), Some(release.to_owned()));
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.ends(0, &["stop", "local", "--yes"]);
+    assert_eq!(alpha().0, "stopped INACTIVE");
+    scene.ends(0, &["rollback", "local", "--yes"]);
+    assert_eq!(alpha(), active("0001"));
+    scene.version("alpha", 2);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    assert_eq!(alpha(), active("0002"));
+    scene.ends(0, &["rollback", "local", "--yes"]);
+    assert_eq!(alpha(), active("0001"));
+    scene.ends(0, &["rollback", "local", "--yes"]);
+    assert_eq!(alpha().0, "rolled_back CANCELED", "there was nothing before");
+}
+
+#[test]
 fn a_run_can_be_read_afterwards() {
     let scene = Scene::new();
     assert!(scene.ends(0, &["runs"]).stdout.contains("no runs yet"));
@@ -78,4 +102,27 @@ fn a_line_in_a_pipe_is_never_cut() {
     {
         assert!(!said.stdout.contains('…') && !said.stderr.contains('…'), "{}\n{}", said.stdout, said.stderr);
     }
+}
+
+#[test]
+fn a_terminal_of_80_columns_or_of_an_unknown_size_cuts_nothing() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.version("alpha", 2);
+    let on = |columns: usize, arguments: &[&str]| {
+        let terminal = format!("script -qec \"stty cols {columns} rows 0; NO_COLOR=1 $*\" /dev/null");
+        scene.under(&["sh", "-c", &terminal, "sh"], arguments).stdout.replace('\r', "")
+    };
+    for arguments in [&["runs"][..], &["status"], &["report"], &["plan", "local"], &["verify", "local"]] {
+        for columns in [0, 80] {
+            let text = on(columns, arguments);
+            assert!(!text.contains('…'), "{arguments:?} at {columns}: {text}");
+            let narrow = text.lines().all(|line| line.chars().count() <= 80);
+            // Sentences are broken by the terminal itself.
+            let is_table = matches!(arguments[0], "runs" | "status" | "verify");
+            assert!(columns == 0 || narrow || !is_table, "{arguments:?} at {columns}: {text}");
+        }
+    }
+    let runs = on(80, &["runs"]);
+    assert_eq!(runs.lines().count(), 2, "{runs}");
 }
