@@ -29,12 +29,23 @@ pub(crate) struct Row {
     pub(crate) warnings: Vec<String>,
     /// Why it failed.
     pub(crate) failure: Option<Failure>,
+    /// What could not be taken back, and why.
+    pub(crate) stuck: Option<String>,
 }
 
 impl Row {
     /// `SERVICE@TARGET`.
     pub(crate) fn name(&self) -> String {
         format!("{}@{}", self.service, self.target)
+    }
+
+    /// What stands for the whole row in a few words: what was read back, or what went wrong.
+    pub(crate) fn told(&self) -> Option<&str> {
+        let wrong = self.stuck.as_deref().or(self.failure.as_ref().map(|failure| failure.what.as_str()));
+        match self.status {
+            LaneStatus::Failed | LaneStatus::Stuck => wrong,
+            _ => self.evidence.as_deref(),
+        }
     }
 
     /// Whether something of it is on its target now.
@@ -77,6 +88,7 @@ fn row(group: &[(&Lane, &LaneState)]) -> Option<Row> {
         evidence: read_back(group),
         warnings: steps().filter_map(warning).collect(),
         failure,
+        stuck: stuck(group),
     })
 }
 
@@ -106,8 +118,11 @@ fn current_step(group: &[(&Lane, &LaneState)]) -> Option<String> {
 }
 
 /// Of a lane that was taken back, what its last undo saw; else what the last finished step of the first lane saw: the
-/// lanes behind it only clean up.
+/// lanes behind it only clean up. Of one that failed or is stuck nothing: what an earlier step saw is no longer so.
 fn read_back(group: &[(&Lane, &LaneState)]) -> Option<String> {
+    if group.iter().any(|(_, state)| matches!(state.status, LaneStatus::Failed | LaneStatus::Stuck)) {
+        return None;
+    }
     let (_, state) = group.iter().find(|(_, state)| state.status == LaneStatus::TakenBack).or(group.first())?;
     let seen = |wanted: Condition| {
         move |step: &&pleach_core::engine::StepState| step.condition == wanted && step.evidence.is_some()
@@ -117,6 +132,14 @@ fn read_back(group: &[(&Lane, &LaneState)]) -> Option<String> {
         _ => state.steps.iter().rev().find(seen(Condition::Done)),
     };
     step.and_then(|step| step.evidence.as_ref()).map(|evidence| evidence.as_str().to_owned())
+}
+
+/// What is told of a stuck lane: the step that it stands at, and what kept it from going back.
+fn stuck(group: &[(&Lane, &LaneState)]) -> Option<String> {
+    let (lane, state) = group.iter().find(|(_, state)| state.status == LaneStatus::Stuck)?;
+    let steps = lane.steps.iter().zip(&state.steps).rev();
+    let (step, failure) = steps.filter_map(|(step, state)| Some((step, state.undo_failure.as_ref()?))).next()?;
+    Some(format!("step `{}` was not taken back: {}", step.name, failure.what))
 }
 
 /// The status in a word or two.

@@ -153,7 +153,14 @@ fn before(plan: &Plan, row: &Row) -> Option<Before> {
     let text = |name: &str| fact(name).and_then(Value::as_str).map(str::to_owned);
     let release = text("current")?;
     let holds = |value: &Value| value.as_array().is_some_and(|all| all.iter().any(|one| *one == release.as_str()));
-    Some(Before { commit: text("commit"), runs: fact("running").is_some_and(holds), release })
+    let own = plan.lanes().filter(|lane| lane.service == row.service && lane.target == row.target);
+    let has_process = own.flat_map(|lane| &lane.steps).any(|step| matches!(step.phase.as_str(), "start" | "stop"));
+    let runs = if has_process {
+        fact("running").is_some_and(holds)
+    } else {
+        fact("halted").and_then(Value::as_bool) != Some(true)
+    };
+    Some(Before { commit: text("commit"), runs, release })
 }
 
 /// Whether somebody asked to have it back, and it is back.

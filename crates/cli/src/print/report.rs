@@ -33,7 +33,7 @@ pub(crate) fn report_text(state: &State, now: Timestamp, paint: Paint, columns: 
             Cell::styled(style_of(row.status), status_word(row.status)),
             release.into(),
             time.into(),
-            row.evidence.as_deref().unwrap_or("-").into(),
+            row.told().and_then(|told| told.lines().next()).unwrap_or("-").into(),
         ]);
     }
     let mut text = headline(&report, &rows, now, paint);
@@ -99,9 +99,13 @@ fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
     // A release that was taken back took its own log with it; what it said last stands in the run's.
     let gone =
         row.status == LaneStatus::TakenBack && failure.next.as_ref().is_some_and(|next| !next.contains("`pleach "));
-    if gone || failure.next.is_none() {
-        failure.next = Some(next_after(report, row));
-    }
+    let after = next_after(report, row);
+    failure.next = Some(match failure.next.filter(|_| !gone) {
+        // It is still there to be looked at, and waits for an answer.
+        Some(look) if report.outcome == Some(Outcome::Held) => format!("{look}, then {after}"),
+        Some(next) => next,
+        None => after,
+    });
     failure
 }
 

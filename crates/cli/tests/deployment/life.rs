@@ -54,7 +54,13 @@ fn a_held_run_waits_and_is_taken_back_on_request() {
     let scene = Scene::new();
     scene.ends(0, &["deploy", "local", "--yes"]);
     scene.break_service("beta");
-    scene.ends(111, &["deploy", "local", "--yes", "--on-failure", "hold"]);
+    let held = scene.ends(111, &["deploy", "local", "--yes", "--on-failure", "hold"]);
+    let run = scene.newest_run();
+    let row = held.stdout.lines().find(|line| line.starts_with("beta")).expect("a row");
+    assert!(row.contains("is not healthy") && !row.contains("told to listen"), "no earlier step's evidence: {row}");
+    for next in [format!("`pleach resume {run}`"), "`pleach rollback local`".to_owned()] {
+        assert!(held.stderr.contains(&next), "{next}: {}", held.stderr);
+    }
     let status = scene.ends(0, &["status"]);
     assert!(status.stdout.contains("is held"), "{}", status.stdout);
     let refused = scene.ends(102, &["deploy", "local", "--yes"]);

@@ -27,6 +27,8 @@ fn what_could_not_be_taken_back_is_listed_with_the_commands_that_finish_it() {
     let before = relink(&scene, "alpha", Path::new("releases/by-hand"));
     let stuck = scene.ends(112, &["rollback", "local", "--yes"]);
     assert!(stuck.stdout.contains("not all could be taken back"), "{}", stuck.stdout);
+    let row = stuck.stdout.lines().find(|line| line.starts_with("alpha")).expect("a row");
+    assert!(row.contains("step `switch` was not taken back: "), "{row}");
     let at = |words: &str| stuck.stderr.find(words).unwrap_or_else(|| panic!("{words}: {}", stuck.stderr));
     let switch = at("error: step `switch` of `alpha` on `here` was not taken back");
     let upload = at("error: step `upload` of `alpha` on `here` was not taken back");
