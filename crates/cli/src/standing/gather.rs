@@ -1,5 +1,6 @@
 //! Reading it all, target by target.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct TargetReader {
     target: Result<Arc<dyn Target>, Failure>,
     settings: Value,
     services: Vec<(ServiceName, ServiceConfig)>,
+    /// All that the config has, wherever they go.
+    configured: BTreeSet<ServiceName>,
 }
 
 impl TargetReader {
@@ -39,7 +42,7 @@ impl TargetReader {
             Ok(target) => target,
             Err(failure) => return self.unknown(failure),
         };
-        let read = read_target(target.as_ref(), &self.settings, &self.environment, &self.services);
+        let read = read_target(target.as_ref(), &self.settings, &self.environment, &self.services, &self.configured);
         match tokio::time::timeout(READ_LIMIT, read).await {
             Ok(Ok(services)) => services,
             Ok(Err(failure)) => self.unknown(&failure),
@@ -74,10 +77,10 @@ pub(crate) fn readers(project: &Project, environment: Option<&EnvironmentName>) 
             let goes = destinations.iter().filter(|(_, targets)| targets.contains(&target_name));
             let services = goes.map(|(service, _)| ((*service).clone(), project.config.services[*service].clone()));
             let services: Vec<_> = services.collect();
-            if !services.is_empty() {
-                let (environment, name, settings) = (name.clone(), target_name.clone(), description.settings.clone());
-                readers.push(TargetReader { environment, name, target, settings, services });
-            }
+            // Also one that nothing goes to any more: something may be left there.
+            let (environment, name, settings) = (name.clone(), target_name.clone(), description.settings.clone());
+            let configured = project.config.services.keys().cloned().collect();
+            readers.push(TargetReader { environment, name, target, settings, services, configured });
         }
     }
     Ok(readers)

@@ -1,5 +1,6 @@
 //! One target's services, as the target tells them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pleach_core::config::ServiceConfig;
@@ -35,6 +36,7 @@ pub(super) async fn read_target(
     settings: &Value,
     environment: &EnvironmentName,
     services: &[(ServiceName, ServiceConfig)],
+    configured: &BTreeSet<ServiceName>,
 ) -> Result<Vec<ServiceStanding>, Failure> {
     let statuses = read_statuses(target, settings).await?;
     let mut standings = Vec::with_capacity(services.len());
@@ -47,7 +49,37 @@ pub(super) async fn read_target(
             Some(Ok(status)) => read_service(target, unread, config, status).await,
         });
     }
+    let forgotten = statuses.iter().filter(|(name, _)| !configured.contains(name)).filter_map(|(_, status)| {
+        let absent = |status: &ServiceStatus| ServiceStanding::absent(environment, &status.service, target.id());
+        status.as_ref().ok().and_then(|status| read_forgotten(absent(status), status))
+    });
+    standings.extend(forgotten);
     Ok(standings)
+}
+
+/// A service that is at work where the config knows nothing of it. One that was stopped is no longer anybody's business, and
+/// one of another environment at the same place has a row there.
+fn read_forgotten(absent: ServiceStanding, status: &ServiceStatus) -> Option<ServiceStanding> {
+    let environment = status.spec.as_ref().map(|spec| &spec.environment);
+    if environment != Some(&absent.environment) || status.status == Some(ReleaseStatus::Stopped) {
+        return None;
+    }
+    Some(ServiceStanding { note: Some(FORGOTTEN.to_owned()), ..stand(absent, status) })
+}
+
+const FORGOTTEN: &str = "no longer in pleach.toml: put it back there and `pleach stop` it";
+
+/// What its own files say of it.
+fn stand(absent: ServiceStanding, status: &ServiceStatus) -> ServiceStanding {
+    ServiceStanding {
+        release: status.release.clone(),
+        commit: status.commit.clone(),
+        since: status.since,
+        address: status.address.as_ref().map(|(host, port)| format!("{host}:{port}")),
+        state: life(status),
+        note: note(status),
+        ..absent
+    }
 }
 
 /// What a service's own files are wrong with: which, and how.
@@ -65,15 +97,7 @@ async fn read_service(
     if status.release.is_none() {
         return absent;
     }
-    let mut standing = ServiceStanding {
-        release: status.release.clone(),
-        commit: status.commit.clone(),
-        since: status.since,
-        address: status.address.as_ref().map(|(host, port)| format!("{host}:{port}")),
-        state: life(status),
-        note: note(status),
-        ..absent
-    };
+    let mut standing = stand(absent, status);
     if matches!(standing.state, Life::Running | Life::Placed) {
         standing.health = look(target, config, status).await;
     }

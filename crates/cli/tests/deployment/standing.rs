@@ -72,3 +72,20 @@ fn a_stopped_service_is_told_to_be_stopped_with_the_way_back() {
     scene.ends(0, &["deploy", "local", "--only", "alpha", "--yes"]);
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
 }
+
+#[test]
+fn what_runs_and_is_no_longer_in_the_config_is_listed_until_it_is_stopped() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let config = std::fs::read_to_string(scene.root().join("pleach.toml")).unwrap();
+    scene.write("pleach.toml", &config.replace("[services.beta]", "[services.gamma]"));
+    let beta = row(&scene, "beta");
+    assert_eq!(beta["state"], "running");
+    assert_eq!(beta["note"], "no longer in pleach.toml: put it back there and `pleach stop` it");
+    assert_eq!(row(&scene, "gamma")["state"], "absent");
+    scene.write("pleach.toml", &config);
+    scene.ends(0, &["stop", "local", "beta", "--yes"]);
+    scene.write("pleach.toml", &config.replace("[services.beta]", "[services.gamma]"));
+    assert!(!scene.ends(0, &["status", "local"]).stdout.contains("beta"));
+    scene.write("pleach.toml", &config);
+}
