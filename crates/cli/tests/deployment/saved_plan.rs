@@ -13,7 +13,7 @@ fn a_saved_plan_deploys_what_was_planned_and_only_once() {
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert_eq!(scene.answers("beta"), None);
     let again = scene.ends(102, &["deploy", "local", "--plan", "../plan.json"]);
-    assert!(again.stderr.contains("`pleach plan"), "{}", again.stderr);
+    assert!(again.stderr.contains("`pleach plan local`"), "{}", again.stderr);
 }
 
 #[test]

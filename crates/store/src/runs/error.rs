@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pleach_core::error::{Explain, Kind};
-use pleach_core::word::{PlanId, RunId};
+use pleach_core::word::{EnvironmentName, PlanId, RunId};
 
 use crate::{FileError, JournalError};
 
@@ -23,6 +23,8 @@ pub enum RunsError {
         plan: PlanId,
         /// The run that used it.
         run: String,
+        /// Where that run went, if it can be read.
+        environment: Option<EnvironmentName>,
     },
     /// Another run has that name.
     #[error("run `{0}` is there already")]
@@ -62,7 +64,12 @@ impl Explain for RunsError {
         match self {
             Self::File(error) => error.next(),
             Self::Journal(error) => error.next(),
-            Self::Used { .. } | Self::Taken(_) => Some("make a new plan with `pleach plan`".into()),
+            Self::Used { environment: Some(environment), .. } => {
+                Some(format!("make a new plan with `pleach plan {environment}`"))
+            }
+            Self::Used { environment: None, .. } | Self::Taken(_) => {
+                Some("make a new plan with `pleach plan ENVIRONMENT`".into())
+            }
             Self::Unknown { folder, .. } => Some(format!("see which there are with `ls '{}'`", folder.display())),
             Self::NeverBegan(_) => Some("start another with `pleach deploy`".into()),
         }

@@ -101,7 +101,9 @@ impl FileRuns {
             // What names no run is in doubt, and what is in doubt is used.
             let is_void = RunId::new(&earlier).is_ok_and(|earlier| self.is_void(&earlier));
             if !is_void {
-                return Err(RunsError::Used { plan: plan.clone(), run: earlier });
+                let began = RunId::new(&earlier).ok().and_then(|run| load_summary(&self.journal_path(&run)).ok()?);
+                let environment = began.map(|summary| summary.begin.environment);
+                return Err(RunsError::Used { plan: plan.clone(), run: earlier, environment });
             }
         }
         let path = self.journal_path(run);
