@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, short_moment_text, stdout_columns};
-use crate::project::Workspace;
+use crate::project::{Project, Workspace};
 
 /// The columns from which on a point of time has room for its year and its seconds.
 const WIDE: usize = 100;
@@ -37,6 +37,9 @@ struct Listed<'a> {
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let workspace = Workspace::open(globals)?;
     let entries = workspace.entries()?;
+    if let Some(name) = &args.environment {
+        require_known(globals, &entries, name)?;
+    }
     let wanted = |entry: &&RunEntry| args.environment.as_ref().is_none_or(|name| entry.environment == *name);
     let shown: Vec<&RunEntry> = entries.iter().filter(wanted).take(args.limit).collect();
     if globals.json {
@@ -69,6 +72,15 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         answer(&table.text(Paint::of_stdout(globals.color), stdout_columns()));
     }
     Ok(Exit::DONE)
+}
+
+/// An environment has runs also after it was taken out of the config.
+fn require_known(globals: &Globals, entries: &[RunEntry], name: &EnvironmentName) -> Result<(), Ended> {
+    if entries.iter().any(|entry| entry.environment == *name) {
+        return Ok(());
+    }
+    Project::open(globals)?.require_environment(name)?;
+    Ok(())
 }
 
 fn listed(entry: &RunEntry) -> Listed<'_> {

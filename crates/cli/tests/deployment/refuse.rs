@@ -34,6 +34,8 @@ fn a_wrong_name_is_told_with_the_nearest_one() {
     let scene = Scene::new();
     let environment = scene.ends(100, &["plan", "locl"]);
     assert!(environment.stderr.contains("`local`"), "{}", environment.stderr);
+    let runs = scene.ends(100, &["runs", "locl"]);
+    assert!(runs.stderr.contains("did you mean `local`?"), "{}", runs.stderr);
     let service = scene.ends(100, &["deploy", "local", "--only", "alhpa", "--yes"]);
     assert!(service.stderr.contains("did you mean `alpha`?"), "{}", service.stderr);
     let run = scene.ends(100, &["report", "20200101-000000-ffffffffffff"]);
