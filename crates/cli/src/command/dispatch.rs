@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::args::{Arguments, Command};
-use crate::exit::Ended;
+use crate::exit::{Ended, Exit};
+use crate::print::lost_answer;
 
 /// Runs the command that the arguments name.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
@@ -33,5 +34,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Supervise(args) => return Ok(super::supervise::run(args)),
         Command::Route(args) => return Ok(super::route::run(args)),
     };
-    exit.map(ExitCode::from)
+    let exit = exit?;
+    match lost_answer() {
+        // A code that says already what went wrong is kept.
+        Some(failure) => Err(Ended::with(if exit == Exit::DONE { Exit::WRONG } else { exit }, failure)),
+        None => Ok(exit.into()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
@@ -48,6 +48,27 @@ struct Source {
     path: PathBuf,
 }
 
+/// How lines are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As they are.
+    Text,
+    /// Each as an object of its own, with its `source`.
+    Json,
+}
+
+impl Form {
+    fn tell(self, source: &Source, text: &str) {
+        match self {
+            Self::Text => answer(text),
+            Self::Json => {
+                let line = |line| format!("{}\n", serde_json::json!({ "source": source.name, "line": line }));
+                answer(&text.lines().map(line).collect::<String>());
+            }
+        }
+    }
+}
+
 /// Finds the files, shows their ends, and follows them if asked to.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let workspace = Workspace::open(globals)?;
@@ -60,15 +81,16 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         }
         (Some(run), sources)
     };
+    let form = if globals.json { Form::Json } else { Form::Text };
     let mut ends = Vec::new();
     for source in &sources {
-        if sources.len() > 1 {
+        if sources.len() > 1 && form == Form::Text {
             answer(&format!("==> {}\n", source.name));
         }
-        ends.push(show(&source.path, args.lines)?);
+        ends.push(show(source, args.lines, form)?);
     }
     if args.follow {
-        follow(&workspace, run.as_ref(), &sources, ends)?;
+        follow(&workspace, run.as_ref(), &sources, ends, form)?;
     }
     Ok(Exit::DONE)
 }
@@ -124,7 +146,8 @@ fn service_sources(args: &Args, globals: &Globals) -> Result<Vec<Source>, Ended>
 }
 
 /// Shows a file, or its last lines, and tells where it ended.
-fn show(path: &Path, lines: Option<usize>) -> Result<u64, Ended> {
+fn show(source: &Source, lines: Option<usize>, form: Form) -> Result<u64, Ended> {
+    let path = &source.path;
     let content = match std::fs::read(path) {
         Ok(content) => content,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -140,15 +163,21 @@ fn show(path: &Path, lines: Option<usize>) -> Result<u64, Ended> {
         Some(lines) => {
             let all: Vec<&str> = text.lines().collect();
             let last = &all[all.len().saturating_sub(lines)..];
-            answer(&last.iter().map(|line| format!("{line}\n")).collect::<String>());
+            form.tell(source, &last.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
-        None => answer(&text),
+        None => form.tell(source, &text),
     }
     Ok(u64::try_from(content.len()).unwrap_or(u64::MAX))
 }
 
 /// Shows what is added, until the run ends; without a run, until somebody interrupts.
-fn follow(workspace: &Workspace, run: Option<&RunId>, sources: &[Source], mut ends: Vec<u64>) -> Result<(), Ended> {
+fn follow(
+    workspace: &Workspace,
+    run: Option<&RunId>,
+    sources: &[Source],
+    mut ends: Vec<u64>,
+    form: Form,
+) -> Result<(), Ended> {
     loop {
         // Looked at first: what was written before the end is then shown below.
         let ended = match run {
@@ -156,7 +185,7 @@ fn follow(workspace: &Workspace, run: Option<&RunId>, sources: &[Source], mut en
             None => false,
         };
         for (source, end) in sources.iter().zip(&mut ends) {
-            *end = show_from(&source.path, *end);
+            *end = show_from(source, *end, form);
         }
         if ended {
             return Ok(());
@@ -165,14 +194,19 @@ fn follow(workspace: &Workspace, run: Option<&RunId>, sources: &[Source], mut en
     }
 }
 
-fn show_from(path: &Path, end: u64) -> u64 {
-    let Ok(mut file) = File::open(path) else { return end };
+fn show_from(source: &Source, end: u64, form: Form) -> u64 {
+    let Ok(mut file) = File::open(&source.path) else { return end };
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     // A file that became shorter was begun anew.
     let from = if length < end { 0 } else { end };
     let mut added = Vec::new();
     if length > from && file.seek(SeekFrom::Start(from)).is_ok() && file.read_to_end(&mut added).is_ok() {
-        answer(&String::from_utf8_lossy(&added));
+        if form == Form::Json {
+            // The rest of a line comes later.
+            let whole = added.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            added.truncate(whole);
+        }
+        form.tell(source, &String::from_utf8_lossy(&added));
     }
     from + u64::try_from(added.len()).unwrap_or(0)
 }

@@ -30,7 +30,11 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         None => match newest_open(&workspace)? {
             Some(entry) => entry.run,
             None => {
-                answer("nothing to resume: every run is at its end\n");
+                answer(if globals.json {
+                    "{\"event\":\"report\",\"report\":null}\n"
+                } else {
+                    "nothing to resume: every run is at its end\n"
+                });
                 return Ok(Exit::DONE);
             }
         },

@@ -12,7 +12,7 @@ pub(crate) use failure::tell_failure;
 pub(crate) use paint::{Paint, Style};
 pub(crate) use report::{report_failures, report_text, style_of};
 pub(crate) use stream::{
-    answer, complain, narrate, stderr_columns, stderr_plan_columns, stdout_columns, stdout_plan_columns,
+    answer, complain, lost_answer, narrate, stderr_columns, stderr_plan_columns, stdout_columns, stdout_plan_columns,
 };
 pub(crate) use table::{Cell, Table};
 pub(crate) use text::{clean, cut, fit, width};

@@ -3,14 +3,37 @@
 //! `println!` panics when the reader has gone (`pleach status | head -1`); these do not.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+
+use pleach_core::error::{Failure, Kind};
 
 /// More columns than a line of a plan has.
 const UNCUT: usize = 10_000;
 
+/// Why an answer did not get to whoever asked for it, once one did not. It is known at the place that writes, and told where
+/// the command ends: what is under way must not end because nobody could be told of it.
+static LOST: OnceLock<String> = OnceLock::new();
+
 /// Writes an answer to standard output.
 pub(crate) fn answer(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        // A reader that went has read all that it wanted.
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        LOST.get_or_init(|| error.to_string());
+    }
+}
+
+/// The failure that an answer was lost, if one was.
+pub(crate) fn lost_answer() -> Option<Failure> {
+    let why = LOST.get()?;
+    Some(
+        Failure::new(Kind::Rejected, "could not write the answer to standard output")
+            .because(why)
+            .state("what the command did is done; only its answer is lost")
+            .next("make room there, then read it again with `pleach status` or `pleach report`"),
+    )
 }
 
 /// Writes a line of narration to standard error.

@@ -78,6 +78,12 @@ fn a_run_can_be_read_afterwards() {
     assert_eq!(scene.ends(0, &["logs", "alpha", "-n", "2"]).stdout.lines().count(), 2);
     assert!(scene.ends(0, &["logs", "alpha", "--follow"]).stdout.contains("| building"), "it ends with the run");
     assert!(scene.ends(0, &["logs", "alpha", "--service"]).stdout.contains("listening on"));
+    for line in scene.ends(0, &["--json", "logs", "alpha"]).stdout.lines() {
+        let line: Value = serde_json::from_str(line).expect("json");
+        assert!(line["source"] == "alpha@here" && line["line"].is_string(), "{line}");
+    }
+    let nothing: Value = serde_json::from_str(&scene.ends(0, &["--json", "resume"]).stdout).expect("json");
+    assert_eq!(nothing["report"], Value::Null);
     let report = scene.ends(0, &["report"]).stdout;
     assert!(report.contains("done, and seen to be done"), "{report}");
     let runs: Value = serde_json::from_str(&scene.ends(0, &["runs", "--json"]).stdout).expect("json");
@@ -125,4 +131,14 @@ fn a_terminal_of_80_columns_or_of_an_unknown_size_cuts_nothing() {
     }
     let runs = on(80, &["runs"]);
     assert_eq!(runs.lines().count(), 2, "{runs}");
+}
+
+#[test]
+fn an_answer_that_is_lost_is_an_error_and_one_that_nobody_wants_is_none() {
+    let scene = Scene::new();
+    let full = scene.under(&["sh", "-c", "\"$@\" >/dev/full", "sh"], &["status"]);
+    assert_eq!(full.code, 100, "{}", full.stderr);
+    assert!(full.stderr.contains("error: could not write the answer"), "{}", full.stderr);
+    let closed = scene.under(&["bash", "-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "sh"], &["status"]);
+    assert_eq!((closed.code, closed.stderr.as_str()), (0, ""));
 }
