@@ -151,6 +151,7 @@ mod tests {
             warnings: Vec::new(),
             failure: (status == LaneStatus::Failed)
                 .then(|| Failure::new(Kind::Rejected, "`make` ended with exit code 2")),
+            stuck: None,
         }
     }
 
