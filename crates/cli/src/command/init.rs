@@ -13,7 +13,7 @@ use pleach_git::Repository;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::init::{Proposal, ServiceProposal, Survey, propose, render, shown, told};
-use crate::print::{Paint, Style};
+use crate::print::{Paint, Style, answer};
 use crate::project::untouched;
 
 /// Arguments of `pleach init`.
@@ -53,12 +53,17 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         tell(&proposal, Paint::of_stderr(globals.color));
     }
     if args.print {
-        // A reader that has seen enough, such as `head`, is no error.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        match globals.json {
+            true => answer(&format!("{}\n", serde_json::json!({ "config": text }))),
+            false => answer(&text),
+        }
         return Ok(Exit::DONE);
     }
     write(&path, &text).map_err(|error| Ended::from(unwritable(&path, &error)))?;
-    println!("wrote {}", path.display());
+    match globals.json {
+        true => answer(&format!("{}\n", serde_json::json!({ "wrote": path }))),
+        false => answer(&format!("wrote {}\n", path.display())),
+    }
     Ok(Exit::DONE)
 }
 

@@ -341,10 +341,12 @@ impl<'a> Scene<'a> {
             let there =
                 if names.is_empty() { "none is kept".to_owned() } else { format!("kept are {}", names.join(", ")) };
             let what = format!("release `{release}` of `{}` is not on `{}`", self.request.service, self.request.target);
-            return Err(Failure::new(Kind::Rejected, what)
-                .because(there)
-                .state("nothing was touched")
-                .next("name one of these with `--to`"));
+            let next = if names.is_empty() {
+                format!("deploy it: `pleach deploy {}`", self.request.environment)
+            } else {
+                "name one of these with `--to`".to_owned()
+            };
+            return Err(Failure::new(Kind::Rejected, what).because(there).state("nothing was touched").next(next));
         };
         let runs = !self.halted && (kept.spec.run.is_none() || self.previous.running.contains(release));
         if self.previous.release.as_ref() == Some(release) && runs {
