@@ -10,7 +10,7 @@ use pleach_store::{Life, ProcessIdentity};
 use serde_json::{Value, json};
 
 use crate::args::Globals;
-use crate::deployment::block_on;
+use crate::deployment::{Answered, block_on};
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, stdout_columns, tell_failure};
 use crate::project::Project;
@@ -58,7 +58,10 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     match args.command {
         LeaseCommand::List { environment } => block_on(list(&project, environment.as_ref(), globals)),
         LeaseCommand::Show(place) => block_on(show(&project, &place, globals)),
-        LeaseCommand::Break { place, yes } => block_on(break_lease(&project, &place, yes, globals)),
+        LeaseCommand::Break { place, yes } => {
+            let answered = if yes { Answered::Yes } else { Answered::NotYet };
+            block_on(break_lease(&project, &place, answered, globals))
+        }
     }
 }
 
@@ -203,7 +206,7 @@ async fn show(project: &Project, place: &Place, globals: &Globals) -> Result<Exi
     Ok(Exit::DONE)
 }
 
-async fn break_lease(project: &Project, place: &Place, yes: bool, globals: &Globals) -> Result<Exit, Ended> {
+async fn break_lease(project: &Project, place: &Place, answered: Answered, globals: &Globals) -> Result<Exit, Ended> {
     let leases = leases(project, place)?;
     let state = leases.show(&place.environment, &place.target).await?;
     let Some(lease) = &state.lease else {
@@ -211,7 +214,7 @@ async fn break_lease(project: &Project, place: &Place, yes: bool, globals: &Glob
         return Ok(Exit::DONE);
     };
     let whose = format!("{}, who {} and {}", person(lease), told(&state), lease.reason);
-    if !yes && !consents(&whose) {
+    if answered == Answered::NotYet && !consents(&whose) {
         return Err(Ended::refused(
             Failure::new(Kind::Conflict, format!("the lease of `{}` was left as it is", place.target))
                 .because(format!("it is that of {whose}, and nobody said yes"))

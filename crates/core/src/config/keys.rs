@@ -56,7 +56,16 @@ pub fn describe_key(key: &str) -> Vec<KeyDescription> {
         fits && parts.last() == asked.last() && parts.iter().rev().zip(asked.iter().rev()).all(same)
     };
     let exact: Vec<KeyDescription> = all.iter().filter(|described| matches(described, true)).cloned().collect();
-    if exact.is_empty() { all.into_iter().filter(|described| matches(described, false)).collect() } else { exact }
+    let mut found =
+        if exact.is_empty() { all.into_iter().filter(|described| matches(described, false)).collect() } else { exact };
+    // Some keys mean the same in every kind of table.
+    let mut seen: Vec<KeyDescription> = Vec::new();
+    found.retain(|described| {
+        let is_new = !seen.contains(described);
+        seen.extend(is_new.then(|| described.clone()));
+        is_new
+    });
+    found
 }
 
 pub(super) fn tables() -> Vec<Table> {
@@ -226,7 +235,8 @@ mod tests {
         let found = |key| describe_key(key).into_iter().map(|found| found.key).collect::<Vec<_>>();
         assert_eq!(found("services.NAME.port"), ["services.NAME.port"]);
         assert_eq!(found("services.pr-review.checks[0].http.path"), ["services.NAME.checks.http.path"]);
-        assert_eq!(found("port"), ["services.NAME.port"]);
+        assert_eq!(found("port"), ["environments.NAME.targets.NAME.port", "services.NAME.port"]);
+        assert_eq!(found("shared"), ["services.NAME.shared"]);
         assert_eq!(found("keep"), ["environments.NAME.targets.NAME.keep"]);
         assert_eq!(found("http.status").len(), 2);
         assert_eq!(found("nothing"), [""; 0]);

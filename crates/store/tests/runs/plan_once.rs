@@ -31,7 +31,7 @@ async fn a_claim_of_a_run_that_never_began_is_void() {
     let failure = runs.create(&run("0004"), &id).await.err().unwrap();
     assert_eq!(failure.kind, Kind::Conflict);
     assert!(failure.what.ends_with("was used by run `0003`"), "{failure}");
-    assert!(failure.next.unwrap().contains("`pleach plan`"));
+    assert!(failure.next.unwrap().contains("`pleach plan "));
     assert!(!runs.run_dir(&run("0004")).exists(), "a refused run leaves nothing");
 }
 
