@@ -101,3 +101,20 @@ fn what_was_switched_by_somebody_else_is_never_overwritten_on_the_way_back() {
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert_eq!(scene.instances().len(), SERVICES.len());
 }
+
+/// What `docker exec` and many runners of CI start has a session whose leader lies outside of its space of process ids.
+#[test]
+fn in_a_space_of_process_ids_without_its_sessions_leader_it_deploys_all_the_same() {
+    let space = ["unshare", "--pid", "--fork", "--mount-proc"];
+    let may = Command::new(space[0]).args(&space[1..]).arg("true").output().expect("util-linux is there");
+    if !may.status.success() {
+        eprintln!("not tried, no such space can be made here: {}", String::from_utf8_lossy(&may.stderr));
+        return;
+    }
+    let scene = Scene::new();
+    // Its first process must outlive the command: with it the whole space ends.
+    let script = [&space[..], &["sh", "-c", "\"$@\"; code=$?; exit $code", "sh"]].concat();
+    let deployed = scene.under(&script, &["deploy", "local", "--yes"]);
+    assert_eq!(deployed.code, 0, "{}{}", deployed.stdout, deployed.stderr);
+    assert!(!deployed.stderr.contains("attempt 2"), "{}", deployed.stderr);
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::process::{Group, Identity};
+use crate::process::Group;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -31,10 +31,9 @@ impl Begun {
     /// Notes a process that leads a group of its own. Where that cannot be written, as on a full disk, it runs all the
     /// same: what takes back must.
     pub(super) fn note(root: &Path, pid: u32) -> Option<Self> {
-        let leader = Identity::of(pid)?;
-        let session = rustix::process::getsid(None).ok()?.as_raw_nonzero().get();
-        let path = folder(root).join(format!("{pid}-{}.json", leader.start));
-        let bytes = serde_json::to_vec(&Group { leader, session, mark: None }).ok()?;
+        let group = Group::led_by(pid, None)?;
+        let path = folder(root).join(format!("{pid}-{}.json", group.leader.start));
+        let bytes = serde_json::to_vec(&group).ok()?;
         fs::create_dir_all(folder(root)).ok()?;
         fs::write(&path, bytes).ok()?;
         Some(Self { path })
@@ -72,6 +71,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::process::Identity;
 
     #[test]
     fn what_a_killed_deployer_left_running_is_ended_and_what_has_ended_is_forgotten() {

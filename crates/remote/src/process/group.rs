@@ -14,7 +14,7 @@ use super::stat::ProcessStat;
 pub struct Group {
     /// The process that was started; its id is the group's.
     pub leader: Identity,
-    /// The session's id.
+    /// The session's id; 0 if its leader cannot be seen from here.
     pub session: i32,
     /// What the variable `PLEACH_INSTANCE` is for it and, by inheritance, for all that it starts: some of these leave the
     /// group.
@@ -26,6 +26,13 @@ pub struct Group {
 pub(crate) const MARK: &str = "PLEACH_INSTANCE";
 
 impl Group {
+    /// The group that a process leads; nothing if it has ended. The session is read as [`members`](Self::members) reads it:
+    /// it is 0 where its leader is outside of this space of process ids, as for whatever `docker exec` starts.
+    pub(crate) fn led_by(pid: u32, mark: Option<String>) -> Option<Self> {
+        let leader = Identity::of(pid)?;
+        Some(Self { leader, session: read_stat(pid)?.session, mark })
+    }
+
     /// The ids of all living members.
     pub fn members(&self) -> Vec<u32> {
         if self.leader.boot != Identity::own().map(|own| own.boot).unwrap_or_default() {

@@ -12,7 +12,7 @@ use super::log::open_log;
 use super::request::StartRequest;
 use crate::daemon::OWN_EXECUTABLE;
 use crate::directory::ServiceLayout;
-use crate::process::{Group, Identity, MARK};
+use crate::process::{Group, MARK};
 
 const WAKE: &[u8] = b"go";
 
@@ -34,9 +34,8 @@ pub(super) fn spawn(request: &StartRequest, host: &str, port: u16) -> io::Result
     command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn()?;
     let gone = || io::Error::other("the process ended before it was looked at");
-    let leader = child.id().and_then(Identity::of).ok_or_else(gone)?;
-    let session = rustix::process::getsid(None)?.as_raw_nonzero().get();
-    Ok(Sleeper { child, group: Group { leader, session, mark: Some(mark) } })
+    let group = child.id().and_then(|pid| Group::led_by(pid, Some(mark))).ok_or_else(gone)?;
+    Ok(Sleeper { child, group })
 }
 
 /// Wakes a sleeper: from here on it is the service.
