@@ -44,7 +44,8 @@ pub trait Target: Send + Sync {
     async fn probe(&self) -> Result<Facts, Failure>;
 
     /// Tells the target that writes with a token older than `token` are to be refused from now on, however late they
-    /// arrive. Fails with [`Kind::Conflict`](crate::error::Kind::Conflict) if it has seen a newer one.
+    /// arrive, and ends what was begun with one and still runs. Fails with
+    /// [`Kind::Conflict`](crate::error::Kind::Conflict) if it has seen a newer one.
     async fn fence(&self, token: FencingToken) -> Result<(), Failure>;
 
     /// Runs commands, if it can.

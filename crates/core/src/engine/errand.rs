@@ -1,13 +1,11 @@
 //! One command on one target, outside of any plan.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::drive::{of_lease, of_target, within_limit};
+use super::lease::keep;
 use crate::error::{Failure, Kind};
-use crate::port::{Call, Command, CommandOutput, Effect, Lease, LeaseRequest, Leases, LineSink};
+use crate::port::{Call, Command, CommandOutput, Effect, LeaseRequest, Leases, LineSink};
 use crate::target::Target;
 
 /// Runs a command on a target. One that may change something runs under a lease that is taken for it, kept while it runs
@@ -36,7 +34,7 @@ pub async fn run_errand(
         let call = Call { token: Some(lease.token), lines, cancel };
         tokio::select! {
             ran = shell.run(command, call) => ran,
-            lost = keep(leases, &lease, request.lifetime) => Err(lost),
+            lost = keep(leases, &lease, request.lifetime, |_| ()) => Err(lost),
         }
     };
     let ran = ran.await;
@@ -44,16 +42,4 @@ pub async fn run_errand(
     let output = ran?;
     released?;
     Ok(output)
-}
-
-/// Renews a lease for ever, or until that can no longer be done.
-async fn keep(leases: &dyn Leases, lease: &Lease, lifetime: Duration) -> Failure {
-    let mut renewed = Instant::now();
-    loop {
-        sleep_until(renewed + lifetime / 3).await;
-        match within_limit(&of_lease(&lease.target), leases.renew(lease)).await {
-            Ok(_) => renewed = Instant::now(),
-            Err(failure) => return failure,
-        }
-    }
 }

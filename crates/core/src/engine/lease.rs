@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Engine;
 use crate::error::{Failure, Kind};
 use crate::event::Event;
-use crate::port::Lease;
+use crate::port::{Lease, Leases};
 
 /// Leases that are held. When this is dropped they are no longer renewed: a run that nobody waits for any more must not
 /// keep its targets from others.
@@ -42,9 +42,14 @@ impl Leased {
     }
 }
 
-/// Renews a lease until it is ended. Tells when it is lost, and also when it could not be renewed for so long that it is
-/// about to expire: after that another may hold it.
 async fn heartbeat(engine: Engine, lease: Lease, lifetime: Duration, trouble: UnboundedSender<Failure>) {
+    let at_risk = |failure| engine.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
+    let _ = trouble.send(keep(engine.leases.as_ref(), &lease, lifetime, at_risk).await);
+}
+
+/// Renews a lease until it is ended. Gives why when it is lost, and also when it could not be renewed for so long that it is
+/// about to expire: after that another may hold it. Each time it could not be renewed is told to `at_risk`.
+pub(super) async fn keep(leases: &dyn Leases, lease: &Lease, lifetime: Duration, at_risk: impl Fn(Failure)) -> Failure {
     let period = (lifetime / 3).max(Duration::from_millis(1));
     let patience = lifetime - lifetime / 10;
     let mut renewed = Instant::now();
@@ -53,7 +58,7 @@ async fn heartbeat(engine: Engine, lease: Lease, lifetime: Duration, trouble: Un
         let last_moment = renewed + patience;
         sleep_until((Instant::now() + pause).min(last_moment)).await;
         let asked = Instant::now();
-        let answer = timeout_at((asked + period).min(last_moment), engine.leases.renew(&lease)).await;
+        let answer = timeout_at((asked + period).min(last_moment), leases.renew(lease)).await;
         let failure = match answer {
             Ok(Ok(_)) => {
                 (renewed, pause) = (asked, period);
@@ -66,15 +71,13 @@ async fn heartbeat(engine: Engine, lease: Lease, lifetime: Duration, trouble: Un
             }
         };
         if failure.kind == Kind::Conflict {
-            let _ = trouble.send(failure);
-            return;
+            return failure;
         }
         if Instant::now() >= last_moment {
             let lost = Failure::new(Kind::Conflict, format!("could not keep the lease of target `{}`", lease.target));
-            let _ = trouble.send(lost.because("it could not be renewed and is about to expire").because(failure.what));
-            return;
+            return lost.because("it could not be renewed and is about to expire").because(failure.what);
         }
         pause = period / 4;
-        engine.events.emit(Event::LeaseAtRisk { target: lease.target.clone(), failure });
+        at_risk(failure);
     }
 }
