@@ -8,6 +8,7 @@
 //! STATE/plans-used/PLAN               the run that used this plan
 //! STATE/leases/ENVIRONMENT/TARGET.json    who may change this target now
 //! STATE/leases/ENVIRONMENT/TARGET.token   the greatest fencing token ever given; it outlives leases
+//! DIRECTORY/.pleach/lease.json        who may change a directory target, whichever repository asks; beside it its token
 //! ```
 //!
 //! | crate item | port of core |

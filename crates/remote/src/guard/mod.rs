@@ -20,25 +20,25 @@
 //! **Fencing.** A token is one more than the newest that the target has seen. `run TOKEN COMMAND` compares and then becomes
 //! the command. Its process can be stopped in between, so a newer token waits until every older one is refused or has
 //! started its command, and ends what stays in between for two seconds: once a lease is given, nothing starts any more under
-//! an older one. A command that has started goes on, as below [`LocalShell`](crate::local::LocalShell): a build of an hour
-//! must not keep a successor out. [`LeaseState::running`] names those.
+//! an older one. A command that has started goes on: a build of an hour must not keep a successor out.
+//! [`LeaseState::running`] names those; targets end what was begun below them when their fence is raised.
 //!
 //! **Needs.** `sh` (dash, bash, busybox), a file system with hard links, and `ln`, `rm`, `mkdir`, `date`, `sync`, `sleep`,
 //! `readlink` as GNU and busybox have them. Without `/proc` only expiry is proof, and the gap between comparison and start
 //! is not watched.
 
-mod both;
 mod error;
 mod install;
 mod leases;
+mod shared;
 mod shell;
 mod state;
 mod text;
 
-pub use both::SharedLeases;
 pub use error::{GuardError, HeldOnTarget};
 pub use install::Guard;
 pub use leases::{ProvenDead, TargetLeases};
+pub use shared::SharedLeases;
 pub use shell::GuardedShell;
 pub use state::{HolderLife, LeaseState, RunningCommand, StateError};
 

@@ -15,7 +15,8 @@
 //! | [`Tunnel`] | streams to ports and sockets through a host |
 //! | [`SshTarget`] | a directory on a host, made of these |
 //!
-//! The target needs a POSIX `sh`, `flock` of util-linux for whatever changes something, and nothing of ours.
+//! The target needs a POSIX `sh`, `flock` of util-linux for whatever changes something. Nothing of ours is needed but where
+//! services are to be kept running: there the phase `install` puts this very executable.
 
 mod answer;
 mod archive;

@@ -10,6 +10,12 @@
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
 //! | `child` | `run` | waits until the record names it, then becomes the service's process |
 //!
+//! # What leaves its group
+//!
+//! A service may go to the background or start a session of its own. All that it starts inherits a variable that names the
+//! instance; whoever bears it is ended with the release, wherever it has gone. When the release's directory is removed by
+//! hand, the supervisor ends by itself: nobody could find it any more.
+//!
 //! # Killed anywhere
 //!
 //! `start` takes the instance's lock and hands it to the supervisor with its standard error, so there is no moment in which
