@@ -16,6 +16,7 @@ use pleach_core::engine::{CancelRequest, Stop, cancel_channel};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::word::RunId;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 use crate::observe::Speaker;
@@ -96,6 +97,21 @@ impl Interrupts {
             }
         });
         (watching, stop)
+    }
+
+    /// For what is no run: the first signal asks what is under way to end, the second leaves it.
+    pub(crate) fn cancel(mut self) -> CancellationToken {
+        let cancel = CancellationToken::new();
+        let asked = cancel.clone();
+        tokio::spawn(async move {
+            let (name, _) = self.next().await;
+            narrate(&format!("{name}: what runs is asked to end (again: leave it)"));
+            asked.cancel();
+            let (_, code) = self.next().await;
+            // The leases tell that their holder died.
+            std::process::exit(i32::from(code));
+        });
+        cancel
     }
 
     async fn next(&mut self) -> (&'static str, u8) {

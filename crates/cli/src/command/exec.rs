@@ -9,14 +9,13 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Command, CommandOutput, ExitStatus, LeaseRequest, Leases, NoLines};
 use pleach_core::word::{EnvironmentName, RunId, TargetName};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::args::Globals;
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
-use crate::print::{Paint, Style, answer, clean, narrate, tell_failure};
+use crate::interrupt::Interrupts;
+use crate::print::{Paint, Style, answer, clean, tell_failure};
 use crate::project::Project;
 
 /// How long a target waits for a renewal before it takes the command's right to change it for lost.
@@ -51,7 +50,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     } else {
         tell(&answers, globals);
     }
-    // Before anything ran: nothing else conflicts outside of a plan.
+    // Another holds it, or has taken it away while the command ran.
     let leased = |ran: &Result<CommandOutput, Failure>| ran.as_ref().is_err_and(|one| one.kind == Kind::Conflict);
     if !answers.is_empty() && answers.values().all(leased) {
         return Ok(Exit::LEASED);
@@ -61,19 +60,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 }
 
 async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
-    let config = project.require_environment(&args.environment)?;
-    let descriptions = project.descriptions(config)?;
-    if let Some(unknown) = args.target.iter().find(|name| !descriptions.contains_key(*name)) {
-        let known: Vec<&str> = descriptions.keys().map(TargetName::as_str).collect();
-        return Err(Ended::wrong(
-            Failure::new(Kind::Rejected, format!("there is no target `{unknown}` in `{}`", args.environment))
-                .because(format!("there are {}", known.join(", ")))
-                .state("nothing was touched"),
-        ));
-    }
-    let wanted = |name: &TargetName| args.target.is_empty() || args.target.contains(name);
-    let planned = descriptions.iter().filter(|(name, _)| wanted(name));
-    let planned: Vec<_> = planned.map(|(name, description)| project.planned_target(name, description)).collect();
+    let planned = project.planned_targets(&args.environment, &args.target)?;
     let workspace = &project.workspace;
     let (targets, there) = workspace.open_with_leases(&args.environment, &planned)?;
     let leases: Arc<dyn Leases> = Arc::new(workspace.share(&args.environment, &planned, there));
@@ -81,7 +68,7 @@ async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
     let run = RunId::new(&name)
         .map_err(|error| Failure::new(Kind::Internal, format!("could not name `{name}`")).because(error.to_string()))?;
     let command = if args.look { Command::read(&args.command) } else { Command::write(&args.command) };
-    let cancel = cancelled_by_signals()?;
+    let cancel = Interrupts::catch()?.cancel();
     let mut running = JoinSet::new();
     for (name, target) in targets {
         let (leases, command, cancel) = (leases.clone(), command.clone(), cancel.clone());
@@ -98,26 +85,6 @@ async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
         });
     }
     Ok(running.join_all().await.into_iter().collect())
-}
-
-/// Asks what runs to end at the first signal. Caught before the first lease is taken.
-fn cancelled_by_signals() -> Result<CancellationToken, Failure> {
-    let cancel = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let mut caught = signal(kind).map_err(|error| {
-            Failure::new(Kind::Internal, "could not listen for signals")
-                .because(error.to_string())
-                .state("nothing was touched")
-        })?;
-        let cancel = cancel.clone();
-        tokio::spawn(async move {
-            if caught.recv().await.is_some() {
-                narrate("what runs is asked to end");
-                cancel.cancel();
-            }
-        });
-    }
-    Ok(cancel)
 }
 
 fn row(name: &TargetName, ran: &Result<CommandOutput, Failure>) -> Value {

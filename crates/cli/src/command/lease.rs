@@ -1,6 +1,6 @@
 //! `pleach lease`: who may change which target, here and as the hosts themselves say.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::collections::BTreeSet;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Lease, Leases as _};
@@ -10,7 +10,7 @@ use pleach_store::{Life, ProcessIdentity};
 use serde_json::{Value, json};
 
 use crate::args::Globals;
-use crate::deployment::{Answered, block_on};
+use crate::deployment::{Answered, block_on, can_ask, says_yes};
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, moment_text, stdout_columns, tell_failure};
 use crate::project::Project;
@@ -76,16 +76,18 @@ async fn list(project: &Project, only: Option<&EnvironmentName>, globals: &Globa
         project.require_environment(name)?;
     }
     let (mut held, mut failures) = (Vec::new(), Vec::new());
-    let mut elsewhere = std::collections::BTreeSet::new();
-    for (environment, config) in &project.config.environments {
+    let mut asked = BTreeSet::new();
+    for environment in project.config.environments.keys() {
         if only.is_some_and(|wanted| wanted != environment) {
             continue;
         }
-        let descriptions = project.descriptions(config)?;
-        let planned: Vec<_> = descriptions.iter().map(|(name, one)| project.planned_target(name, one)).collect();
+        let planned = project.planned_targets(environment, &[])?;
+        asked.extend(planned.iter().map(|planned| (environment.clone(), planned.name.clone())));
+        for directory in planned.iter().filter_map(|planned| project.workspace.directory_leases(planned)) {
+            held.extend(directory.list().await?.into_iter().map(|lease| Held { holder: seen_here(&lease), lease }));
+        }
         let (_, there) = project.workspace.open_with_leases(environment, &planned)?;
         for ((environment, target), leases) in there {
-            elsewhere.insert((environment.clone(), target.clone()));
             match leases.show(&environment, &target).await {
                 Ok(state) => {
                     let holder = told(&state);
@@ -95,9 +97,10 @@ async fn list(project: &Project, only: Option<&EnvironmentName>, globals: &Globa
             }
         }
     }
+    // Of targets that the config no longer has.
     let here = project.workspace.leases.list().await?.into_iter();
     let here = here.filter(|lease| only.is_none_or(|wanted| *wanted == lease.environment));
-    let here = here.filter(|lease| !elsewhere.contains(&(lease.environment.clone(), lease.target.clone())));
+    let here = here.filter(|lease| !asked.contains(&(lease.environment.clone(), lease.target.clone())));
     held.extend(here.map(|lease| Held { holder: seen_here(&lease), lease }));
     if globals.json {
         let rows: Vec<Value> = held.iter().map(|held| json!({ "lease": held.lease, "holder": held.holder })).collect();
@@ -153,24 +156,17 @@ fn seen_here(lease: &Lease) -> &'static str {
 
 /// The leases of one host.
 fn leases(project: &Project, place: &Place) -> Result<TargetLeases, Ended> {
-    let config = project.require_environment(&place.environment)?;
-    let descriptions = project.descriptions(config)?;
-    let Some(description) = descriptions.get(&place.target) else {
-        let known: Vec<&str> = descriptions.keys().map(TargetName::as_str).collect();
-        return Err(Ended::wrong(
-            Failure::new(Kind::Rejected, format!("there is no target `{}` in `{}`", place.target, place.environment))
-                .because(format!("there are {}", known.join(", ")))
-                .state("nothing was touched"),
-        ));
-    };
-    let planned = [project.planned_target(&place.target, description)];
+    let planned = project.planned_targets(&place.environment, std::slice::from_ref(&place.target))?;
     let (_, there) = project.workspace.open_with_leases(&place.environment, &planned)?;
     there.into_values().next().ok_or_else(|| {
         Ended::wrong(
-            Failure::new(Kind::Unsupported, format!("target `{}` keeps no lease of its own", place.target))
-                .because("it lies on this machine, where a holder that has ended is seen to be gone")
-                .state("nothing was touched")
-                .next(format!("`pleach lease list {}` names the holder's process", place.environment)),
+            Failure::new(
+                Kind::Unsupported,
+                format!("the lease of `{}` is not shown or broken by itself", place.target),
+            )
+            .because("it lies on this machine, where a holder that has ended is seen to be gone")
+            .state("nothing was touched")
+            .next(format!("`pleach lease list {}` names the holder's process", place.environment)),
         )
     })
 }
@@ -214,7 +210,7 @@ async fn break_lease(project: &Project, place: &Place, answered: Answered, globa
         return Ok(Exit::DONE);
     };
     let whose = format!("{}, who {} and {}", person(lease), told(&state), lease.reason);
-    if answered == Answered::NotYet && !consents(&whose) {
+    if answered == Answered::NotYet && !(can_ask() && says_yes(&format!("It is the lease of {whose}. Break it?"))) {
         return Err(Ended::refused(
             Failure::new(Kind::Conflict, format!("the lease of `{}` was left as it is", place.target))
                 .because(format!("it is that of {whose}, and nobody said yes"))
@@ -233,17 +229,4 @@ async fn break_lease(project: &Project, place: &Place, answered: Answered, globa
         ));
     }
     Ok(Exit::DONE)
-}
-
-fn consents(whose: &str) -> bool {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return false;
-    }
-    let mut stderr = std::io::stderr().lock();
-    let question = format!("It is the lease of {whose}. Break it? [y/N] ");
-    let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
-    let mut line = String::new();
-    // The end of input is no answer.
-    let _ = std::io::stdin().lock().read_line(&mut line);
-    matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

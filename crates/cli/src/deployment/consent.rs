@@ -28,15 +28,14 @@ pub(crate) fn ask_for_consent(
     now: Timestamp,
     command: &str,
 ) -> Result<Consent, Ended> {
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let terminal = can_ask();
     let environment = plan.environment.as_str();
     let mut answers = BTreeMap::new();
     let how = match (rule, answered) {
         (ConsentRule::Yes, Answered::Yes) => "--yes",
         _ if !terminal => return Err(Ended::refused(no_terminal(plan, rule, command))),
         (ConsentRule::Yes | ConsentRule::Ask, _) => {
-            let answer = ask(&format!("Do this in `{environment}`? [y/N] "));
-            if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            if !says_yes(&format!("Do this in `{environment}`?")) {
                 return Err(Ended::refused(declined(plan)));
             }
             "answered"
@@ -52,6 +51,17 @@ pub(crate) fn ask_for_consent(
         }
     };
     Ok(Consent { plan: plan.id(), by: person(), at: now, how: how.to_owned(), answers })
+}
+
+/// Whether somebody is there who can be asked.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks a question that only a yes answers with yes.
+pub(crate) fn says_yes(question: &str) -> bool {
+    let answer = ask(&format!("{question} [y/N] "));
+    matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 fn ask(question: &str) -> String {

@@ -8,7 +8,7 @@ mod refuse;
 mod saved;
 
 pub(crate) use carry_out::{RunOptions, Work, block_on, carry_out};
-pub(crate) use consent::{Answered, ask_for_consent, person};
+pub(crate) use consent::{Answered, ask_for_consent, can_ask, person, says_yes};
 pub(crate) use prepare::{prepare, select};
 pub(crate) use refuse::{require_clean, require_nothing_unfinished};
 pub(crate) use saved::{consent_path, load_consent, load_plan, save_consent, save_plan};

@@ -141,6 +141,26 @@ impl Project {
         Ok(descriptions)
     }
 
+    /// These targets of an environment, or all if none is named, as a plan would name them.
+    pub(crate) fn planned_targets(
+        &self,
+        environment: &EnvironmentName,
+        names: &[TargetName],
+    ) -> Result<Vec<PlannedTarget>, Failure> {
+        let descriptions = self.descriptions(self.require_environment(environment)?)?;
+        if let Some(unknown) = names.iter().find(|name| !descriptions.contains_key(*name)) {
+            let known: Vec<&str> = descriptions.keys().map(TargetName::as_str).collect();
+            let near = nearest(unknown.as_str(), known.iter().copied());
+            let next = near.map_or_else(|| "name one of these".to_owned(), |near| format!("did you mean `{near}`?"));
+            return Err(Failure::new(Kind::Rejected, format!("there is no target `{unknown}` in `{environment}`"))
+                .because(format!("`{FILE_NAME}` has {}", listed(&known)))
+                .state("nothing was touched")
+                .next(next));
+        }
+        let wanted = descriptions.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+        Ok(wanted.map(|(name, description)| self.planned_target(name, description)).collect())
+    }
+
     /// One target as a plan would name it, with nothing expected of it.
     pub(crate) fn planned_target(&self, name: &TargetName, description: &TargetDescription) -> PlannedTarget {
         PlannedTarget {

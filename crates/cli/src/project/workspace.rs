@@ -100,13 +100,18 @@ impl Workspace {
         for (key, leases) in hosts {
             there.insert(key, Arc::new(leases));
         }
-        for planned in planned.iter().filter(|planned| planned.kind == "directory") {
-            if let Some(path) = planned.settings.get("path").and_then(serde_json::Value::as_str) {
-                let leases = FileLeases::of_directory(Path::new(path), self.clock.clone());
+        for planned in planned {
+            if let Some(leases) = self.directory_leases(planned) {
                 there.insert((environment.clone(), planned.name.clone()), Arc::new(leases));
             }
         }
         SharedLeases::new(self.leases.clone(), there)
+    }
+
+    /// The lease that lies in a directory of this machine; nothing for a target of another kind.
+    pub(crate) fn directory_leases(&self, planned: &PlannedTarget) -> Option<FileLeases> {
+        let path = planned.settings.get("path").filter(|_| planned.kind == "directory")?.as_str()?;
+        Some(FileLeases::of_directory(Path::new(path), self.clock.clone()))
     }
 
     /// Opens targets, with the leases that they keep themselves.

@@ -79,6 +79,8 @@ fn two_repositories_take_turns_at_one_directory() {
     scene.slow_down("alpha");
     let mut working = scene.start(&["deploy", "local", "--yes", "-v"]);
     working.says("alpha@here | building");
+    let held = pleach_in(&clone, &["lease", "list"]);
+    assert!(held.stdout.contains(&format!("(process {})", working.id())), "{}", held.stdout);
     let refused = pleach_in(&clone, &["stop", "local", "--yes"]);
     assert_eq!(refused.code, 103, "{}", refused.stderr);
     assert!(refused.stderr.contains(&format!("(process {})", working.id())), "{}", refused.stderr);

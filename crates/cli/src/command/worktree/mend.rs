@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pleach_core::error::Failure;
 use pleach_git::worktree;
 use serde_json::json;
 
@@ -11,9 +12,15 @@ use crate::exit::{Ended, Exit};
 use crate::print::answer;
 use crate::project::untouched;
 
+/// Of several, some may have been done before one failed.
+fn in_part(mut failure: Failure) -> Failure {
+    failure.state.get_or_insert_with(|| "what was done before this stays done".to_owned());
+    failure
+}
+
 pub(crate) fn prune(days: u32, context: &Context) -> Result<Exit, Ended> {
     let age = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    let pruned = worktree::prune(&context.repository, age).map_err(|error| untouched(error.into()))?;
+    let pruned = worktree::prune(&context.repository, age).map_err(|error| in_part(error.into()))?;
     if context.json {
         answer(&format!("{}\n", json!({"missing": pruned.missing, "deleted": pruned.deleted})));
         return Ok(Exit::DONE);
@@ -31,7 +38,7 @@ pub(crate) fn prune(days: u32, context: &Context) -> Result<Exit, Ended> {
 
 pub(crate) fn repair(paths: &[PathBuf], context: &Context) -> Result<Exit, Ended> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| context.given(path)).collect();
-    let repaired = worktree::repair(&context.repository, &paths).map_err(|error| untouched(error.into()))?;
+    let repaired = worktree::repair(&context.repository, &paths).map_err(|error| in_part(error.into()))?;
     if context.json {
         answer(&format!("{}\n", json!({"repaired": repaired})));
         return Ok(Exit::DONE);
