@@ -82,8 +82,16 @@ fn problem(lines: &Lines<'_>, mask: &Mask<'_>, fault: Fault) -> Problem {
     }
 }
 
-/// A value that is quoted may hold what steers a terminal; that does not pass.
+/// A value that is quoted may hold what steers a terminal; that does not pass. One of several lines is shown as its first: a
+/// quote that was not closed takes in what follows, secrets included.
 fn harmless(text: &str) -> String {
+    let text = match text.find(['\n', '\r']) {
+        Some(end) => {
+            let rest = text[end..].rfind('`').map_or("", |close| &text[end + close..]);
+            format!("{}…{rest}", &text[..end])
+        }
+        None => text.to_owned(),
+    };
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -157,3 +157,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_quote_that_was_not_closed_takes_no_secret_into_the_message() {
+    let text =
+        "[services.a]\nbranch = \"\"\" \"a\"\n[services.a.environment]\nTOKEN = { secret = \"hunter2hunter2\" }\n";
+    let errors = parse("pleach.toml", text).expect_err("it is not closed");
+    let all = format!("{errors:?} {errors} {}", errors.render(80, Style::Plain));
+    assert!(all.contains("is not the name of a branch") && !all.contains("hunter2"), "{all}");
+}
