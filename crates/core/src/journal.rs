@@ -79,6 +79,11 @@ pub enum Entry {
         /// Which.
         snapshot: SnapshotId,
     },
+    /// It was captured by an earlier process and is being proven again.
+    ProofStarted {
+        /// Which.
+        snapshot: SnapshotId,
+    },
     /// It was captured and left this behind.
     Captured {
         /// Which.

@@ -35,6 +35,7 @@ pub(crate) fn entry_line(entry: &Entry, state: &State) -> Option<String> {
         Entry::RunStarted { run, .. } => Some(format!("run {run} started")),
         Entry::Resumed => Some(format!("run {} goes on", state.run())),
         Entry::CaptureStarted { snapshot } => Some(format!("{snapshot}: capturing")),
+        Entry::ProofStarted { snapshot } => Some(format!("{snapshot}: proving again")),
         Entry::Proven { snapshot, evidence } => Some(format!("{snapshot}: proven: {evidence}")),
         Entry::SnapshotFailed { snapshot, failure } => Some(format!("{snapshot}: failed: {failure}")),
         Entry::StepStarted { lane, step, attempt: 1, .. } => told(lane, format!("{step}")),

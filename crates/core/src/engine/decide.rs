@@ -11,7 +11,7 @@ use crate::plan::Retry;
 /// Something to begin. Indexes are places in the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Capture a snapshot and prove it.
+    /// Capture a snapshot, unless an earlier process did, and prove it.
     Secure {
         /// Its place in the plan.
         snapshot: usize,
@@ -79,6 +79,9 @@ impl Action {
         let snapshot_id = |at: &usize| plan.snapshots[*at].id.clone();
         let number = |batch: &usize| u32::try_from(*batch).unwrap_or(u32::MAX);
         match self {
+            Self::Secure { snapshot } if state.snapshots[*snapshot].status == SnapshotStatus::Captured => {
+                Entry::ProofStarted { snapshot: snapshot_id(snapshot) }
+            }
             Self::Secure { snapshot } => Entry::CaptureStarted { snapshot: snapshot_id(snapshot) },
             Self::Apply { lane, attempt, delay } => Entry::StepStarted {
                 lane: lane_id(lane),

@@ -23,6 +23,15 @@
 //! | applying, inspecting | `resumed` | unknown |
 //! | undoing | `resumed` | undo failed, to be tried again |
 //!
+//! # A snapshot
+//!
+//! | state | entry | next |
+//! |---|---|---|
+//! | waiting | `capture-started` | capturing, proving, proven; `snapshot-failed` turns the run back |
+//! | proven, failed | `resumed`, going forward | captured: proven once, and perhaps lost since |
+//! | captured | `proof-started` | proving, proven; `snapshot-failed` turns the run back, under `hold` it is held |
+//! | any that was begun | `discard-started`, once all is taken back | given up |
+//!
 //! # A lane
 //!
 //! | state | meaning | next |

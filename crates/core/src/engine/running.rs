@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{Action, decide};
 use super::drive::{CancelRequest, Engine, JOURNAL, RunError, RunTargets, Stop, within_limit};
 use super::pace::Pace;
-use super::state::{Course, State};
+use super::state::{Course, SnapshotStatus, State};
 use super::work::{SnapshotWork, StepWork};
 use crate::error::{Failure, Kind};
 use crate::event::Event;
@@ -215,6 +215,11 @@ impl<'a> Running<'a> {
                 self.spawn(Doing::Undo(lane, step), work.undo());
             }
             Action::Secure { snapshot } => {
+                let kept = self.state.snapshots[*snapshot].record.clone();
+                if let (SnapshotStatus::Proving, Some(record)) = (self.state.snapshots[*snapshot].status, kept) {
+                    let id = self.state.plan().snapshots[*snapshot].id.clone();
+                    return self.prove(&id, record);
+                }
                 let Some(work) = self.snapshot_work(*snapshot, self.gentle.clone()) else { return };
                 let id = self.state.plan().snapshots[*snapshot].id.clone();
                 self.spawn(Doing::Secure(id), async move { work.capture().await });

@@ -187,6 +187,8 @@ pub enum SnapshotStatus {
     Waiting,
     /// Being captured.
     Capturing,
+    /// Captured in an earlier process, to be proven again before the run goes forward.
+    Captured,
     /// Captured and being proven.
     Proving,
     /// Can be restored.

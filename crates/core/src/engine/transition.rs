@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::{Condition, Course, LaneStatus, SnapshotStatus, State, Tries};
+use super::state::{Condition, Course, LaneState, LaneStatus, SnapshotStatus, State, Tries};
 use crate::error::{Explain, Failure, Kind};
 use crate::journal::{Entry, Outcome, Record};
 use crate::phase::{Applied, Evidence, Inspection, Reversal};
@@ -77,6 +77,12 @@ impl State {
                 self.turn_back();
             }
             Entry::CaptureStarted { snapshot } => self.capture_started(snapshot)?,
+            Entry::ProofStarted { snapshot } => {
+                let at = self.snapshot_in(snapshot, SnapshotStatus::Captured)?;
+                self.snapshots_waiting.retain(|waiting| *waiting != at);
+                self.snapshots[at].status = SnapshotStatus::Proving;
+                self.snapshots_under_way += 1;
+            }
             Entry::Captured { snapshot, record } => {
                 let at = self.snapshot_in(snapshot, SnapshotStatus::Capturing)?;
                 let target = self.snapshots[at].target;
@@ -130,21 +136,7 @@ impl State {
         if held {
             self.course = Course::Forward;
         }
-        for snapshot in 0..self.snapshots.len() {
-            let status = self.snapshots[snapshot].status;
-            match status {
-                SnapshotStatus::Capturing | SnapshotStatus::Proving => {
-                    self.snapshots[snapshot].status = SnapshotStatus::Waiting;
-                    self.snapshots_under_way -= 1;
-                    self.snapshots_waiting.push_back(snapshot);
-                }
-                SnapshotStatus::Discarding => {
-                    self.snapshots[snapshot].status = SnapshotStatus::Proven;
-                    self.discards_under_way -= 1;
-                }
-                _ => {}
-            }
-        }
+        self.resume_snapshots();
         for stage in &mut self.stages {
             stage.paused = false;
         }
@@ -159,6 +151,32 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What was captured may have been lost, or have restored itself, since somebody last looked: on the way forward all
+    /// is proven again. What nothing was built on yet is captured anew.
+    fn resume_snapshots(&mut self) {
+        use SnapshotStatus::{Captured, Capturing, Discarding, Failed, Proven, Proving, Waiting};
+        let begun = self.lanes.iter().any(LaneState::is_begun);
+        let forward = self.course == Course::Forward;
+        for snapshot in &mut self.snapshots {
+            snapshot.status = match snapshot.status {
+                Capturing => Waiting,
+                Proving if begun => Captured,
+                Proving => Waiting,
+                Proven | Failed if forward && snapshot.record.is_some() => Captured,
+                Discarding => Proven,
+                status => status,
+            };
+            if snapshot.status == Captured {
+                snapshot.failure = None;
+            }
+        }
+        let waits = |at: &usize| matches!(self.snapshots[*at].status, Waiting | Captured);
+        self.snapshots_waiting = (0..self.snapshots.len()).filter(waits).collect();
+        self.snapshots_unproven = self.snapshots.iter().filter(|snapshot| snapshot.status != Proven).count();
+        self.snapshots_under_way = 0;
+        self.discards_under_way = 0;
     }
 
     fn resume_lane(&mut self, lane: usize) {
@@ -225,7 +243,12 @@ impl State {
         self.snapshots[at].status = SnapshotStatus::Failed;
         self.snapshots[at].failure = Some(failure.clone());
         self.snapshots_under_way -= 1;
-        self.turn_back();
+        // Proven once and lost since: a way back that relies on it is for a person to choose.
+        if self.policy().on_failure == OnFailure::Hold && self.lanes.iter().any(LaneState::is_begun) {
+            self.hold();
+        } else {
+            self.turn_back();
+        }
         Ok(())
     }
 
@@ -279,7 +302,9 @@ impl State {
     fn step_started(&mut self, lane: &LaneId, step: &StepName) -> Result<(), Illegal> {
         use Condition::{Failed, Unknown, Untouched};
         let at = self.at_hand(lane, step, &[Untouched, Failed, Unknown])?;
-        if self.snapshots_unproven > 0 {
+        // Older journals went on without proving again what had been proven once.
+        let holds = |status| matches!(status, SnapshotStatus::Proven | SnapshotStatus::Captured);
+        if self.snapshots_unproven > 0 && !self.snapshots.iter().all(|snapshot| holds(snapshot.status)) {
             let why = "a snapshot is not proven";
             return Err(Illegal::OutOfTurn { lane: lane.clone(), step: step.clone(), why });
         }
@@ -520,11 +545,17 @@ impl State {
             (_, Course::Forward) if !spent => self.send_group_back(lane),
             (OnFailure::UnwindRun, Course::Forward) => self.turn_back(),
             (OnFailure::Hold, Course::Forward) => {
-                self.course = Course::Hold;
                 self.set_status(lane, LaneStatus::Failed);
-                for idle in self.idle.clone() {
-                    self.yield_place(idle);
-                }
+                self.hold();
+            }
+        }
+    }
+
+    fn hold(&mut self) {
+        if self.course == Course::Forward {
+            self.course = Course::Hold;
+            for idle in self.idle.clone() {
+                self.yield_place(idle);
             }
         }
     }

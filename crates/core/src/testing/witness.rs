@@ -183,6 +183,14 @@ impl Inner {
                 let at = self.find_snapshot(snapshot);
                 self.view.snapshots[at] = SnapshotView { doing: "capture", ..SnapshotView::default() };
             }
+            Entry::ProofStarted { snapshot } => {
+                let at = self.find_snapshot(snapshot);
+                if self.view.snapshots[at].record.is_none() {
+                    self.note(WAY_BACK, format!("{snapshot} was proven again before it was ever captured"));
+                }
+                self.view.snapshots[at].doing = "prove";
+                self.view.snapshots[at].failed = false;
+            }
             Entry::Captured { snapshot, record } => {
                 let at = self.find_snapshot(snapshot);
                 self.view.snapshots[at] = SnapshotView { doing: "prove", record: Some(record.clone()), failed: false };
@@ -195,7 +203,12 @@ impl Inner {
             Entry::SnapshotFailed { snapshot, .. } => {
                 let at = self.find_snapshot(snapshot);
                 self.view.snapshots[at].failed = true;
-                self.view.back = true;
+                let begun = self.view.lanes.iter().flatten().any(|step| step.last != Last::Nothing);
+                if begun && self.approved.plan().policy.on_failure == OnFailure::Hold {
+                    self.view.held |= !self.view.back;
+                } else {
+                    self.view.back = true;
+                }
             }
             Entry::DiscardStarted { snapshot } => {
                 let at = self.find_snapshot(snapshot);
@@ -413,6 +426,13 @@ impl Inner {
             self.note(ORDER, "a run was resumed after its end");
         }
         self.view.finished = None;
+        let forward = !self.view.back && !self.view.held;
+        for snapshot in &mut self.view.snapshots {
+            if forward && snapshot.record.is_some() && snapshot.doing != "discard" {
+                // It may have been lost since: it counts again once it is proven again.
+                (snapshot.doing, snapshot.failed) = ("captured", false);
+            }
+        }
         for step in self.view.lanes.iter_mut().flatten() {
             step.resumed |= !matches!(step.last, Last::Nothing | Last::Finished | Last::Undone);
             (step.tries, step.looks, step.undos) = (0, 0, 0);

@@ -107,9 +107,6 @@ impl Snapshot for ReleaseSnapshot {
         if pin.is_none_or(|pin| pin.release != captured.release) {
             return Err(changed("its pin is gone or names another release"));
         }
-        if site.current().await? != captured.release {
-            return Err(changed("`current` was switched meanwhile"));
-        }
         Ok(Evidence::seen(match &captured.release {
             None => "there is no release yet: going back is removing the new one".to_owned(),
             Some(release) => format!("{}, and pinned", require_whole(&site, release).await?),
