@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::target::TargetConfig;
 use crate::period::Period;
 use crate::plan::{BatchSize, Limits, OnFailure, Policy, Retry};
-use crate::word::{ServiceName, TargetName};
+use crate::word::{EnvironmentName, ServiceName, TargetName};
 
 /// A named set of targets with a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,11 +56,24 @@ pub struct EnvironmentConfig {
     #[serde(default = "default_lease")]
     #[schemars(example = &"60s")]
     pub lease: Period,
+    /// The target that goes first: the others wait until all that goes there is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"vm1")]
+    pub gatekeeper: Option<TargetName>,
+    /// How long a host waits for a sign of life from whoever changes it, before it takes itself back: a watchdog on the
+    /// host then restores what it had before. `0s` turns it off. If absent: `10m` in `prod` and `production`, off elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"10m")]
+    pub watchdog: Option<Period>,
     /// Where to, by name.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "here": { "kind": "directory", "path": "../odoobo-local" } }))]
     pub targets: BTreeMap<TargetName, TargetConfig>,
 }
+
+/// Environments in which hosts take themselves back unless the config says otherwise, and after how long.
+const WATCHED: [&str; 2] = ["prod", "production"];
+const WATCHDOG: Period = Period::seconds(600);
 
 fn default_lease() -> Period {
     Period::seconds(60)
@@ -80,6 +93,12 @@ pub enum ConsentRule {
 }
 
 impl EnvironmentConfig {
+    /// How long hosts of this environment, which is called `name`, wait for a sign of life; `None` if for ever.
+    pub fn watchdog(&self, name: &EnvironmentName) -> Option<Period> {
+        let usual = || WATCHED.contains(&name.as_str()).then_some(WATCHDOG);
+        self.watchdog.map_or_else(usual, Some).filter(|period| *period != Period::ZERO)
+    }
+
     /// The policy that plans for this environment carry.
     pub fn policy(&self) -> Policy {
         Policy {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::model::{FORMAT, Lane, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
-use super::recipe::{Draft, DraftRequest, Turn};
+use super::recipe::{Draft, DraftRequest, DraftStep, Turn, WatchRequest};
 use super::select::{Selection, select};
 use super::sound::unsound;
 use super::{Operation, Plan};
@@ -87,6 +87,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, Vec<Failure>> {
             }
         }
     }
+    let watches = watch(input, &selection, &mut drafts, &mut failures);
     let targets = planned_targets(input, &drafts, &mut failures);
     // A target that is missing is missing for each of its services, and is told once.
     let mut told: Vec<Failure> = Vec::new();
@@ -107,7 +108,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, Vec<Failure>> {
         policy: selection.environment.policy(),
         services: planned_services(input, &selection),
         targets,
-        snapshots: snapshots(&drafts),
+        snapshots: snapshots(&drafts).into_iter().chain(watches).collect(),
         stages: stages(input, &selection, &drafts),
     })
 }
@@ -152,6 +153,56 @@ fn draft(
             Err([description.err(), facts.err(), recipe.and_then(Result::err)].into_iter().flatten().collect())
         }
     }
+}
+
+/// The watchdogs of targets that can take themselves back, armed before the first change and confirmed once all services are
+/// healthy.
+fn watch(
+    input: &PlanInput<'_>,
+    selection: &Selection<'_>,
+    drafts: &mut Drafts<'_>,
+    failures: &mut Vec<Failure>,
+) -> Vec<SnapshotPlan> {
+    let Some(deadline) = selection.environment.watchdog(input.environment) else { return Vec::new() };
+    let targets: BTreeSet<&TargetName> = drafts.keys().map(|(_, target)| *target).collect();
+    let mut snapshots = Vec::new();
+    for target in targets {
+        let on_it = |(key, _): &(&(&ServiceName, &TargetName), &Draft)| key.1 == target;
+        let way_back: Vec<Value> =
+            drafts.iter().filter(on_it).flat_map(|(_, draft)| draft.way_back.iter().cloned()).collect();
+        if way_back.is_empty() {
+            continue;
+        }
+        let facts = &input.facts[target];
+        let request = WatchRequest { target, facts, deadline, way_back: &way_back };
+        let watched = input.registry.require_recipe(&input.targets[target].kind).and_then(|recipe| {
+            let Some(watch) = recipe.watch(&request)? else { return Ok(None) };
+            input.registry.require_phase(&watch.confirm.phase)?;
+            input.registry.require_snapshot(&watch.snapshot.0)?;
+            Ok(Some(watch))
+        });
+        match watched {
+            Ok(None) => {}
+            Ok(Some(watch)) => {
+                let (kind, parameters) = watch.snapshot;
+                snapshots.extend(SnapshotId::new(format!("{kind}@{target}")).ok().map(|id| SnapshotPlan {
+                    id,
+                    kind,
+                    target: target.clone(),
+                    service: None,
+                    parameters,
+                    time_limit: SNAPSHOT_LIMIT,
+                }));
+                for (_, draft) in drafts.iter_mut().filter(|((_, on), _)| *on == target) {
+                    let first = draft.steps.iter().position(|step| step.turn == Turn::Finish);
+                    let confirm = DraftStep { turn: Turn::Finish, step: watch.confirm.clone() };
+                    draft.steps.insert(first.unwrap_or(draft.steps.len()), confirm);
+                }
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    snapshots
 }
 
 fn planned_services(input: &PlanInput<'_>, selection: &Selection<'_>) -> Vec<PlannedService> {
@@ -218,21 +269,34 @@ fn stages(input: &PlanInput<'_>, selection: &Selection<'_>, drafts: &Drafts<'_>)
     if input.operation == Operation::Stop {
         levels.reverse();
     }
-    levels.retain(|level| drafts.iter().any(|((service, _), draft)| level.contains(service) && has(draft, Turn::Main)));
-    let name = |at: usize| if levels.len() == 1 { verb.to_owned() } else { format!("{verb}-{}", at + 1) };
-    let mains = levels.iter().enumerate().map(|(at, level)| (name(at), Turn::Main, Some(level)));
-    let all = mains.chain([("finish".to_owned(), Turn::Finish, None)]);
-    all.filter_map(|(name, turn, level)| {
-        let in_level = |service: &ServiceName| level.is_none_or(|level| level.contains(service));
-        let lanes: Vec<Lane> = drafts
-            .iter()
-            .filter(|((service, _), draft)| in_level(service) && has(draft, turn))
-            .filter_map(|((service, target), draft)| lane(selection.environment, &name, turn, service, target, draft))
-            .collect();
+    // Stopping goes nowhere new, so nobody has to go first.
+    let gatekeeper = selection.environment.gatekeeper.as_ref().filter(|_| input.operation != Operation::Stop);
+    let mut mains: Vec<(String, Places<'_>)> = Vec::new();
+    for (prefix, gate) in [("gate", true), (verb, false)] {
+        let passes = |target: &TargetName| gatekeeper.map_or(!gate, |keeper| (keeper == target) == gate);
+        let places = |level: &BTreeSet<&'_ ServiceName>| -> Places<'_> {
+            let main = drafts.iter().filter(|(_, draft)| has(draft, Turn::Main)).map(|(place, _)| *place);
+            main.filter(|(service, target)| level.contains(service) && passes(target)).collect()
+        };
+        let levels: Vec<Places<'_>> = levels.iter().map(places).filter(|places| !places.is_empty()).collect();
+        let name = |at: usize| if levels.len() == 1 { prefix.to_owned() } else { format!("{prefix}-{}", at + 1) };
+        mains.extend(levels.iter().enumerate().map(|(at, places)| (name(at), places.clone())));
+    }
+    let finish = drafts.iter().filter(|(_, draft)| has(draft, Turn::Finish)).map(|(place, _)| *place);
+    let finish = ("finish".to_owned(), Turn::Finish, finish.collect::<Places<'_>>());
+    let all = mains.into_iter().map(|(name, places)| (name, Turn::Main, places)).chain([finish]);
+    all.filter_map(|(name, turn, places)| {
+        let on = |(service, target): &(&ServiceName, &TargetName)| {
+            lane(selection.environment, &name, turn, service, target, &drafts[&(*service, *target)])
+        };
+        let lanes: Vec<Lane> = places.iter().filter_map(on).collect();
         (!lanes.is_empty()).then_some(Stage { name: StageName::new(&name).ok()?, lanes })
     })
     .collect()
 }
+
+/// Services on targets, in order.
+type Places<'a> = BTreeSet<(&'a ServiceName, &'a TargetName)>;
 
 fn has(draft: &Draft, turn: Turn) -> bool {
     draft.steps.iter().any(|step| step.turn == turn)

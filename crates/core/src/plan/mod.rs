@@ -22,5 +22,5 @@ pub use make::{PlanInput, ServiceSource, TargetDescription, plan};
 pub use model::{FORMAT, Lane, Operation, Plan, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
 pub use order::{Cycle, levels};
 pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
-pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn};
+pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn, Watch, WatchRequest};
 pub use render::{Detail, render};

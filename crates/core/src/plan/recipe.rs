@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::model::{Operation, Step};
 use crate::config::{Config, ServiceConfig, TargetConfig};
 use crate::error::Failure;
+use crate::period::Period;
 use crate::target::Facts;
 use crate::word::{CommitId, EnvironmentName, ReleaseId, ServiceName, SnapshotKind, TargetName};
 
@@ -60,6 +61,30 @@ pub struct Draft {
     pub snapshots: Vec<(SnapshotKind, Value)>,
     /// The facts that the draft relies on.
     pub expects: Facts,
+    /// What the target itself does to be as it was before, when nobody is left to do it: see [`Recipe::watch`].
+    pub way_back: Vec<Value>,
+}
+
+/// What a recipe is asked for once all drafts for one target are there.
+#[derive(Clone, Copy)]
+pub struct WatchRequest<'a> {
+    /// The target.
+    pub target: &'a TargetName,
+    /// What was read from it.
+    pub facts: &'a Facts,
+    /// How long it waits for a sign of life.
+    pub deadline: Period,
+    /// The drafts' ways back, in the order of the services.
+    pub way_back: &'a [Value],
+}
+
+/// How a target takes itself back unless somebody confirms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watch {
+    /// The snapshot that arms it.
+    pub snapshot: (SnapshotKind, Value),
+    /// The step that confirms: the first of each lane's last stage.
+    pub confirm: Step,
 }
 
 /// Turns a service into steps for one kind of target. Pure: the same request gives the same draft.
@@ -69,4 +94,9 @@ pub trait Recipe: Send + Sync {
 
     /// The draft, or every reason why there is none.
     fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>>;
+
+    /// How the target takes itself back when nobody gives a sign of life any more; `None` if it cannot.
+    fn watch(&self, _: &WatchRequest<'_>) -> Result<Option<Watch>, Failure> {
+        Ok(None)
+    }
 }

@@ -11,7 +11,7 @@ use pleach_core::period::Period;
 use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, Reversal, StepContext};
 use pleach_core::plan::{
     Draft, DraftRequest, DraftStep, Operation, Plan, PlanInput, Recipe, Retry, ServiceSource, Step, TargetDescription,
-    Turn, plan,
+    Turn, Watch, WatchRequest, plan,
 };
 use pleach_core::registry::Registry;
 use pleach_core::snapshot::{Snapshot, SnapshotContext, SnapshotRecord};
@@ -111,6 +111,7 @@ pub(crate) fn usual(request: &DraftRequest<'_>) -> Draft {
         ],
         snapshots: vec![(SnapshotKind::new("data").expect("a name"), json!({}))],
         expects: [(request.service.to_string(), current)].into(),
+        ..Draft::default()
     }
 }
 
@@ -124,6 +125,11 @@ impl Recipe for Scripted {
     }
     fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>> {
         Ok((self.0)(request, usual(request)))
+    }
+    fn watch(&self, request: &WatchRequest<'_>) -> Result<Option<Watch>, Failure> {
+        let parameters = json!({ "within": request.deadline, "way-back": request.way_back });
+        let confirm = step("confirm", "switch", Turn::Finish, Reversal::Nothing).step;
+        Ok(Some(Watch { snapshot: (SnapshotKind::new("data").expect("a name"), parameters), confirm }))
     }
 }
 

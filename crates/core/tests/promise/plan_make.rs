@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{THREE, World, commit, outline, service, step, target};
+use pleach_core::config::EnvironmentConfig;
+use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
-use pleach_core::plan::{Operation, Turn, mismatches};
+use pleach_core::plan::{Draft, Operation, Turn, mismatches};
 use pleach_core::target::Facet;
 use pleach_core::word::{EnvironmentName, PhaseName, ReleaseId, SnapshotId};
 use proptest::prelude::*;
@@ -47,6 +49,57 @@ fn a_switch_goes_through_the_recipe_like_a_deployment() {
     let plan = world.require_plan();
     assert_eq!(outline(&plan), ["switch: db@here", "finish: db@here"]);
     assert!(plan.lanes().all(|lane| lane.release.as_ref().is_some_and(|release| release.as_str() == "0003-abcdabcd")));
+}
+
+#[test]
+fn the_gatekeeper_goes_first_with_all_its_services_and_stopping_asks_for_none() {
+    let mut world = World::of(THREE);
+    world.config.environments.values_mut().for_each(|one| one.gatekeeper = Some(target("there")));
+    let expected = [
+        "gate-1: api@there",
+        "gate-2: web@there",
+        "deploy-1: db@here",
+        "deploy-2: api@here",
+        "deploy-3: web@here",
+        "finish: api@here api@there db@here web@here web@there",
+    ];
+    assert_eq!(outline(&world.require_plan()), expected);
+    world.only = vec![service("web")];
+    assert_eq!(outline(&world.require_plan())[..2], ["gate: web@there", "deploy: web@here"]);
+    world.operation = Operation::Stop;
+    assert_eq!(outline(&world.require_plan())[..1], ["stop: web@here web@there"]);
+}
+
+#[test]
+fn a_target_that_can_take_itself_back_is_watched_from_before_the_first_change_until_all_is_healthy() {
+    let mut world = World::of(THREE);
+    world.drafts(|request, draft| match request.target.as_str() {
+        "there" => Draft { way_back: vec![json!(request.service)], ..draft },
+        _ => draft,
+    });
+    assert!(world.require_plan().snapshots.iter().all(|snapshot| snapshot.service.is_some()), "not unless asked for");
+    world.config.environments.values_mut().for_each(|one| one.watchdog = Some(Period::seconds(90)));
+    let plan = world.require_plan();
+    let watched: Vec<_> = plan.snapshots.iter().filter(|snapshot| snapshot.service.is_none()).collect();
+    assert_eq!(watched.len(), 1, "one for the target, whatever goes there");
+    assert_eq!(watched[0].target, target("there"));
+    assert_eq!(watched[0].parameters, json!({ "within": "1m 30s", "way-back": ["api", "web"] }));
+    for lane in plan.lanes().filter(|lane| lane.id.as_str().starts_with("finish/")) {
+        let confirms = lane.steps[0].name.as_str() == "confirm";
+        assert_eq!(confirms, lane.target == target("there"), "{}", lane.id);
+    }
+}
+
+#[test]
+fn production_is_watched_unless_somebody_turns_it_off() {
+    let config = World::of(THREE).config;
+    let environment = config.environments.values().next().expect("one");
+    let of = |name: &str, watchdog: Option<Period>| {
+        EnvironmentConfig { watchdog, ..environment.clone() }.watchdog(&EnvironmentName::new(name).expect("a name"))
+    };
+    assert_eq!([of("prod", None), of("production", None)], [Some(Period::seconds(600)); 2]);
+    assert_eq!([of("uat", None), of("prod", Some(Period::ZERO))], [None; 2]);
+    assert_eq!(of("uat", Some(Period::seconds(60))), Some(Period::seconds(60)));
 }
 
 #[test]

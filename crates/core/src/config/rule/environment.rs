@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::config::{Config, KeyPath};
 use crate::period::Period;
+use crate::plan::OnFailure;
 
 /// A lease is renewed several times before it expires; below this the renewals themselves would be late.
 const SHORTEST_LEASE: Period = Period::seconds(5);
@@ -28,6 +29,25 @@ pub(super) fn environments_can_work(config: &Config, found: &mut Vec<Finding>) {
         if environment.lease < SHORTEST_LEASE {
             let what = format!("a lease of {} would expire between two renewals", environment.lease);
             found.push(Finding::new(key.at("lease"), what).expected(format!("expected at least `{SHORTEST_LEASE}`")));
+        }
+        let lenient = environment.on_failure == OnFailure::UnwindLane;
+        if environment.gatekeeper.is_some() && (lenient || environment.failure_budget.is_some_and(|budget| budget > 0))
+        {
+            let (because, expected) = if lenient {
+                ("on-failure", "expected `on-failure` to be `unwind-run` or `hold`")
+            } else {
+                ("failure-budget", "expected no `failure-budget`")
+            };
+            let what = "the others would go on though the gatekeeper failed";
+            found.push(Finding::new(key.at("gatekeeper"), what).because_of(key.at(because)).expected(expected));
+        }
+        if let Some(watchdog) = environment.watchdog(name)
+            && watchdog < environment.lease
+        {
+            let what = format!("a watchdog of {watchdog} would bite before a lease of {} is lost", environment.lease);
+            let expected = format!("expected at least `{}`, or `0s` for none", environment.lease);
+            let because = key.at("lease");
+            found.push(Finding::new(key.at("watchdog"), what).because_of(because).expected(expected));
         }
     }
     for (name, service) in &config.services {

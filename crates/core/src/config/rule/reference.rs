@@ -35,6 +35,11 @@ pub(super) fn names_exist(config: &Config, found: &mut Vec<Finding>) {
             let key = KeyPath::of(["environments", name.as_str(), "services"]).at(at);
             found.extend(unknown(key, "service", service.as_str(), services.iter().copied()));
         }
+        if let Some(gatekeeper) = &environment.gatekeeper {
+            let key = KeyPath::of(["environments", name.as_str(), "gatekeeper"]);
+            let own = environment.targets.keys().map(|name| name.as_str());
+            found.extend(unknown(key, "target", gatekeeper.as_str(), own));
+        }
     }
 }
 
