@@ -50,6 +50,7 @@ mod site;
 mod snapshot;
 mod status;
 mod steps;
+mod way_back;
 
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};

@@ -4,8 +4,9 @@ use pleach_core::config::TargetConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
-use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn};
-use pleach_core::word::{ReleaseId, SnapshotKind};
+use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn, Watch, WatchRequest};
+use pleach_core::target::Facts;
+use pleach_core::word::{PhaseName, ReleaseId, SnapshotKind, TargetName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,7 +20,9 @@ use super::phase::Work;
 use super::release::ReleaseSpec;
 use super::routing::asked;
 use super::snapshot::KIND;
+use super::way_back::WayBack;
 use crate::ssh::Destination;
+use crate::watchdog::{self, Instruction, WatchdogParameters};
 
 /// How long connections may take to end by themselves before their release is ended.
 const DRAIN: Period = Period::seconds(10);
@@ -54,6 +57,35 @@ impl Recipe for DirectoryRecipe {
         }
         .map_err(|failure| vec![failure])
     }
+
+    fn watch(&self, request: &WatchRequest<'_>) -> Result<Option<Watch>, Failure> {
+        // What is on this machine is taken back by whoever goes on with the run here.
+        if self.kind != "ssh" {
+            return Ok(None);
+        }
+        let root: std::path::PathBuf = read_fact(request.facts, "root", request.target)?;
+        let read = |value: &Value| serde_json::from_value(value.clone());
+        let instructions =
+            request.way_back.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
+                Failure::new(Kind::Internal, "could not read a way back").because(error.to_string())
+            })?;
+        let armed = WatchdogParameters { folder: root.join(".pleach"), deadline: request.deadline, instructions };
+        let confirmed = WatchdogParameters { instructions: Vec::new(), ..armed.clone() };
+        let wrong = |error: pleach_core::word::NameError| Failure::new(Kind::Internal, error.to_string());
+        Ok(Some(Watch {
+            snapshot: (SnapshotKind::new(watchdog::KIND).map_err(wrong)?, value(&armed)?),
+            confirm: Step {
+                name: "confirm".parse().map_err(wrong)?,
+                phase: PhaseName::new(watchdog::CONFIRM).map_err(wrong)?,
+                summary: format!("confirm that `{}` need not take itself back", request.target),
+                parameters: value(&confirmed)?,
+                reversal: Reversal::Nothing,
+                time_limit: SHORT,
+                retry: Retry::default(),
+                undo_by_hand: None,
+            },
+        }))
+    }
 }
 
 /// What a draft is made from.
@@ -72,9 +104,13 @@ struct Scene<'a> {
 }
 
 fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
-    let Some(value) = request.facts.get(name) else { return Ok(T::default()) };
+    read_fact(request.facts, name, request.target)
+}
+
+fn read_fact<T: DeserializeOwned + Default>(facts: &Facts, name: &str, target: &TargetName) -> Result<T, Failure> {
+    let Some(value) = facts.get(name) else { return Ok(T::default()) };
     serde_json::from_value(value.clone()).map_err(|error| {
-        let what = format!("could not understand fact `{name}` of target `{}`", request.target);
+        let what = format!("could not understand fact `{name}` of target `{target}`");
         Failure::new(Kind::Internal, what).because(error.to_string())
     })
 }
@@ -149,7 +185,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Expectations, snapshot and steps in their place.
-    fn draft(&self, release: Option<ReleaseId>, steps: Vec<DraftStep>) -> Result<Draft, Failure> {
+    fn draft(&self, release: Option<ReleaseId>, steps: Steps) -> Result<Draft, Failure> {
         let names =
             ["current", "commit", "settings", "halted", "last-number", "running", "routers"].map(|name| self.of(name));
         let known = names.into_iter().chain(["root".to_owned(), "program".to_owned()]);
@@ -158,14 +194,15 @@ impl<'a> Scene<'a> {
             (name, value)
         });
         let kind = SnapshotKind::new(KIND).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let snapshots = if steps.is_empty() { Vec::new() } else { vec![(kind, value(&self.place)?)] };
-        Ok(Draft { release, steps, snapshots, expects: expects.collect() })
+        let snapshots = if steps.steps.is_empty() { Vec::new() } else { vec![(kind, value(&self.place)?)] };
+        let way_back = steps.way_back.iter().map(value).collect::<Result<_, _>>()?;
+        Ok(Draft { release, steps: steps.steps, snapshots, expects: expects.collect(), way_back })
     }
 
     fn deploy(&self) -> Result<Draft, Failure> {
         let spec = self.spec();
         if let Some(current) = self.is_live_already(&spec)? {
-            return self.draft(Some(current), Vec::new());
+            return self.draft(Some(current), Steps::default());
         }
         let number: u64 = fact(self.request, &self.of("last-number"))?;
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
@@ -189,7 +226,7 @@ impl<'a> Scene<'a> {
             keep: self.keep,
         };
         steps.finish().add(Work::Prune, format!("keep {} releases", self.keep), &prune, FILES)?;
-        self.draft(Some(release), steps.steps)
+        self.draft(Some(release), steps)
     }
 
     /// The current release, if it is this commit, set up like this, and all that should run does.
@@ -290,6 +327,18 @@ impl<'a> Scene<'a> {
                 steps.add(Work::Health, told(&asked), &health(&asked, Some(self.public(spec))), patience)?;
             }
         }
+        let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
+        let way_back = WayBack {
+            place: &self.place,
+            release,
+            spec,
+            previous: &self.previous,
+            old: old.map(|kept| &kept.spec),
+            wanted: &wanted,
+            drain: DRAIN,
+            build_limit: self.request.service_config.build_limit,
+        };
+        steps.way_back.extend(way_back.instructions()?);
         let retire = RetireParameters {
             place: self.place.clone(),
             releases: self.previous.running.iter().filter(|running| *running != release).cloned().collect(),
@@ -305,7 +354,7 @@ impl<'a> Scene<'a> {
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
         // What the old release's `start` started would run on: no `start` of the new one takes its place.
-        if let Some(kept) = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref())
+        if let Some(kept) = old
             && let (Some(stop), None) = (&kept.spec.stop, &spec.start)
             && !self.halted
         {
@@ -350,11 +399,11 @@ impl<'a> Scene<'a> {
         };
         let runs = !self.halted && (kept.spec.run.is_none() || self.previous.running.contains(release));
         if self.previous.release.as_ref() == Some(release) && runs {
-            return self.draft(Some(release.clone()), Vec::new());
+            return self.draft(Some(release.clone()), Steps::default());
         }
         let mut steps = self.steps(kept.spec.run.is_some())?;
         self.go_live(&mut steps, &kept.spec, release)?;
-        self.draft(Some(release.clone()), steps.steps)
+        self.draft(Some(release.clone()), steps)
     }
 
     fn stop(&self) -> Result<Draft, Failure> {
@@ -383,7 +432,7 @@ impl<'a> Scene<'a> {
         {
             steps.add(Work::Halt, format!("run `{line}`"), &self.about(&kept.release), limit)?;
         }
-        self.draft(None, steps.steps)
+        self.draft(None, steps)
     }
 }
 
@@ -408,15 +457,16 @@ fn value(parameters: &impl Serialize) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Kind::Internal, "could not write a step's parameters").because(error.to_string()))
 }
 
-/// Steps as they are added.
+/// Steps as they are added, and what the target does instead of their undos when nobody is left.
 struct Steps {
     steps: Vec<DraftStep>,
     turn: Turn,
+    way_back: Vec<Instruction>,
 }
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { steps: Vec::new(), turn: Turn::Main }
+        Self { steps: Vec::new(), turn: Turn::Main, way_back: Vec::new() }
     }
 }
 

@@ -9,6 +9,7 @@ use super::phase::{Means, Work};
 use super::recipe::DirectoryRecipe;
 use super::snapshot::ReleaseSnapshot;
 use super::steps::DirectoryPhase;
+use crate::watchdog::{ConfirmPhase, WatchdogSnapshot};
 
 /// Adds the phases, the snapshot and the recipe of the kinds `directory` and `ssh`.
 pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>) {
@@ -20,6 +21,10 @@ pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<d
     }
     if let Some(snapshot) = ReleaseSnapshot::new(means.secrets) {
         registry.add_snapshot(Arc::new(snapshot));
+    }
+    if let (Some(watchdog), Some(confirm)) = (WatchdogSnapshot::new(), ConfirmPhase::new()) {
+        registry.add_snapshot(Arc::new(watchdog));
+        registry.add_phase(Arc::new(confirm));
     }
     for kind in ["directory", "ssh"] {
         registry.add_recipe(Arc::new(DirectoryRecipe::new(kind)));

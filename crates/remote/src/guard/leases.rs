@@ -12,6 +12,7 @@ use super::error::{GuardError, HeldOnTarget};
 use super::escape;
 use super::install::{Guard, read_state, unreadable};
 use super::state::{LeaseState, hundredths};
+use crate::watchdog::Watchdog;
 
 /// Whether a holder is proven to be dead, as it can be seen from here: `false` where nothing can be said.
 pub type ProvenDead = dyn Fn(&Holder) -> bool + Send + Sync;
@@ -130,7 +131,12 @@ impl Leases for TargetLeases {
         let (code, printed) = self.ask("renew", &place, &[&lease.token.to_string()], None).await?;
         let state = read_state(&place, &printed)?;
         match &state.lease {
-            Some(renewed) if code == 0 && renewed.token == lease.token => Ok(renewed.clone()),
+            Some(renewed) if code == 0 && renewed.token == lease.token => {
+                if state.watched {
+                    Watchdog::new(self.guard.clone()).sign_of_life(self.shell.as_ref(), lease).await;
+                }
+                Ok(renewed.clone())
+            }
             _ => Err(lost(lease, state).into()),
         }
     }

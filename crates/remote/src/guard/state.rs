@@ -66,6 +66,8 @@ pub struct LeaseState {
     pub expired: bool,
     /// The target's wall clock.
     pub now: Timestamp,
+    /// Whether a watchdog waits for the lease's renewals; told by those alone.
+    pub watched: bool,
     /// Guarded commands that still run, also those of older tokens.
     pub running: Vec<RunningCommand>,
 }
@@ -105,6 +107,7 @@ impl LeaseState {
             },
             expired: lines.find("expired") == Some("yes"),
             now: lines.moment("now")?,
+            watched: lines.find("watched") == Some("yes"),
             running: lines.running()?,
         })
     }

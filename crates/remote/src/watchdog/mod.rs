@@ -31,15 +31,33 @@
 //! tells which one could be made; with [`BootEntry::None`] it does not survive a reboot. The deadline is counted in time
 //! since boot, and by the wall clock only after a reboot.
 //!
+//! **In a run** it is a snapshot of the whole target, [`WatchdogSnapshot`]: capturing it arms it, proving it again is a sign
+//! of life in the name of the lease that counts now, giving it up disarms it. The lease's renewals keep it waiting. The
+//! phase [`ConfirmPhase`] says that all is well before the old releases end.
+//!
+//! | the deployer | the watchdog |
+//! |---|---|
+//! | works, resumes, takes back | waits: each renewal of the lease is a sign of life |
+//! | has seen all services healthy | is confirmed |
+//! | has taken all back | is disarmed |
+//! | held, stuck, dead, cut off | takes the target back once its deadline has passed |
+//! | comes back after that | finds the snapshot unproven: takes back what is left |
+//!
 //! **Needs**, besides those of the [guard](crate::guard): `cp -a`, `mv -T`, `stat -c`, `find -exec … +`, `sha256sum`, `od`, `sed`,
 //! `tar`, as GNU and busybox have them.
 
+mod confirm;
 mod error;
 mod instruction;
+mod parameters;
+mod snapshot;
 mod status;
 mod watch;
 
+pub use confirm::ConfirmPhase;
 pub use error::WatchdogError;
 pub use instruction::{Change, Instruction};
+pub use parameters::{CONFIRM, KIND, WatchdogParameters};
+pub use snapshot::WatchdogSnapshot;
 pub use status::{BootEntry, WatchdogPhase, WatchdogStatus};
-pub use watch::Watchdog;
+pub use watch::{Claim, Watchdog};

@@ -37,6 +37,11 @@ restore() {
         sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
         return 0
     fi
+    if ! refuse_deployer; then
+        trouble 'could not make the target refuse what the deployer may still send'
+        sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
+        return 1
+    fi
     changed=no
     broken=
     index=0
@@ -66,6 +71,23 @@ restore() {
     fi
     sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
     return 1
+}
+
+# What is run and written over SSH is compared with the fence beside the guard: the deployer may still be there.
+refuse_deployer() {
+    fence=${guard%/*}/fence
+    if ! [ -e "$fence" ]; then
+        return 0
+    fi
+    (
+        if command -v flock >/dev/null; then
+            exec 9>>"$fence.lock" && flock 9 || exit 1
+        fi
+        IFS= read -r newest <"$fence" && number "$newest" || exit 1
+        if [ "$newest" -lt "$mine" ]; then
+            printf '%s\n' "$mine" >"$fence.watchdog" && flush "$fence.watchdog" && mv -f "$fence.watchdog" "$fence"
+        fi
+    ) 2>/dev/null
 }
 
 trouble() {

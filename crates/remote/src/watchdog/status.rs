@@ -24,6 +24,13 @@ pub enum WatchdogPhase {
     Aside,
 }
 
+impl WatchdogPhase {
+    /// Whether it has nothing left to do.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Armed | Self::Fired)
+    }
+}
+
 /// What goes on with it after a reboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

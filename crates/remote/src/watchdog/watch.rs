@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pleach_core::error::Failure;
-use pleach_core::port::{ExitStatus, Lease, Shell};
-use pleach_core::word::RunId;
+use pleach_core::port::{ExitStatus, FencingToken, Lease, Shell};
+use pleach_core::word::{EnvironmentName, RunId, TargetName};
 
 use super::error::WatchdogError;
 use super::instruction::Instruction;
@@ -19,6 +19,25 @@ const SCRIPT: &str = concat!(
     include_str!("restore.sh"),
     include_str!("watchdog.sh"),
 );
+
+/// The lease in whose name a watchdog restores.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The environment of the target.
+    pub environment: &'a EnvironmentName,
+    /// The target.
+    pub target: &'a TargetName,
+    /// The run that it is armed for.
+    pub run: &'a RunId,
+    /// The deployer's token.
+    pub token: FencingToken,
+}
+
+impl<'a> From<&'a Lease> for Claim<'a> {
+    fn from(lease: &'a Lease) -> Self {
+        Self { environment: &lease.environment, target: &lease.target, run: &lease.run, token: lease.token }
+    }
+}
 
 /// The watchdogs of one target, one a run. A value: whoever calls it brings the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,27 +77,44 @@ impl Watchdog {
     /// # Errors
     /// Something cannot be kept or proven, or the target cannot be reached; nothing is armed then, unless it is
     /// [`Kind::UnknownOutcome`](pleach_core::error::Kind::UnknownOutcome).
-    pub async fn arm(
+    pub async fn arm<'a>(
         &self,
         shell: &dyn Shell,
-        lease: &Lease,
+        claim: impl Into<Claim<'a>>,
         deadline: Duration,
         instructions: &[Instruction],
     ) -> Result<WatchdogStatus, Failure> {
+        let claim = claim.into();
         if let Some(path) = instructions.iter().find_map(Instruction::unusable) {
             return Err(WatchdogError::Path(text(path)).into());
         }
         self.guard.ensure_installed(shell).await?;
-        let request = self.request(lease, deadline, instructions);
-        Ok(self.ask_one(shell, "arm", &lease.run, Some(request)).await?)
+        let request = self.request(claim, deadline, instructions);
+        Ok(self.ask_one(shell, "arm", claim.run, &[], Some(request)).await?)
     }
 
-    /// Moves the deadline on by the time that it was armed for, and starts the watch again if it was killed.
+    /// Moves the deadline on by the time that it was armed for, and starts the watch again if it was killed. From now on
+    /// it restores in the name of the lease with this token: a run that was resumed has a new one.
     ///
     /// # Errors
     /// [`Kind::Conflict`](pleach_core::error::Kind::Conflict) once it is too late.
-    pub async fn renew(&self, shell: &dyn Shell, run: &RunId) -> Result<WatchdogStatus, Failure> {
-        Ok(self.ask_one(shell, "renew", run, None).await?)
+    pub async fn renew(&self, shell: &dyn Shell, run: &RunId, token: FencingToken) -> Result<WatchdogStatus, Failure> {
+        Ok(self.try_renew(shell, run, token).await?)
+    }
+
+    pub(super) async fn try_renew(
+        &self,
+        shell: &dyn Shell,
+        run: &RunId,
+        token: FencingToken,
+    ) -> Result<WatchdogStatus, WatchdogError> {
+        self.ask_one(shell, "renew", run, &[&token.to_string()], None).await
+    }
+
+    /// Renews the watchdog of a lease's run, if it still waits. One that has fired since has taken the lease away, which is
+    /// told by the lease; one that cannot be asked costs nothing yet, for its deadline is longer than the lease.
+    pub(crate) async fn sign_of_life(&self, shell: &dyn Shell, lease: &Lease) {
+        let _ = self.try_renew(shell, &lease.run, lease.token).await;
     }
 
     /// Says that all is well: nothing will be put back. Twice is once.
@@ -86,7 +122,7 @@ impl Watchdog {
     /// # Errors
     /// [`Kind::Conflict`](pleach_core::error::Kind::Conflict) once it is too late.
     pub async fn confirm(&self, shell: &dyn Shell, run: &RunId) -> Result<WatchdogStatus, Failure> {
-        Ok(self.ask_one(shell, "confirm", run, None).await?)
+        Ok(self.ask_one(shell, "confirm", run, &[], None).await?)
     }
 
     /// Stops it: somebody else sees to the way back. One that restores stops before its next instruction.
@@ -94,7 +130,7 @@ impl Watchdog {
     /// # Errors
     /// [`Kind::Conflict`](pleach_core::error::Kind::Conflict) if it was confirmed, or has restored everything.
     pub async fn disarm(&self, shell: &dyn Shell, run: &RunId) -> Result<WatchdogStatus, Failure> {
-        Ok(self.ask_one(shell, "disarm", run, None).await?)
+        Ok(self.ask_one(shell, "disarm", run, &[], None).await?)
     }
 
     /// Removes one that has nothing left to do, with its copies; gives what it said last.
@@ -102,7 +138,7 @@ impl Watchdog {
     /// # Errors
     /// [`Kind::Conflict`](pleach_core::error::Kind::Conflict) while it is armed or restores.
     pub async fn discard(&self, shell: &dyn Shell, run: &RunId) -> Result<WatchdogStatus, Failure> {
-        Ok(self.ask_one(shell, "discard", run, None).await?)
+        Ok(self.ask_one(shell, "discard", run, &[], None).await?)
     }
 
     /// What all watchdogs of the target say, by run.
@@ -110,7 +146,7 @@ impl Watchdog {
     /// # Errors
     /// The target cannot be asked.
     pub async fn statuses(&self, shell: &dyn Shell) -> Result<Vec<WatchdogStatus>, Failure> {
-        Ok(self.ask(shell, "status", &self.folder(), None, None).await?)
+        Ok(self.ask(shell, "status", &self.folder(), None, &[], None).await?)
     }
 
     /// Goes on with all that have something left to do, as the entry that runs at boot does.
@@ -118,7 +154,7 @@ impl Watchdog {
     /// # Errors
     /// The target cannot be asked.
     pub async fn wake(&self, shell: &dyn Shell) -> Result<(), Failure> {
-        self.ask(shell, "boot", &self.folder(), None, None).await?;
+        self.ask(shell, "boot", &self.folder(), None, &[], None).await?;
         Ok(())
     }
 
@@ -126,19 +162,19 @@ impl Watchdog {
         self.guard.folder().join("watchdog")
     }
 
-    fn request(&self, lease: &Lease, deadline: Duration, instructions: &[Instruction]) -> String {
+    fn request(&self, claim: Claim<'_>, deadline: Duration, instructions: &[Instruction]) -> String {
         let line = |path: &Path| escape(&text(path));
-        let place = self.guard.place(&lease.environment, &lease.target);
+        let place = self.guard.place(claim.environment, claim.target);
         let system = self.system.as_deref().map(|root| format!("system {}\n", line(root))).unwrap_or_default();
         let instructions: String = instructions.iter().map(Instruction::lines).collect();
         format!(
             "guard {}\nlease {}\nenvironment {}\ntarget {}\nrun {}\n{system}token {}\nlifetime {}\n{instructions}end\n",
             line(&self.guard.path()),
             line(&place),
-            lease.environment,
-            lease.target,
-            lease.run,
-            lease.token,
+            claim.environment,
+            claim.target,
+            claim.run,
+            claim.token,
             hundredths(deadline),
         )
     }
@@ -148,9 +184,10 @@ impl Watchdog {
         shell: &dyn Shell,
         operation: &str,
         run: &RunId,
+        arguments: &[&str],
         request: Option<String>,
     ) -> Result<WatchdogStatus, WatchdogError> {
-        let mut statuses = self.ask(shell, operation, &self.place(run), Some(run), request).await?;
+        let mut statuses = self.ask(shell, operation, &self.place(run), Some(run), arguments, request).await?;
         statuses.pop().ok_or(WatchdogError::Answer(crate::guard::StateError::CutOff))
     }
 
@@ -160,10 +197,11 @@ impl Watchdog {
         operation: &str,
         place: &Path,
         run: Option<&RunId>,
+        arguments: &[&str],
         request: Option<String>,
     ) -> Result<Vec<WatchdogStatus>, WatchdogError> {
         let script = Script { kind: "watchdog", text: SCRIPT };
-        let output = self.guard.call(shell, &script, operation, place, &[], request).await?;
+        let output = self.guard.call(shell, &script, operation, place, arguments, request).await?;
         let read = || {
             let printed = String::from_utf8_lossy(&output.stdout);
             WatchdogStatus::parse_all(&printed).map_err(WatchdogError::Answer)

@@ -1,7 +1,7 @@
 # The watchdog: takes a target back when nobody says in time that all is well.
 #
 #   arm PLACE         request on standard input; captures and proves what may have to be put back, then starts the watch
-#   renew PLACE       moves the deadline on; 98 if it is no longer armed
+#   renew PLACE TOKEN moves the deadline on, for the lease with this token from now on; 98 if it is no longer armed
 #   confirm PLACE     all is well, nothing will be taken back; 98 if it is too late
 #   disarm PLACE      stops it, also between two attempts to restore
 #   status FOLDER     prints every watchdog in FOLDER
@@ -230,6 +230,9 @@ renew() {
         fi
         clock
         set_deadline
+        if [ "$renewed" -gt "$token" ]; then
+            token=$renewed
+        fi
         if advance "$(state_text armed)"; then
             start
             report
@@ -319,6 +322,7 @@ watch() {
 
 operation=${1:?}
 place=${2:?}
+renewed=${3:-0}
 system=
 guard=
 lease=
@@ -354,6 +358,9 @@ case $operation in
         ;;
     *) fail 64 "there is no operation $operation" ;;
 esac
+if ! number "$renewed"; then
+    fail 64 "$operation needs a token"
+fi
 case $operation in
     arm) arm ;;
     renew) renew ;;

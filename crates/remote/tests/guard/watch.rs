@@ -38,9 +38,10 @@ async fn nobody_confirms_and_the_target_is_as_it_was_and_says_so() {
         let refused = guarded.run(&Command::write(["true"]), call).await.expect_err("its lease has passed on");
         assert_eq!(refused.kind, Kind::Conflict);
         site.leases.renew(&site.lease).await.expect_err("passed on");
-        for late in
-            [site.watchdog.renew(&site.shell, &site.run).await, site.watchdog.confirm(&site.shell, &site.run).await]
-        {
+        for late in [
+            site.watchdog.renew(&site.shell, &site.run, site.lease.token).await,
+            site.watchdog.confirm(&site.shell, &site.run).await,
+        ] {
             let late = late.expect_err("too late");
             assert_eq!(late.kind, Kind::Conflict);
             assert!(late.state.is_some_and(|state| state.contains("took itself back")));
@@ -74,7 +75,7 @@ async fn renewing_moves_the_deadline_on() {
     let site = Site::new().await;
     let armed = site.arm(Duration::from_secs(2)).await;
     loop {
-        let status = site.watchdog.renew(&site.shell, &site.run).await.expect("in time");
+        let status = site.watchdog.renew(&site.shell, &site.run, site.lease.token).await.expect("in time");
         if status.now > armed.expires {
             assert_eq!(status.phase, WatchdogPhase::Armed);
             break;
@@ -92,7 +93,7 @@ async fn a_renewal_starts_a_watch_again_that_was_killed() {
     site.arm(LONG).await;
     site.kill_watch();
     site.until(|status| !status.watched).await;
-    assert!(site.watchdog.renew(&site.shell, &site.run).await.expect("in time").watched);
+    assert!(site.watchdog.renew(&site.shell, &site.run, site.lease.token).await.expect("in time").watched);
 }
 
 #[tokio::test]
