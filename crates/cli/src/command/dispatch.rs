@@ -20,6 +20,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Approve(args) => super::approve::run(args, globals),
         Command::Resume(args) => super::resume::run(args, globals),
         Command::Rollback(args) => super::rollback::run(args, globals),
+        Command::Confirm(args) => super::confirm::run(args, globals),
         Command::Stop(args) => super::stop::run(args, globals),
         Command::Merge(args) => super::merge::run(args, globals),
         Command::Exec(args) => super::exec::run(args, globals),

@@ -3,6 +3,7 @@
 pub(crate) mod approve;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod confirm;
 pub(crate) mod demo;
 pub(crate) mod deploy;
 mod dispatch;

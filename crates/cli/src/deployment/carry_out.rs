@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use pleach_core::engine::{Engine, RollbackRequest, RunError};
+use pleach_core::engine::{Engine, RollbackRequest, RunError, SnapshotStatus, State};
 use pleach_core::error::{Failure, Kind};
+use pleach_core::journal::Outcome;
 use pleach_core::plan::{ApprovedPlan, Plan};
 use pleach_core::port::Runs;
 use pleach_core::report::Report;
 use pleach_core::word::RunId;
+use pleach_remote::watchdog::KIND;
 
 use super::halt::HaltingRuns;
 use crate::args::Globals;
@@ -105,7 +107,7 @@ fn describe(workspace: &Workspace, work: &Work) -> Result<(RunId, Plan, Vec<plea
         }
         Work::Resume(run) | Work::RollBack(run, _) => {
             let records = workspace.records(run)?;
-            let plan = pleach_core::engine::State::replay(&records).map_err(Failure::from)?.plan().clone();
+            let plan = State::replay(&records).map_err(Failure::from)?.plan().clone();
             Ok((run.clone(), plan, records))
         }
     }
@@ -135,8 +137,26 @@ fn tell(
     for failure in report_failures(&state) {
         tell_failure(&failure, paint);
     }
+    tell_watchdogs(&state);
     if globals.verbose {
         narrate(&format!("logs: {}", crate::observe::log_dir(&workspace.runs.run_dir(run)).display()));
     }
     Ok(Exit(report.exit_code()))
+}
+
+/// A run that waits for a person leaves hosts behind that do not wait for ever.
+fn tell_watchdogs(state: &State) {
+    if !matches!(state.outcome(), Some(Outcome::Held | Outcome::Stuck)) {
+        return;
+    }
+    let environment = &state.plan().environment;
+    for (planned, status, _) in state.snapshots() {
+        let deadline = planned.parameters.get("deadline").and_then(serde_json::Value::as_str);
+        if let (KIND, SnapshotStatus::Proven, Some(deadline)) = (planned.kind.as_str(), status, deadline) {
+            let target = &planned.target;
+            narrate(&format!(
+                "`{target}` takes itself back in {deadline} unless somebody keeps what is there with `pleach confirm {environment}`"
+            ));
+        }
+    }
 }

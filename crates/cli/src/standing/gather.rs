@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::read::read_target;
-use super::{LeaseStanding, RunStanding, ServiceStanding, Standing};
+use super::{LeaseStanding, RunStanding, ServiceStanding, Standing, WatchdogStanding, watched_targets};
 use crate::board::{Row, rows};
 use crate::exit::Ended;
 use crate::project::{Project, Workspace};
@@ -92,10 +92,16 @@ pub(crate) async fn stand(project: &Project, environment: Option<&EnvironmentNam
     for reader in readers(project, environment)? {
         reading.spawn(async move { reader.read().await });
     }
+    let mut asking = JoinSet::new();
+    for watched in watched_targets(project, environment)? {
+        asking.spawn(async move { watched.stand().await });
+    }
     let mut services: Vec<ServiceStanding> = reading.join_all().await.into_iter().flatten().collect();
     services.sort_by(|a, b| (&a.environment, &a.service, &a.target).cmp(&(&b.environment, &b.service, &b.target)));
+    let mut watchdogs: Vec<WatchdogStanding> = asking.join_all().await.into_iter().flatten().collect();
+    watchdogs.sort_by(|a, b| (&a.environment, &a.target, &a.run).cmp(&(&b.environment, &b.target, &b.run)));
     let (unfinished, leases) = runs_and_leases(&project.workspace, environment).await?;
-    Ok(Standing { services, unfinished, leases })
+    Ok(Standing { services, unfinished, leases, watchdogs })
 }
 
 /// Runs that need somebody, the newest first, and the leases that are held.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use pleach_core::journal::Outcome;
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName, TargetName};
+use pleach_remote::watchdog::WatchdogPhase;
 use serde::Serialize;
 
 /// Everything, as `pleach status --json` gives it.
@@ -12,6 +13,9 @@ pub(crate) struct Standing {
     /// Runs that stopped before their end, are held, or could not be taken back.
     pub(crate) unfinished: Vec<RunStanding>,
     pub(crate) leases: Vec<LeaseStanding>,
+    /// Watchdogs on hosts that wait for a confirmation, or have done without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) watchdogs: Vec<WatchdogStanding>,
 }
 
 impl Standing {
@@ -114,4 +118,17 @@ pub(crate) struct LeaseStanding {
     pub(crate) expires: Timestamp,
     /// Whether its holder is seen to live on this machine.
     pub(crate) alive: bool,
+}
+
+/// One watchdog.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct WatchdogStanding {
+    pub(crate) environment: EnvironmentName,
+    pub(crate) target: TargetName,
+    pub(crate) run: RunId,
+    pub(crate) phase: WatchdogPhase,
+    /// When it takes the target back unless somebody confirms, or would have.
+    pub(crate) expires: Timestamp,
+    /// Its own journal, the last lines.
+    pub(crate) journal: Vec<String>,
 }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Health, Life, ServiceStanding, Standing};
+use pleach_remote::watchdog::WatchdogPhase;
+
+use super::{Health, Life, ServiceStanding, Standing, WatchdogStanding};
 use crate::args::Globals;
 use crate::print::{Cell, Paint, Style, Table, ago_text, stdout_columns};
 use crate::progress::outcome_word;
@@ -95,6 +97,9 @@ pub(crate) fn extras(standing: &Standing, now: Timestamp, paint: Paint) -> Strin
         let head = paint.paint(Style::Busy, format!("run {} in `{}` {what}", run.run, run.environment));
         text.push_str(&format!("{head} (started {})\n  next: {next}\n", ago_text(run.started, now)));
     }
+    for watchdog in &standing.watchdogs {
+        text.push_str(&watchdog_text(watchdog, standing, now, paint));
+    }
     for lease in &standing.leases {
         let life = if lease.alive { "" } else { "; that process is gone, and the next run takes over" };
         text.push_str(&format!(
@@ -107,6 +112,38 @@ pub(crate) fn extras(standing: &Standing, now: Timestamp, paint: Paint) -> Strin
         ));
     }
     text
+}
+
+fn watchdog_text(watchdog: &WatchdogStanding, standing: &Standing, now: Timestamp, paint: Paint) -> String {
+    let WatchdogStanding { environment, target, run, .. } = watchdog;
+    let at_work = standing.unfinished.iter().any(|other| other.run == *run && other.working);
+    let unless = format!(
+        "keep what is there with `pleach confirm {environment}`, go back now with `pleach rollback {environment}`"
+    );
+    let (what, next) = match watchdog.phase {
+        WatchdogPhase::Armed if at_work => return String::new(),
+        WatchdogPhase::Armed => {
+            let left = watchdog.expires.duration_since(now).as_secs().max(0);
+            (format!("takes itself back in {left} s unless somebody confirms"), unless)
+        }
+        WatchdogPhase::Fired => (
+            "takes itself back now: nobody confirmed in time".to_owned(),
+            format!("look again with `pleach status {environment}`"),
+        ),
+        WatchdogPhase::Restored => {
+            let since = ago_text(watchdog.expires, now);
+            (
+                format!("took itself back: nobody confirmed before {since}"),
+                format!("end the run with `pleach rollback {environment}`"),
+            )
+        }
+        _ => (
+            "did not take itself back: a newer lease had been given".to_owned(),
+            format!("see what is there with `pleach verify {environment}`"),
+        ),
+    };
+    let head = paint.paint(Style::Busy, format!("`{target}` in `{environment}` {what}"));
+    format!("{head} (run {run})\n  next: {next}\n")
 }
 
 #[cfg(test)]
@@ -155,6 +192,14 @@ mod tests {
                 since: now,
                 expires: now,
                 alive: false,
+            }],
+            watchdogs: vec![WatchdogStanding {
+                environment: "prod".parse().expect("a name"),
+                target: "vm1".parse().expect("a name"),
+                run: "20261121-072804-ab12cd34ef56".parse().expect("a name"),
+                phase: WatchdogPhase::Armed,
+                expires: Timestamp::from_second(1090).expect("in range"),
+                journal: Vec::new(),
             }],
         };
         let text = format!("{}{}", table_for(&standing, now, Paint::Plain, None), extras(&standing, now, Paint::Plain));

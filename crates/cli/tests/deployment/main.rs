@@ -23,3 +23,4 @@ mod standing;
 mod stuck;
 mod tell;
 mod together;
+mod watchdog;
