@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod consent;
 mod disk;
 mod doctor;
 mod help;
