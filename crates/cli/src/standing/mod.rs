@@ -8,7 +8,7 @@ mod model;
 mod read;
 mod text;
 
-pub(crate) use gather::{open_runs, readers, runs_and_leases, stand, superseded};
+pub(crate) use gather::{TargetReader, open_runs, readers, runs_and_leases, stand, superseded, within_limit};
 pub(crate) use model::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing};
 pub(crate) use read::{CUT_OFF, check_place, is_cut_off, output_files, read_statuses};
 pub(crate) use text::{extras, life_style, life_word, table};

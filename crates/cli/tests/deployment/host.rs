@@ -11,18 +11,18 @@ use rustix::process::Signal;
 use crate::scene::{Said, Scene, told_in_four_parts};
 
 /// A project whose environment `uat` is a directory on a host.
-struct Host {
-    scene: Scene,
-    bed: SshBed,
+pub(crate) struct Host {
+    pub(crate) scene: Scene,
+    pub(crate) bed: SshBed,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("")
     }
 
     /// `lines` stand in the table of the target.
-    fn with(lines: &str) -> Self {
+    pub(crate) fn with(lines: &str) -> Self {
         let host = Self { scene: Scene::new(), bed: SshBed::new("") };
         let file = host.scene.root().join("pleach.toml");
         let config = std::fs::read_to_string(&file).expect("a config");
@@ -38,7 +38,7 @@ impl Host {
         host
     }
 
-    fn live(&self) -> PathBuf {
+    pub(crate) fn live(&self) -> PathBuf {
         self.bed.at("root/live")
     }
 
@@ -72,7 +72,7 @@ impl Host {
         Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    fn both_answer(&self, version: &str) {
+    pub(crate) fn both_answer(&self, version: &str) {
         for service in ["alpha", "beta"] {
             assert_eq!(self.scene.answers(service).as_deref(), Some(version), "{service}");
         }
