@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Deploy(command::deploy::Args),
     /// Show every service and target: release, state, health, address, since when
     Status(command::status::Args),
+    /// Show every process: release, memory, ports, restarts, since when
+    Ps(command::ps::Args),
+    /// Show which version of Pleach this is, or which commits are live and how far branches are ahead
+    Version(command::version::Args),
     /// Show what a run said, or the service itself
     Logs(command::logs::Args),
     /// Run the checks of every service
@@ -86,6 +90,8 @@ pub(crate) enum Command {
     Confirm(command::confirm::Args),
     /// Stop services and keep their releases
     Stop(command::stop::Args),
+    /// Start services anew, at the releases that they have
+    Restart(command::restart::Args),
     /// Merge what is deployed and healthy
     Merge(command::merge::Args),
     /// Run the same command on every target

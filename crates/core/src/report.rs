@@ -1,5 +1,7 @@
 //! What came of a run: the fold of its journal, for people and programs.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,13 @@ pub struct Report {
     pub operation: Operation,
     /// Who agreed to it.
     pub by: String,
+    /// When.
+    pub agreed: Timestamp,
+    /// How: `--yes`, `answered`, `typed`, or an embedder's own word.
+    pub how: String,
+    /// What was answered to the questions of the environment, by question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, String>,
     /// When it started.
     pub started: Timestamp,
     /// When it ended.
@@ -133,12 +142,16 @@ impl Report {
     /// What a state has come to.
     pub fn of(state: &State) -> Self {
         let plan = state.plan();
+        let consent = state.approved().consent();
         Self {
             run: state.run().clone(),
             plan: state.approved().id().clone(),
             environment: plan.environment.clone(),
             operation: plan.operation.clone(),
-            by: state.approved().consent().by.clone(),
+            by: consent.by.clone(),
+            agreed: consent.at,
+            how: consent.how.clone(),
+            answers: consent.answers.clone(),
             started: state.started(),
             ended: state.ended(),
             outcome: state.outcome(),

@@ -38,3 +38,4 @@ pub use check::{CheckResult, CheckStage, verify_service};
 pub use directory::{ServiceStatus, register, service_statuses};
 pub use local::{DirectoryTarget, LocalSecrets};
 pub use open::{describe, open_ssh_target, open_target};
+pub use program::own_digest;

@@ -18,7 +18,7 @@ pub(crate) fn read_own() -> Result<Vec<u8>, Failure> {
 }
 
 /// The SHA-256 of this executable, in hexadecimal.
-pub(crate) fn own_digest() -> Result<String, Failure> {
+pub fn own_digest() -> Result<String, Failure> {
     static DIGEST: OnceLock<String> = OnceLock::new();
     if let Some(digest) = DIGEST.get() {
         return Ok(digest.clone());

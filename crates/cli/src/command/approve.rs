@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use pleach_core::plan::{Detail, render};
 
 use crate::args::Globals;
-use crate::deployment::{Answered, ask_for_consent, consent_path, load_plan, save_consent};
+use crate::deployment::{
+    Answered, ConsentRequest, ask_for_consent, block_on, consent_path, load_plan, questions, save_consent,
+};
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, complain, narrate, stderr_plan_columns};
 use crate::project::Project;
@@ -28,13 +30,15 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let rule = project.require_environment(&saved.plan.environment)?.consent;
     complain(&render(&saved.plan, stderr_plan_columns(), Detail::Steps));
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let consent = ask_for_consent(
-        &saved.plan,
+    let questions = block_on(async { Ok(questions(&project, &saved.plan, rule).await) })?;
+    let consent = ask_for_consent(&ConsentRequest {
+        plan: &saved.plan,
         rule,
         answered,
-        project.workspace.now(),
-        &format!("pleach approve {}", saved.path.display()),
-    )?;
+        questions,
+        now: project.workspace.now(),
+        command: &format!("pleach approve {}", saved.path.display()),
+    })?;
     save_consent(&saved.path, &consent)?;
     if globals.json {
         answer(&format!("{}\n", serde_json::to_string(&consent).unwrap_or_default()));

@@ -9,8 +9,8 @@ use pleach_core::word::{EnvironmentName, ServiceName};
 
 use crate::args::Globals;
 use crate::deployment::{
-    Answered, RunOptions, Work, ask_for_consent, block_on, carry_out, load_consent, load_plan, prepare, require_clean,
-    require_nothing_unfinished, select,
+    Answered, ConsentRequest, RunOptions, Work, ask_for_consent, block_on, can_ask, carry_out, load_consent, load_plan,
+    prepare, questions, require_clean, require_enough, require_nothing_unfinished, select,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, complain, stderr_plan_columns};
@@ -66,14 +66,14 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     if plan.is_empty() {
         return nothing_to_do(args, globals, project, &plan).await;
     }
-    show_for_consent(&plan, globals);
+    show_for_consent(&plan, environment.consent, globals);
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let approved = approve_plan(project, plan, environment.consent, answered, args.plan.as_deref())?;
+    let approved = approve_plan(project, plan, environment.consent, answered, args.plan.as_deref()).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
 }
 
 /// The consent that lies beside a saved plan, or the answer of whoever is here, bound to the plan.
-fn approve_plan(
+async fn approve_plan(
     project: &Project,
     plan: Plan,
     rule: ConsentRule,
@@ -81,22 +81,29 @@ fn approve_plan(
     saved: Option<&Path>,
 ) -> Result<ApprovedPlan, Ended> {
     let given = saved.map(load_consent).transpose()?.flatten();
+    let was_given = given.is_some();
     let consent = match given {
         Some(consent) => consent,
-        None => ask_for_consent(
-            &plan,
+        None => ask_for_consent(&ConsentRequest {
+            plan: &plan,
             rule,
             answered,
-            project.workspace.now(),
-            &format!("pleach deploy {}", plan.environment),
-        )?,
+            questions: questions(project, &plan, rule).await,
+            now: project.workspace.now(),
+            command: &format!("pleach deploy {}", plan.environment),
+        })?,
     };
-    approve(plan, consent).map_err(|error| Ended::refused(error.into()))
+    let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
+    if let (true, Some(path)) = (was_given, saved) {
+        require_enough(approved.plan(), rule, approved.consent(), path)?;
+    }
+    Ok(approved)
 }
 
-/// The plan on standard error: the answer of a deployment is its report.
-pub(super) fn show_for_consent(plan: &Plan, globals: &Globals) {
-    if !globals.quiet && !globals.json {
+/// The plan on standard error: the answer of a deployment is its report. Whoever has to type what goes live must see it.
+pub(super) fn show_for_consent(plan: &Plan, rule: ConsentRule, globals: &Globals) {
+    let is_asked = rule == ConsentRule::Typed && can_ask();
+    if is_asked || (!globals.quiet && !globals.json) {
         complain(&render(plan, stderr_plan_columns(), Detail::Lanes));
     }
 }

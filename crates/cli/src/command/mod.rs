@@ -15,7 +15,9 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod plan;
+pub(crate) mod ps;
 pub(crate) mod report;
+pub(crate) mod restart;
 pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod route;
@@ -24,6 +26,7 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod supervise;
 pub(crate) mod verify;
+pub(crate) mod version;
 pub(crate) mod worktree;
 
 pub(crate) use dispatch::run;

@@ -6,7 +6,7 @@ use pleach_core::word::RunId;
 use super::resume::unknown_run;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
-use crate::print::{Paint, answer, report_failures, report_text, stdout_columns, tell_failure};
+use crate::print::{Paint, answer, consent_text, report_failures, report_text, stdout_columns, tell_failure};
 use crate::project::Workspace;
 
 /// Arguments of `pleach report`.
@@ -33,7 +33,9 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         answer(&format!("{}\n", serde_json::to_string_pretty(&Report::of(&state)).unwrap_or_default()));
         return Ok(Exit::DONE);
     }
-    answer(&report_text(&state, workspace.now(), Paint::of_stdout(globals.color), stdout_columns()));
+    let paint = Paint::of_stdout(globals.color);
+    answer(&report_text(&state, workspace.now(), paint, stdout_columns()));
+    answer(&consent_text(state.approved().consent(), paint));
     report_failures(&state).iter().for_each(|failure| tell_failure(failure, Paint::of_stderr(globals.color)));
     Ok(Exit::DONE)
 }

@@ -13,7 +13,9 @@ use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName};
 use super::stop::{OperationRequest, run_operation};
 use crate::args::Globals;
 use crate::board::rows;
-use crate::deployment::{Answered, RunOptions, Work, ask_for_consent, block_on, carry_out, person};
+use crate::deployment::{
+    Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, person,
+};
 use crate::exit::{Ended, Exit};
 use crate::print::complain;
 use crate::project::{Project, Workspace};
@@ -69,7 +71,14 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     }
     let command = format!("pleach rollback {}", args.environment);
     if let Some(first) = ways.first() {
-        ask_for_consent(&first.plan, consent_rule(globals, &args.environment), answered, workspace.now(), &command)?;
+        ask_for_consent(&ConsentRequest {
+            plan: &first.plan,
+            rule: consent_rule(globals, &args.environment),
+            answered,
+            questions: Questions::Name,
+            now: workspace.now(),
+            command: &command,
+        })?;
     }
     block_on(take_back(&workspace, ways, &args.options, globals))
 }
@@ -100,11 +109,17 @@ fn consent_rule(globals: &Globals, environment: &EnvironmentName) -> ConsentRule
 
 /// The newest run of which something is left on a target.
 fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Result<Way, Ended> {
+    let mut passed_over = Vec::new();
     for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
         let state = workspace.state(&entry.run)?;
-        let told = left_by(&state, None);
+        let mut told = left_by(&state, None);
         let open = !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
+        if is_done_restart(&state) {
+            passed_over
+                .push(format!("run {} since then only restarted services: it left nothing to take back", entry.run));
+        }
         if open || !told.is_empty() {
+            told.append(&mut passed_over);
             return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes: Vec::new(), told });
         }
     }
@@ -167,8 +182,16 @@ fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<Strin
     ))
 }
 
+/// A service that was started anew has nothing to go back to but running, and it runs.
+fn is_done_restart(state: &State) -> bool {
+    state.plan().operation == Operation::Restart && state.outcome() == Some(Outcome::Succeeded)
+}
+
 /// What a run left on its targets, in words.
 fn left_by(state: &State, service: Option<&ServiceName>) -> Vec<String> {
+    if is_done_restart(state) {
+        return Vec::new();
+    }
     let named = |name: &ServiceName| service.is_none_or(|service| service == name);
     let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service));
     left.map(|row| match &row.release {
@@ -185,7 +208,7 @@ fn nothing_to_take_back(environment: &EnvironmentName, service: Option<&ServiceN
     };
     Ended::wrong(
         Failure::new(Kind::Rejected, what)
-            .because("each was taken back already, or there was none")
+            .because("each was taken back already or only restarted services, or there was none")
             .state("nothing was touched")
             .next(format!(
                 "see what runs with `pleach status {environment}`, and all runs with `pleach runs {environment}`"

@@ -1,12 +1,13 @@
 //! `pleach stop`: stops services and keeps their releases.
 
-use pleach_core::plan::{Operation, approve};
+use pleach_core::plan::{Operation, Plan, approve};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
 use super::deploy::show_for_consent;
 use crate::args::Globals;
 use crate::deployment::{
-    Answered, RunOptions, Work, ask_for_consent, block_on, carry_out, prepare, require_nothing_unfinished,
+    Answered, ConsentRequest, RunOptions, Work, ask_for_consent, block_on, carry_out, prepare, questions,
+    require_nothing_unfinished,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::answer;
@@ -59,17 +60,35 @@ pub(super) async fn run_operation(
     globals: &Globals,
     project: &Project,
 ) -> Result<Exit, Ended> {
-    let rule = project.require_environment(request.environment)?.consent;
+    project.require_environment(request.environment)?;
     require_nothing_unfinished(&project.workspace, request.environment).await?;
-    let plan = prepare(project, request.environment, request.operation, request.services).await?;
+    let plan = prepare(project, request.environment, request.operation.clone(), request.services).await?;
     if plan.is_empty() {
         let standing = crate::standing::stand(project, Some(request.environment)).await?.only(request.services);
         answer("nothing to do: all is as wanted already\n");
         answer(&crate::standing::table(&standing, project.workspace.now(), globals));
         return Ok(Exit::DONE);
     }
-    show_for_consent(&plan, globals);
-    let consent = ask_for_consent(&plan, rule, request.answered, project.workspace.now(), request.command)?;
+    run_plan(request, plan, globals, project).await
+}
+
+/// Shows a plan, gets consent, runs it.
+pub(super) async fn run_plan(
+    request: OperationRequest<'_>,
+    plan: Plan,
+    globals: &Globals,
+    project: &Project,
+) -> Result<Exit, Ended> {
+    let rule = project.require_environment(request.environment)?.consent;
+    show_for_consent(&plan, rule, globals);
+    let consent = ask_for_consent(&ConsentRequest {
+        plan: &plan,
+        rule,
+        answered: request.answered,
+        questions: questions(project, &plan, rule).await,
+        now: project.workspace.now(),
+        command: request.command,
+    })?;
     let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), request.options, globals).await
 }

@@ -9,7 +9,12 @@ use pleach_core::plan::{Consent, Plan};
 
 use jiff::Timestamp;
 
+use super::typed::{Questions, TYPED, ask_typed, unanswered};
 use crate::exit::Ended;
+use crate::print::clean;
+
+/// How consent was given that the command line said already.
+const YES: &str = "--yes";
 
 /// What the command line says already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,37 +25,67 @@ pub(crate) enum Answered {
     NotYet,
 }
 
-/// Gets consent to a plan that was shown, or refuses. `command` is what to type again.
-pub(crate) fn ask_for_consent(
-    plan: &Plan,
-    rule: ConsentRule,
-    answered: Answered,
-    now: Timestamp,
-    command: &str,
-) -> Result<Consent, Ended> {
-    let terminal = can_ask();
+/// What consent is asked for, and how.
+pub(crate) struct ConsentRequest<'a> {
+    /// It was shown.
+    pub(crate) plan: &'a Plan,
+    pub(crate) rule: ConsentRule,
+    pub(crate) answered: Answered,
+    /// Where the rule is [`ConsentRule::Typed`].
+    pub(crate) questions: Questions,
+    pub(crate) now: Timestamp,
+    /// What to type again.
+    pub(crate) command: &'a str,
+}
+
+/// Gets consent to a plan that was shown, or refuses.
+pub(crate) fn ask_for_consent(request: &ConsentRequest<'_>) -> Result<Consent, Ended> {
+    let ConsentRequest { plan, rule, answered, questions, now, command } = request;
     let environment = plan.environment.as_str();
     let mut answers = BTreeMap::new();
     let how = match (rule, answered) {
-        (ConsentRule::Yes, Answered::Yes) => "--yes",
-        _ if !terminal => return Err(Ended::refused(no_terminal(plan, rule, command))),
+        (ConsentRule::Yes, Answered::Yes) => YES,
+        _ if !can_ask() => return Err(Ended::refused(no_terminal(plan, *rule, command))),
         (ConsentRule::Yes | ConsentRule::Ask, _) => {
             if !says_yes(&format!("Do this in `{environment}`?")) {
-                return Err(Ended::refused(declined(plan)));
+                return Err(Ended::refused(declined(plan, "the answer was not a yes")));
             }
             "answered"
         }
         (ConsentRule::Typed, _) => {
-            let question = format!("Type the environment's name, `{environment}`, to do this: ");
-            let answer = ask(&question);
-            if answer != environment {
-                return Err(Ended::refused(declined(plan)));
-            }
-            answers.insert(question.trim_end_matches([':', ' ']).to_owned(), answer);
-            "typed"
+            let answered = ask_typed(plan, questions, &mut |question| ask(question));
+            answers = answered.map_err(|why| Ended::refused(declined(plan, &why)))?;
+            TYPED
         }
     };
-    Ok(Consent { plan: plan.id(), by: person(), at: now, how: how.to_owned(), answers })
+    Ok(Consent { plan: plan.id(), by: person(), at: *now, how: how.to_owned(), answers })
+}
+
+/// A consent that was given earlier is as much as the environment's rule wants now. `path` is the plan's.
+pub(crate) fn require_enough(
+    plan: &Plan,
+    rule: ConsentRule,
+    consent: &Consent,
+    path: &std::path::Path,
+) -> Result<(), Ended> {
+    let environment = &plan.environment;
+    let lacks = match rule {
+        ConsentRule::Yes => None,
+        ConsentRule::Ask => (consent.how == YES).then(|| format!("`{YES}` is not enough there")),
+        ConsentRule::Typed if consent.how != TYPED => Some("its questions were not answered in a terminal".to_owned()),
+        ConsentRule::Typed => unanswered(plan, &consent.answers).map(|name| format!("it does not answer `{name}`")),
+    };
+    let Some(lacks) = lacks else { return Ok(()) };
+    let path = path.display();
+    Err(Ended::refused(
+        Failure::new(
+            Kind::Conflict,
+            format!("the consent to plan `{}` is not what `{environment}` wants", plan.id().short()),
+        )
+        .because(lacks)
+        .state("nothing was touched")
+        .next(format!("in a terminal `pleach approve {path}`, then `pleach deploy {environment} --plan {path}`")),
+    ))
 }
 
 /// Whether somebody is there who can be asked.
@@ -60,17 +95,20 @@ pub(crate) fn can_ask() -> bool {
 
 /// Asks a question that only a yes answers with yes.
 pub(crate) fn says_yes(question: &str) -> bool {
-    let answer = ask(&format!("{question} [y/N] "));
+    ask(&format!("{question} [y/N] ")).is_some_and(|answer| is_yes(&answer))
+}
+
+pub(super) fn is_yes(answer: &str) -> bool {
     matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-fn ask(question: &str) -> String {
+/// A line of whoever is there, without spaces around it and without what steers a terminal; nothing at the end of input.
+fn ask(question: &str) -> Option<String> {
     let mut stderr = std::io::stderr().lock();
     let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
     let mut line = String::new();
-    // The end of input is no answer.
-    let _ = std::io::stdin().lock().read_line(&mut line);
-    line.trim().to_owned()
+    let read = std::io::stdin().lock().read_line(&mut line).unwrap_or(0);
+    (read > 0).then(|| clean(line.trim()).trim().to_owned())
 }
 
 fn no_terminal(plan: &Plan, rule: ConsentRule, command: &str) -> Failure {
@@ -93,9 +131,9 @@ fn no_terminal(plan: &Plan, rule: ConsentRule, command: &str) -> Failure {
     }
 }
 
-fn declined(plan: &Plan) -> Failure {
+fn declined(plan: &Plan, why: &str) -> Failure {
     Failure::new(Kind::Conflict, format!("plan `{}` was declined", plan.id().short()))
-        .because("the answer was not a yes")
+        .because(why)
         .state("nothing was touched")
 }
 

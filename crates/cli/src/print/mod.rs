@@ -1,16 +1,20 @@
 //! What people read.
 
+mod consent;
 mod failure;
 mod paint;
 mod report;
+mod size;
 mod stream;
 mod table;
 mod text;
 mod time;
 
+pub(crate) use consent::consent_text;
 pub(crate) use failure::tell_failure;
 pub(crate) use paint::{Paint, Style};
 pub(crate) use report::{report_failures, report_text, style_of};
+pub(crate) use size::bytes_text;
 pub(crate) use stream::{
     answer, complain, lost_answer, narrate, stderr_columns, stderr_plan_columns, stdout_columns, stdout_plan_columns,
 };

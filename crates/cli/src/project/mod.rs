@@ -6,5 +6,5 @@
 mod config;
 mod workspace;
 
-pub(crate) use config::Project;
+pub(crate) use config::{Project, listed};
 pub(crate) use workspace::{Workspace, untouched};

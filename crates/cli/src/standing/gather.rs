@@ -1,12 +1,14 @@
 //! Reading it all, target by target.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_core::config::ServiceConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
+use pleach_core::plan::Operation;
 use pleach_core::port::{Leases as _, RunEntry};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
@@ -38,19 +40,26 @@ pub(crate) struct TargetReader {
 impl TargetReader {
     /// Reads it within the time limit. A target that does not answer gives rows that say so.
     pub(crate) async fn read(&self) -> Vec<ServiceStanding> {
-        let target = match &self.target {
-            Ok(target) => target,
-            Err(failure) => return self.unknown(failure),
+        let read = async {
+            let target = self.require_target()?;
+            read_target(target.as_ref(), &self.settings, &self.environment, &self.services, &self.configured).await
         };
-        let read = read_target(target.as_ref(), &self.settings, &self.environment, &self.services, &self.configured);
-        match tokio::time::timeout(READ_LIMIT, read).await {
-            Ok(Ok(services)) => services,
-            Ok(Err(failure)) => self.unknown(&failure),
-            Err(_) => {
-                let what = format!("it gave no answer within {} s", READ_LIMIT.as_secs());
-                self.unknown(&Failure::new(Kind::UnknownOutcome, what))
-            }
-        }
+        within_limit(read).await.unwrap_or_else(|failure| self.unknown(&failure))
+    }
+
+    /// The target, to read something else of it.
+    pub(crate) fn require_target(&self) -> Result<Arc<dyn Target>, Failure> {
+        self.target.clone()
+    }
+
+    /// Where its services lie, if it is a directory anywhere.
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.settings.get("path").and_then(Value::as_str).map(Path::new)
+    }
+
+    /// The executable there that keeps services running.
+    pub(crate) fn program(&self) -> Option<&str> {
+        self.settings.get("program").and_then(Value::as_str)
     }
 
     fn unknown(&self, failure: &Failure) -> Vec<ServiceStanding> {
@@ -60,6 +69,14 @@ impl TargetReader {
         };
         self.services.iter().map(row).collect()
     }
+}
+
+/// What is read of one target, unless it takes too long to answer.
+pub(crate) async fn within_limit<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(READ_LIMIT, read).await.unwrap_or_else(|_| {
+        let what = format!("it gave no answer within {} s", READ_LIMIT.as_secs());
+        Err(Failure::new(Kind::UnknownOutcome, what))
+    })
 }
 
 /// The targets of one environment, or of all.
@@ -154,15 +171,18 @@ pub(crate) fn open_runs(workspace: &Workspace, entries: &[RunEntry]) -> Result<V
 }
 
 /// The later run in the same environment after which nobody needs to finish this one, and nobody may: it would bring back
-/// what the later one has replaced. A run that was taken back whole has left everything as it found it, and is none.
+/// what the later one has replaced. A run that was taken back whole has left everything as it found it, and is none; nor is
+/// a restart, which replaces nothing but an earlier restart.
 pub(crate) fn superseded(
     workspace: &Workspace,
     entries: &[RunEntry],
     entry: &RunEntry,
 ) -> Result<Option<RunId>, Failure> {
+    let restarts = |run: &RunId| workspace.state(run).is_ok_and(|state| state.plan().operation == Operation::Restart);
     let later = entries.iter().take_while(|later| later.run != entry.run);
     for later in later.filter(|later| later.environment == entry.environment) {
         let leaves = match later.outcome {
+            _ if restarts(&later.run) && !restarts(&entry.run) => false,
             Some(Outcome::RolledBack) => rows(&workspace.state(&later.run)?).iter().any(Row::is_left),
             _ => true,
         };

@@ -4,8 +4,10 @@ use std::process::Command;
 
 #[test]
 fn the_help_of_each_command() {
-    let commands =
-        ["", "plan", "deploy", "status", "logs", "verify", "approve", "resume", "rollback", "stop", "runs", "report"];
+    let commands = [
+        "", "plan", "deploy", "status", "logs", "verify", "approve", "resume", "rollback", "stop", "restart", "ps",
+        "version", "runs", "report",
+    ];
     for command in commands {
         let mut words: Vec<&str> = command.split_whitespace().collect();
         words.push("--help");

@@ -7,14 +7,17 @@
 )]
 
 mod astray;
+mod consent;
 mod disk;
 mod doctor;
 mod help;
 mod host;
 mod interrupt;
 mod life;
+mod look;
 mod misfortune;
 mod refuse;
+mod restart;
 mod saved_plan;
 mod scene;
 mod secrets;

@@ -16,7 +16,7 @@ pub(crate) const SERVICES: [&str; 2] = ["alpha", "beta"];
 
 /// A repository with a branch for each service at version 1, and the environments `local` and `prod`.
 ///
-/// `prod` wants the environment's name typed. What still runs when it is dropped is stopped by the command itself.
+/// `prod` wants typed consent. What still runs when it is dropped is stopped by the command itself.
 pub(crate) struct Scene {
     place: TempDir,
     ports: Vec<u16>,
@@ -171,6 +171,21 @@ impl Scene {
     pub(crate) fn ends(&self, code: i32, arguments: &[&str]) -> Said {
         let said = self.pleach(arguments);
         assert_eq!(said.code, code, "pleach {arguments:?}\n{}\n{}", said.stdout, said.stderr);
+        said
+    }
+
+    /// Runs the command in a terminal where somebody types these lines; all that it says stands in `stdout`.
+    pub(crate) fn types(&self, arguments: &[&str], lines: &[&str]) -> Said {
+        let mut command = Command::new("script");
+        let words: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
+        let line = format!("NO_COLOR=1 '{}' {}", env!("CARGO_BIN_EXE_pleach"), words.join(" "));
+        command.args(["-qec", &line, "/dev/null"]).current_dir(self.root());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("`script` starts");
+        let typed: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        // It may have ended before all was typed.
+        let _ = child.stdin.take().expect("piped").write_all(typed.as_bytes());
+        let mut said = Said::of(child.wait_with_output().expect("it ends"));
+        said.stdout = said.stdout.replace('\r', "");
         said
     }
 

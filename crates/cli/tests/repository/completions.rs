@@ -10,7 +10,7 @@ fn a_shell_can_read_its_completions() {
     let sample = Sample::new(&[]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = sample.done(&["completions", shell]);
-        for word in ["worktree", "deploy", "rollback"] {
+        for word in ["worktree", "deploy", "rollback", "restart", "ps", "version"] {
             assert!(script.contains(word), "{shell} knows no `{word}`");
         }
         assert!(!script.contains("supervise"), "{shell} offers what only Pleach starts");

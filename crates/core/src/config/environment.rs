@@ -47,8 +47,8 @@ pub struct EnvironmentConfig {
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "attempts": 3, "backoff": "500ms" }))]
     pub retry: Retry,
-    /// What consent needs: `yes` allows `--yes`, `ask` wants an answer in a terminal, `typed` wants the environment's
-    /// name typed.
+    /// What consent needs: `yes` allows `--yes`, `ask` wants an answer in a terminal, `typed` wants there: the commit
+    /// that goes live, where it was tested, the restore point, how it is taken back, and the environment's name.
     #[serde(default)]
     #[schemars(example = &"yes")]
     pub consent: ConsentRule,
@@ -88,7 +88,7 @@ pub enum ConsentRule {
     Yes,
     /// An answer in a terminal.
     Ask,
-    /// The environment's name, typed in a terminal.
+    /// The answers to five questions, typed in a terminal, the environment's name last.
     Typed,
 }
 

@@ -258,11 +258,7 @@ fn snapshots(drafts: &Drafts<'_>) -> Vec<SnapshotPlan> {
 }
 
 fn stages(input: &PlanInput<'_>, selection: &Selection<'_>, drafts: &Drafts<'_>) -> Vec<Stage> {
-    let verb = match input.operation {
-        Operation::Deploy => "deploy",
-        Operation::Switch { .. } => "switch",
-        Operation::Stop => "stop",
-    };
+    let verb = input.operation.verb();
     let mut levels: Vec<BTreeSet<&ServiceName>> =
         selection.levels.iter().map(|level| level.iter().collect::<BTreeSet<_>>()).collect();
     // What waits for another one leans on it, so it stops first.

@@ -30,6 +30,20 @@ pub enum Operation {
     },
     /// Stops the services and keeps their releases.
     Stop,
+    /// Starts anew what runs, at the releases that it has.
+    Restart,
+}
+
+impl Operation {
+    /// What is done, in a word: `deploy`, `switch`, `stop` or `restart`.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Switch { .. } => "switch",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 /// The frozen, complete list of what will be done.

@@ -51,6 +51,7 @@ fn headline(plan: &Plan) -> String {
             format!("plan {}: switch {services} of {project} on {environment} to release {release}", id.short())
         }
         Operation::Stop => format!("plan {}: stop {services} of {project} on {environment}", id.short()),
+        Operation::Restart => format!("plan {}: restart {services} of {project} on {environment}", id.short()),
     }
 }
 

@@ -34,6 +34,11 @@
 //! | `prune` | removes old releases | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
+//! | `renew` | ends the current release's process and starts it anew, of `pleach restart` | starting it where it does not run |
+//!
+//! A process of a release cannot run beside another one of the same release: lock, record and log bear the release's name.
+//! So `renew` ends the one before it starts the other. It changes no files, so a restart takes no snapshot: its pins would
+//! push out those of deployments.
 
 mod command;
 mod facts;
@@ -42,9 +47,11 @@ mod layout;
 mod parameter;
 mod phase;
 mod pin;
+mod process;
 mod recipe;
 mod register;
 mod release;
+mod restart;
 mod routing;
 mod site;
 mod snapshot;
@@ -56,6 +63,7 @@ pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
 pub use parameter::{Place, Previous};
+pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
 pub use recipe::DirectoryRecipe;
 pub use register::register;
 pub use release::{ReleaseRecord, ReleaseSpec, ReleaseState};

@@ -151,6 +151,16 @@ pub(super) struct RetireParameters {
     pub(super) stop_grace: Period,
 }
 
+/// Of `renew`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RenewParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) drain: Period,
+}
+
 /// Of `prune`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

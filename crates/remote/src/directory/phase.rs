@@ -29,10 +29,11 @@ pub(super) enum Work {
     Close,
     Stop,
     Halt,
+    Renew,
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Install,
         Self::Upload,
         Self::Build,
@@ -47,6 +48,7 @@ impl Work {
         Self::Close,
         Self::Stop,
         Self::Halt,
+        Self::Renew,
     ];
 
     /// The name of its step.
@@ -66,6 +68,7 @@ impl Work {
             Self::Close => "close",
             Self::Stop => "stop",
             Self::Halt => "halt",
+            Self::Renew => "renew",
         }
     }
 

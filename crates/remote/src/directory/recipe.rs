@@ -25,11 +25,11 @@ use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
 /// How long connections may take to end by themselves before their release is ended.
-const DRAIN: Period = Period::seconds(10);
+pub(super) const DRAIN: Period = Period::seconds(10);
 /// For work on files alone.
 const FILES: Period = Period::seconds(600);
 /// For starting, switching and routing.
-const SHORT: Period = Period::seconds(60);
+pub(super) const SHORT: Period = Period::seconds(60);
 
 /// Turns a service into steps for a directory, wherever it lies.
 pub struct DirectoryRecipe {
@@ -54,6 +54,7 @@ impl Recipe for DirectoryRecipe {
             Operation::Deploy => scene.deploy(),
             Operation::Switch { release } => scene.switch_to(release),
             Operation::Stop => scene.stop(),
+            Operation::Restart => scene.restart(),
         }
         .map_err(|failure| vec![failure])
     }
@@ -89,16 +90,16 @@ impl Recipe for DirectoryRecipe {
 }
 
 /// What a draft is made from.
-struct Scene<'a> {
-    request: &'a DraftRequest<'a>,
-    place: Place,
+pub(super) struct Scene<'a> {
+    pub(super) request: &'a DraftRequest<'a>,
+    pub(super) place: Place,
     keep: u32,
     host: String,
     port: Option<u16>,
-    previous: Previous,
+    pub(super) previous: Previous,
     orphaned: Vec<ReleaseId>,
-    halted: bool,
-    kept: Vec<KeptRelease>,
+    pub(super) halted: bool,
+    pub(super) kept: Vec<KeptRelease>,
     missing: Option<String>,
     install: bool,
 }
@@ -186,6 +187,16 @@ impl<'a> Scene<'a> {
 
     /// Expectations, snapshot and steps in their place.
     fn draft(&self, release: Option<ReleaseId>, steps: Steps) -> Result<Draft, Failure> {
+        let mut draft = self.draft_without_snapshot(release, steps)?;
+        if !draft.steps.is_empty() {
+            let kind = SnapshotKind::new(KIND).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
+            draft.snapshots.push((kind, value(&self.place)?));
+        }
+        Ok(draft)
+    }
+
+    /// Of steps that leave all files as they are.
+    pub(super) fn draft_without_snapshot(&self, release: Option<ReleaseId>, steps: Steps) -> Result<Draft, Failure> {
         let names =
             ["current", "commit", "settings", "halted", "last-number", "running", "routers"].map(|name| self.of(name));
         let known = names.into_iter().chain(["root".to_owned(), "program".to_owned()]);
@@ -193,10 +204,8 @@ impl<'a> Scene<'a> {
             let value = self.request.facts.get(&name).cloned().unwrap_or(Value::Null);
             (name, value)
         });
-        let kind = SnapshotKind::new(KIND).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let snapshots = if steps.steps.is_empty() { Vec::new() } else { vec![(kind, value(&self.place)?)] };
         let way_back = steps.way_back.iter().map(value).collect::<Result<_, _>>()?;
-        Ok(Draft { release, steps: steps.steps, snapshots, expects: expects.collect(), way_back })
+        Ok(Draft { release, steps: steps.steps, snapshots: Vec::new(), expects: expects.collect(), way_back })
     }
 
     fn deploy(&self) -> Result<Draft, Failure> {
@@ -243,7 +252,7 @@ impl<'a> Scene<'a> {
     }
 
     /// No steps yet but the one that puts the program on the target, where processes are to run and it has none.
-    fn steps(&self, runs: bool) -> Result<Steps, Failure> {
+    pub(super) fn steps(&self, runs: bool) -> Result<Steps, Failure> {
         let mut steps = Steps::default();
         let Some(missing) = &self.missing else { return Ok(steps) };
         let program = self.place.program.display();
@@ -262,11 +271,11 @@ impl<'a> Scene<'a> {
             .next("install Pleach there, and name it: `program = \"/usr/local/bin/pleach\"` in `pleach.toml`"))
     }
 
-    fn about(&self, release: &ReleaseId) -> ReleaseParameters {
+    pub(super) fn about(&self, release: &ReleaseId) -> ReleaseParameters {
         ReleaseParameters { place: self.place.clone(), release: release.clone() }
     }
 
-    fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
+    pub(super) fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
         let seen = routers.iter().filter(|router| self.previous.routers.contains(router)).cloned().collect();
         RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN }
     }
@@ -370,7 +379,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The public port is free, or led to this service before.
-    fn require_port(&self, host: &str, port: u16) -> Result<(), Failure> {
+    pub(super) fn require_port(&self, host: &str, port: u16) -> Result<(), Failure> {
         let ours = self.previous.routers.iter().any(|(_, routed)| *routed == port);
         let owner: Option<String> = fact(self.request, &format!("port/{port}"))?;
         match owner {
@@ -436,7 +445,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn told(asked: &Asked) -> String {
+pub(super) fn told(asked: &Asked) -> String {
     match asked {
         Asked::Check(check) => {
             let what = match &check.kind {
@@ -458,8 +467,8 @@ fn value(parameters: &impl Serialize) -> Result<Value, Failure> {
 }
 
 /// Steps as they are added, and what the target does instead of their undos when nobody is left.
-struct Steps {
-    steps: Vec<DraftStep>,
+pub(super) struct Steps {
+    pub(super) steps: Vec<DraftStep>,
     turn: Turn,
     way_back: Vec<Instruction>,
 }
@@ -477,7 +486,7 @@ impl Steps {
         self
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         work: Work,
         summary: String,
@@ -503,6 +512,13 @@ impl Steps {
         };
         self.steps.push(DraftStep { turn: self.turn, step });
         Ok(self)
+    }
+
+    /// The last step is taken back also where a deployment leaves that to another one.
+    pub(super) fn undone(&mut self) {
+        if let Some(last) = self.steps.last_mut() {
+            last.step.reversal = Reversal::Undo;
+        }
     }
 
     /// The command that takes the last step back by hand.

@@ -257,6 +257,11 @@ pub(super) fn asked(spec: &ReleaseSpec) -> Asked {
     }
 }
 
+/// Where a release that something else runs is asked; port 0 where it has none, for checks that name a whole URL.
+pub(super) fn asked_at(spec: &ReleaseSpec) -> (String, u16) {
+    spec.address().unwrap_or_else(|| (spec.host.clone(), 0))
+}
+
 #[cfg(test)]
 mod tests {
     use pleach_core::word::{RunId, ServiceName};

@@ -13,6 +13,8 @@ pub struct ProcessStat {
     pub session: i32,
     /// When it started, in clock ticks since the boot.
     pub start: u64,
+    /// Its resident memory, in pages.
+    pub resident: u64,
 }
 
 impl ProcessStat {
@@ -29,6 +31,7 @@ impl ProcessStat {
             group: field(5)?.parse().ok()?,
             session: field(6)?.parse().ok()?,
             start: field(22)?.parse().ok()?,
+            resident: field(24).and_then(|pages| pages.parse().ok()).unwrap_or_default(),
         })
     }
 
@@ -58,6 +61,7 @@ mod tests {
         let line = "42 (a) b (c)) S 1 7 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 123456 1 2 3";
         let stat = ProcessStat::parse(line).expect("a stat line");
         assert_eq!((stat.name.as_str(), stat.group, stat.session, stat.start), ("a) b (c)", 7, 9, 123_456));
+        assert_eq!(stat.resident, 2);
         assert!(ProcessStat::parse("42 (short) S 1").is_none());
     }
 

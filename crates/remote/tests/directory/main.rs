@@ -15,6 +15,7 @@ mod kept;
 mod killed;
 mod phase;
 mod project;
+mod restart;
 mod snapshot;
 mod stage;
 mod taken;

@@ -51,6 +51,14 @@ fn bears_all_in_one_place(old: &[&str], new: &[&str], step: &str) {
     });
 }
 
+/// One step of `pleach restart`.
+fn anew_bears_all(form: Form, lines: &str, old: &[&str], new: &[&str], step: &str) {
+    exercise(async {
+        let make = async || Stage::of(Project::with(form, lines), Operation::Restart, old, new, step).await;
+        exercise_phase(phase(step).as_ref(), make).await;
+    });
+}
+
 /// One step of `pleach stop`.
 fn stop_bears_all(form: Form, old: &[&str], new: &[&str], step: &str) {
     let lines = if form == Form::Supervised { QUICK } else { "" };
@@ -160,4 +168,14 @@ fn stop_bears_all_of_it() {
 #[test]
 fn halt_bears_all() {
     stop_bears_all(Form::Commands, STARTED, &[], "halt");
+}
+
+#[test]
+fn renew_bears_all() {
+    anew_bears_all(Form::Supervised, QUICK, LIVE, &[], "renew");
+}
+
+#[test]
+fn restart_without_a_switch_bears_all() {
+    anew_bears_all(Form::Commands, "", STARTED, &["halt"], "restart");
 }

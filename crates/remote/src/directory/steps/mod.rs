@@ -6,6 +6,7 @@ mod health;
 mod install;
 mod process;
 mod prune;
+mod renew;
 mod route;
 mod switch;
 mod upload;

@@ -89,7 +89,7 @@ pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, 
 }
 
 /// What a person should know of how a release was ended.
-fn warning(release: &ReleaseId, stopped: Stopped, grace: Period) -> Option<String> {
+pub(super) fn warning(release: &ReleaseId, stopped: Stopped, grace: Period) -> Option<String> {
     match (stopped.killed, stopped.drained) {
         (true, _) => Some(format!("release `{release}` did not end within {grace} of SIGTERM and was killed")),
         (false, false) => Some(format!("release `{release}` was ended while connections to it were open")),

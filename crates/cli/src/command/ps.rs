@@ -1,0 +1,289 @@
+//! `pleach ps`: every process that Pleach keeps running in an environment.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::word::{EnvironmentName, ReleaseId, ServiceName, TargetName};
+use pleach_remote::directory::{InstanceState, ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::args::Globals;
+use crate::deployment::block_on;
+use crate::exit::{Ended, Exit};
+use crate::print::{Cell, Paint, Style, Table, ago_text, answer, bytes_text, stdout_columns, tell_failure};
+use crate::project::Project;
+use crate::standing::{TargetReader, readers, within_limit};
+
+/// Arguments of `pleach ps`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A target that cannot be read is told on standard error and hides no other; the exit code is 0 as \
+    with `pleach status`. MEMORY is what the process group has resident."
+)]
+pub(crate) struct Args {
+    /// Where
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only these; all of the environment's if none is named
+    #[arg(value_name = "SERVICE")]
+    services: Vec<ServiceName>,
+}
+
+/// One process of a service, or the one that its current release should have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    service: ServiceName,
+    target: TargetName,
+    release: ReleaseId,
+    state: InstanceState,
+    pid: Option<u32>,
+    since: Timestamp,
+    restarts: u32,
+    /// The address that it listens on itself.
+    address: String,
+    /// The public address that leads to it.
+    public: Option<String>,
+    /// The process that leads there.
+    router: Option<u32>,
+    memory_bytes: Option<u64>,
+    /// What a person should know besides.
+    note: Option<String>,
+}
+
+/// What could not be read: a whole target, or one service there.
+#[derive(Clone, Debug, Serialize)]
+struct Unread {
+    target: TargetName,
+    service: Option<ServiceName>,
+    failure: Failure,
+}
+
+#[derive(Default, Serialize)]
+struct Listing {
+    processes: Vec<Row>,
+    unread: Vec<Unread>,
+}
+
+/// Reads every target side by side, and lists what runs.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    project.require_environment(&args.environment)?;
+    project.require_services(&args.services)?;
+    let listing = block_on(list(&project, &args))?;
+    if globals.json {
+        answer(&format!("{}\n", serde_json::to_string_pretty(&listing).unwrap_or_default()));
+        return Ok(Exit::DONE);
+    }
+    if listing.processes.is_empty() {
+        answer(&format!("no process that Pleach keeps running in `{}`\n", args.environment));
+    } else {
+        answer(&text(&listing.processes, project.workspace.now(), Paint::of_stdout(globals.color), stdout_columns()));
+    }
+    for unread in listing.unread {
+        tell_failure(&told(unread, &args.environment), Paint::of_stderr(globals.color));
+    }
+    Ok(Exit::DONE)
+}
+
+async fn list(project: &Project, args: &Args) -> Result<Listing, Ended> {
+    let mut reading = JoinSet::new();
+    for reader in readers(project, Some(&args.environment))? {
+        reading.spawn(async move { (reader.name.clone(), read(&reader).await) });
+    }
+    let configured: BTreeSet<&ServiceName> = project.config.services.keys().collect();
+    let wanted = |service: &ServiceName| args.services.is_empty() || args.services.contains(service);
+    let mut listing = Listing::default();
+    for (target, read) in reading.join_all().await {
+        match read {
+            Err(failure) => listing.unread.push(Unread { target, service: None, failure }),
+            Ok(services) => {
+                for (service, processes) in services.into_iter().filter(|(service, _)| wanted(service)) {
+                    match processes {
+                        // Another environment may lie at the same place.
+                        Ok(one) if one.environment.as_ref().is_none_or(|name| *name == args.environment) => {
+                            listing.processes.extend(rows(&one, &target, configured.contains(&service)));
+                        }
+                        Ok(_) => {}
+                        Err(failure) => {
+                            listing.unread.push(Unread { target: target.clone(), service: Some(service), failure });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    listing.processes.sort_by(|a, b| (&a.service, &a.target, &a.release).cmp(&(&b.service, &b.target, &b.release)));
+    listing.unread.sort_by(|a, b| (&a.target, &a.service).cmp(&(&b.target, &b.service)));
+    Ok(listing)
+}
+
+type Read = Vec<(ServiceName, Result<ServiceProcesses, Failure>)>;
+
+async fn read(reader: &TargetReader) -> Result<Read, Failure> {
+    let Some(root) = reader.root() else { return Ok(Vec::new()) };
+    let read = async {
+        let target = reader.require_target()?;
+        match target.files() {
+            Some(files) => service_processes(files, target.shell(), root).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    within_limit(read).await
+}
+
+fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Vec<Row> {
+    let routed = |process: &ReleaseProcess| {
+        let is_current = service.current.as_ref() == Some(&process.release);
+        service.routers.iter().find(|router| is_current && Some(&router.address) == service.wanted.as_ref())
+    };
+    let shown = service.processes.iter().filter(|process| {
+        // A current release that was stopped on purpose has no router and no process.
+        process.state.is_up() || routed(process).is_some()
+    });
+    shown
+        .map(|process| {
+            let router = routed(process);
+            Row {
+                service: service.service.clone(),
+                target: target.clone(),
+                release: process.release.clone(),
+                state: process.state,
+                pid: process.pid,
+                since: process.since,
+                restarts: process.restarts,
+                address: joined(&process.address),
+                public: router.map(|router| joined(&router.address)),
+                router: router.map(|router| router.pid),
+                memory_bytes: process.memory_bytes,
+                note: note(service, process, router, configured),
+            }
+        })
+        .collect()
+}
+
+fn joined((host, port): &(String, u16)) -> String {
+    format!("{host}:{port}")
+}
+
+fn note(
+    service: &ServiceProcesses,
+    process: &ReleaseProcess,
+    router: Option<&RouterProcess>,
+    configured: bool,
+) -> Option<String> {
+    let mut notes = Vec::new();
+    if service.current.as_ref() != Some(&process.release) {
+        notes.push("not the current release".to_owned());
+    } else if service.wanted.is_some() && router.is_none() {
+        notes.push("its router is gone: nobody leads to its port".to_owned());
+    }
+    let last_end = process.last_end.as_deref().unwrap_or("ended");
+    match process.state {
+        InstanceState::Orphaned => notes.push("its supervisor is gone: nobody starts it again if it ends".to_owned()),
+        InstanceState::Restarting => notes.push(format!("it {last_end}, and is started again")),
+        InstanceState::Stopped => notes.push("it is gone, and nobody starts it again".to_owned()),
+        InstanceState::Running if process.restarts > 0 => notes.push(format!("it last {last_end}")),
+        InstanceState::Running => {}
+    }
+    if !configured {
+        notes.push("no longer in pleach.toml".to_owned());
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
+    let heading = ["SERVICE", "TARGET", "RELEASE", "PID", "SINCE", "RESTARTS", "PORT", "PUBLIC", "MEMORY"];
+    let noted = rows.iter().any(|row| row.note.is_some());
+    let mut table = Table::new(heading.into_iter().chain(noted.then_some("NOTE")));
+    for row in rows {
+        let style = match row.state {
+            InstanceState::Running => Style::Good,
+            InstanceState::Restarting | InstanceState::Orphaned => Style::Busy,
+            InstanceState::Stopped => Style::Bad,
+        };
+        let port = row.address.rsplit(':').next().unwrap_or_default().to_owned();
+        let mut cells: Vec<Cell> = vec![
+            Cell::styled(Style::Bold, row.service.as_str()),
+            row.target.as_str().into(),
+            row.release.as_str().into(),
+            Cell::styled(style, row.pid.map_or("-".to_owned(), |pid| pid.to_string())),
+            ago_text(row.since, now).into(),
+            row.restarts.to_string().into(),
+            port.into(),
+            row.public.as_deref().unwrap_or("-").into(),
+            row.memory_bytes.map_or("-".to_owned(), bytes_text).into(),
+        ];
+        if noted {
+            cells.push(row.note.as_deref().unwrap_or("").into());
+        }
+        table.row(cells);
+    }
+    table.text(paint, columns)
+}
+
+/// The target, why it was not read, and how to see more.
+fn told(unread: Unread, environment: &EnvironmentName) -> Failure {
+    let Unread { target, service, failure } = unread;
+    let what = match service {
+        Some(service) => format!("could not read the processes of `{service}` on `{target}`"),
+        None => format!("could not read the processes on `{target}`"),
+    };
+    let mut told = Failure::new(Kind::UnknownOutcome, what);
+    told.because = std::iter::once(failure.what).chain(failure.because).collect();
+    told.state("it is not known what runs there")
+        .next(failure.next.unwrap_or_else(|| format!("`pleach doctor {environment}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(state: InstanceState) -> ServiceProcesses {
+        let release = ReleaseId::new("0007-ab12cd34").expect("a release");
+        let address = ("127.0.0.1".to_owned(), 8101);
+        ServiceProcesses {
+            service: ServiceName::new("api").expect("a name"),
+            environment: None,
+            current: Some(release.clone()),
+            wanted: Some(address.clone()),
+            processes: vec![ReleaseProcess {
+                release,
+                state,
+                pid: state.is_up().then_some(42),
+                since: Timestamp::UNIX_EPOCH,
+                restarts: 0,
+                last_end: None,
+                address: ("127.0.0.1".to_owned(), 40_000),
+                memory_bytes: Some(5_242_880),
+            }],
+            routers: vec![RouterProcess { pid: 7, address, since: Timestamp::UNIX_EPOCH, refused: 0 }],
+        }
+    }
+
+    #[test]
+    fn what_is_missing_of_supervisor_router_and_process_is_told_and_what_was_stopped_is_no_row() {
+        let target = TargetName::new("here").expect("a name");
+        let one = |state, routed: bool| {
+            let mut service = service(state);
+            if !routed {
+                service.routers.clear();
+            }
+            rows(&service, &target, true)
+        };
+        let note = |state, routed| one(state, routed)[0].note.clone().unwrap_or_default();
+        assert_eq!(note(InstanceState::Running, true), "");
+        assert!(note(InstanceState::Running, false).starts_with("its router is gone"));
+        assert!(note(InstanceState::Orphaned, true).starts_with("its supervisor is gone"));
+        assert!(note(InstanceState::Stopped, true).starts_with("it is gone"));
+        assert!(one(InstanceState::Stopped, false).is_empty());
+        let text = text(&one(InstanceState::Running, true), Timestamp::UNIX_EPOCH, Paint::Plain, None);
+        assert_eq!(
+            text,
+            "SERVICE  TARGET  RELEASE        PID  SINCE     RESTARTS  PORT   PUBLIC          MEMORY\n\
+             api      here    0007-ab12cd34  42   just now  0         40000  127.0.0.1:8101  5.2 MB\n"
+        );
+    }
+}

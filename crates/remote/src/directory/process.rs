@@ -1,0 +1,194 @@
+//! The processes of a directory's services, read without changing anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use pleach_core::error::Failure;
+use pleach_core::port::{Call, Command, FileKind, Files, NoLines, Shell};
+use pleach_core::word::{EnvironmentName, ReleaseId, ServiceName};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::instance::InstanceState;
+use super::layout::{ServiceLayout, release_number};
+use super::release::ReleaseRecord;
+use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
+use crate::process::ProcessStat;
+use crate::route::RouterRecord;
+
+/// The process of one release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseProcess {
+    /// Which release.
+    pub release: ReleaseId,
+    /// What its record and `/proc` say together.
+    pub state: InstanceState,
+    /// The first process of its group; `None` while it has none.
+    pub pid: Option<u32>,
+    /// Since when it runs, or was seen to end.
+    pub since: Timestamp,
+    /// How often its process has ended by itself.
+    pub restarts: u32,
+    /// How it ended the last time.
+    pub last_end: Option<String>,
+    /// The address that it was told to listen on.
+    pub address: (String, u16),
+    /// What its process group has in memory; pages that several of them share count for each. `None` where it cannot be
+    /// read.
+    pub memory_bytes: Option<u64>,
+}
+
+/// The router of one public port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RouterProcess {
+    /// The router.
+    pub pid: u32,
+    /// The public address.
+    pub address: (String, u16),
+    /// Since when it listens.
+    pub since: Timestamp,
+    /// Connections that no release took.
+    pub refused: u64,
+}
+
+/// The processes of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceProcesses {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment that its current release was made for.
+    pub environment: Option<EnvironmentName>,
+    /// The current release.
+    pub current: Option<ReleaseId>,
+    /// The public address of the current release, if it has one and Pleach keeps it running.
+    pub wanted: Option<(String, u16)>,
+    /// What runs, and what the current release has where that does not run; in the order of releases.
+    pub processes: Vec<ReleaseProcess>,
+    /// The routers that live.
+    pub routers: Vec<RouterProcess>,
+}
+
+/// Reads the processes of all services below `root`. One that cannot be read says so itself and hides no other. Memory is
+/// read where there is a shell.
+///
+/// # Errors
+/// `root` cannot be listed.
+pub async fn service_processes(
+    files: &dyn Files,
+    shell: Option<&dyn Shell>,
+    root: &Path,
+) -> Result<Vec<(ServiceName, Result<ServiceProcesses, Failure>)>, Failure> {
+    let mut services = Vec::new();
+    for entry in files.list(root).await? {
+        let (FileKind::Directory, Ok(service)) = (&entry.kind, ServiceName::new(&entry.name)) else { continue };
+        let layout = ServiceLayout::new(root.join(&entry.name));
+        match is_service(files, &layout).await {
+            Ok(true) => services.push((service.clone(), read_service(files, &layout, service).await)),
+            Ok(false) => {}
+            Err(failure) => services.push((service, Err(failure))),
+        }
+    }
+    let mut processes =
+        services.iter_mut().filter_map(|(_, read)| read.as_mut().ok()).flat_map(|read| &mut read.processes);
+    if let Some(shell) = shell
+        && processes.any(|process| process.pid.is_some())
+    {
+        let memory = group_memory(shell).await.unwrap_or_default();
+        for read in services.iter_mut().filter_map(|(_, read)| read.as_mut().ok()) {
+            for process in &mut read.processes {
+                process.memory_bytes = process.pid.and_then(|pid| memory.get(&pid).copied());
+            }
+        }
+    }
+    Ok(services)
+}
+
+async fn read_service(
+    files: &dyn Files,
+    layout: &ServiceLayout,
+    service: ServiceName,
+) -> Result<ServiceProcesses, Failure> {
+    let current = current(files, layout).await?;
+    let record: Option<ReleaseRecord> = match &current {
+        Some(release) => read_json(files, &layout.record(release)).await?,
+        None => None,
+    };
+    let spec = record.map(|record| record.spec);
+    let (mut processes, mut routers) = (Vec::new(), Vec::new());
+    for stat in files.list(&layout.run()).await? {
+        let Some(name) = stat.name.strip_suffix(".json") else { continue };
+        if name.starts_with("router-") {
+            let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
+            if let Some(record) = record
+                && is_alive(files, &record.router).await?
+            {
+                let (pid, since, refused) = (record.router.pid, record.since, record.refused);
+                routers.push(RouterProcess { pid, address: (record.host, record.port), since, refused });
+            }
+        } else if release_number(name).is_some()
+            && let Ok(release) = ReleaseId::new(name)
+            && let Some((record, state)) = instance(files, layout, &release).await?
+            && (state.is_up() || current.as_ref() == Some(&release))
+        {
+            processes.push(ReleaseProcess {
+                release,
+                state,
+                pid: record.group.map(|group| group.leader.pid).filter(|_| state.is_up()),
+                since: record.since,
+                restarts: record.restarts,
+                last_end: record.last_end,
+                address: (record.host, record.port),
+                memory_bytes: None,
+            });
+        }
+    }
+    processes.sort_by_key(|process| release_number(process.release.as_str()));
+    Ok(ServiceProcesses {
+        service,
+        environment: spec.as_ref().map(|spec| spec.environment.clone()),
+        current,
+        wanted: spec.filter(|spec| spec.run.is_some()).and_then(|spec| spec.address()),
+        processes,
+        routers,
+    })
+}
+
+/// The resident memory of each process group, by the id of its leader.
+async fn group_memory(shell: &dyn Shell) -> Result<BTreeMap<u32, u64>, Failure> {
+    // A process that ends while it is read is left out, and makes `cat` end with 1.
+    let command = Command::read(["sh", "-c", "getconf PAGESIZE; cat /proc/[0-9]*/stat 2>/dev/null"]);
+    let cancel = CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    Ok(memory_of_groups(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Reads the size of a page, and behind it the `stat` of every process.
+fn memory_of_groups(text: &str) -> BTreeMap<u32, u64> {
+    let mut lines = text.lines();
+    let Some(page) = lines.next().and_then(|line| line.trim().parse::<u64>().ok()) else { return BTreeMap::new() };
+    let mut groups = BTreeMap::new();
+    for stat in lines.filter_map(ProcessStat::parse).filter(ProcessStat::is_alive) {
+        let Ok(leader) = u32::try_from(stat.group) else { continue };
+        *groups.entry(leader).or_insert(0) += stat.resident.saturating_mul(page);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_group_is_that_of_all_its_processes() {
+        let stat = |pid: u32, state: char, group: u32, pages: u32| {
+            format!("{pid} (a b) {state} 1 {group} 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 123456 1 {pages} 3\n")
+        };
+        let text = format!("4096\n{}{}{}noise\n", stat(7, 'S', 7, 2), stat(8, 'R', 7, 3), stat(9, 'Z', 7, 100));
+        assert_eq!(memory_of_groups(&text), BTreeMap::from([(7, 5 * 4096)]));
+        assert!(memory_of_groups("getconf: not found\n").is_empty());
+    }
+}

@@ -1,0 +1,80 @@
+//! The draft of `pleach restart`: what runs is started anew, at the release that is current.
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::period::Period;
+use pleach_core::plan::Draft;
+use pleach_core::word::ReleaseId;
+
+use super::parameter::{HealthParameters, RenewParameters};
+use super::phase::Work;
+use super::recipe::{DRAIN, SHORT, Scene, Steps, told};
+use super::routing::{asked, asked_at};
+
+impl Scene<'_> {
+    /// No steps where nothing was deployed, or where nothing runs because the service is files only.
+    pub(super) fn restart(&self) -> Result<Draft, Failure> {
+        let Some(current) = &self.previous.release else { return self.draft_without_snapshot(None, Steps::default()) };
+        let kept = self.kept.iter().find(|kept| kept.release == *current).ok_or_else(|| self.unknown(current))?;
+        let spec = &kept.spec;
+        let runs = self.previous.running.contains(current);
+        if self.halted || (spec.run.is_some() && !runs) {
+            return Err(self.stopped(current));
+        }
+        let patience =
+            Period(spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within.0 + SHORT.0);
+        let asked = asked(spec);
+        let health = |address: Option<(String, u16)>| HealthParameters {
+            place: self.place.clone(),
+            release: current.clone(),
+            asked: asked.clone(),
+            address,
+        };
+        if let Some(run) = &spec.run {
+            let mut steps = self.steps(true)?;
+            let renew = RenewParameters { place: self.place.clone(), release: current.clone(), drain: DRAIN };
+            let limit = Period(patience.0 * 2 + spec.stop_grace.0 * 2 + DRAIN.0 * 2);
+            steps.add(Work::Renew, format!("end `{run}` and start it anew"), &renew, limit)?;
+            steps.add(Work::Health, told(&asked), &health(None), patience)?;
+            if let Some((host, port)) = spec.address() {
+                self.require_port(&host, port)?;
+                let routes = self.routes(vec![(host.clone(), port)]);
+                steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routes, SHORT)?;
+                let through = format!("{} through {host}:{port}", told(&asked));
+                steps.add(Work::Verify, through, &health(Some((host, port))), patience)?;
+            }
+            return self.draft_without_snapshot(Some(current.clone()), steps);
+        }
+        let Some(start) = &spec.start else {
+            return self.draft_without_snapshot(Some(current.clone()), Steps::default());
+        };
+        let mut steps = self.steps(false)?;
+        let limit = self.request.service_config.build_limit;
+        if let Some(stop) = &spec.stop {
+            steps.add(Work::Halt, format!("run `{stop}`"), &self.about(current), limit)?;
+        }
+        steps.add(Work::Restart, format!("run `{start}`"), &self.about(current), limit)?.undone();
+        if spec.health.is_some() {
+            steps.add(Work::Health, told(&asked), &health(Some(asked_at(spec))), patience)?;
+        }
+        self.draft_without_snapshot(Some(current.clone()), steps)
+    }
+
+    fn stopped(&self, current: &ReleaseId) -> Failure {
+        let (service, environment) = (&self.request.service, &self.request.environment);
+        Failure::new(Kind::Conflict, format!("service `{service}` on `{}` is stopped", self.request.target))
+            .because(format!("nothing of its current release `{current}` runs, so there is nothing to start anew"))
+            .state("nothing was touched")
+            .next(format!(
+                "start what its branch names with `pleach deploy {environment} --only {service}`, or the release as it is \
+                 with `pleach rollback {environment} {service} --to {current}`"
+            ))
+    }
+
+    fn unknown(&self, current: &ReleaseId) -> Failure {
+        let (service, environment) = (&self.request.service, &self.request.environment);
+        Failure::new(Kind::Conflict, format!("service `{service}` on `{}` cannot be restarted", self.request.target))
+            .because(format!("its current release `{current}` is not there whole"))
+            .state("nothing was touched")
+            .next(format!("deploy it: `pleach deploy {environment} --only {service}`"))
+    }
+}
