@@ -18,6 +18,7 @@ pub(super) enum Work {
     Install,
     Upload,
     Build,
+    Script,
     Start,
     Health,
     Route,
@@ -32,10 +33,11 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Install,
         Self::Upload,
         Self::Build,
+        Self::Script,
         Self::Start,
         Self::Health,
         Self::Route,
@@ -49,12 +51,13 @@ impl Work {
         Self::Halt,
     ];
 
-    /// The name of its step.
+    /// The name of its step; scripts have their own behind it.
     pub(super) const fn step(self) -> &'static str {
         match self {
             Self::Install => "install",
             Self::Upload => "upload",
             Self::Build => "build",
+            Self::Script => "script",
             Self::Start => "start",
             Self::Health => "health",
             Self::Route => "route",

@@ -15,6 +15,7 @@ mod kept;
 mod killed;
 mod phase;
 mod project;
+mod scripts;
 mod snapshot;
 mod stage;
 mod taken;

@@ -7,6 +7,7 @@ mod install;
 mod process;
 mod prune;
 mod route;
+mod script;
 mod switch;
 mod upload;
 
