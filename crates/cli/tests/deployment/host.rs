@@ -11,13 +11,13 @@ use rustix::process::Signal;
 use crate::scene::{Said, Scene, told_in_four_parts};
 
 /// A project whose environment `uat` is a directory on a host.
-struct Host {
-    scene: Scene,
-    bed: SshBed,
+pub(crate) struct Host {
+    pub(crate) scene: Scene,
+    pub(crate) bed: SshBed,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("")
     }
 
@@ -38,7 +38,7 @@ impl Host {
         host
     }
 
-    fn live(&self) -> PathBuf {
+    pub(crate) fn live(&self) -> PathBuf {
         self.bed.at("root/live")
     }
 
@@ -293,12 +293,12 @@ fn secrets_go_to_the_host_over_standard_input_and_nowhere_else() {
     }
 }
 
-fn contains(bytes: &[u8], words: &str) -> bool {
+pub(crate) fn contains(bytes: &[u8], words: &str) -> bool {
     bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }
 
 /// No file below holds it, written as it is, in hexadecimal or in base64.
-fn require_nowhere(place: &Path, secret: &str) {
+pub(crate) fn require_nowhere(place: &Path, secret: &str) {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     for entry in std::fs::read_dir(place).expect("there").flatten() {
         let kind = entry.file_type().expect("a kind");

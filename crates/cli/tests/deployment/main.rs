@@ -17,6 +17,7 @@ mod misfortune;
 mod refuse;
 mod saved_plan;
 mod scene;
+mod script;
 mod secrets;
 mod signals;
 mod standing;

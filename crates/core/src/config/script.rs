@@ -50,8 +50,8 @@ pub struct ScriptConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1), example = &"scripts/migrate-back.sh")]
     pub undo: Option<PathBuf>,
-    /// What going back means where there is no `undo`: `nothing` goes back past it and leaves what it did, `forward-only`
-    /// does not go back any further.
+    /// What going back means where there is no `undo`: `nothing` goes back past it and leaves what it did; `forward-only`
+    /// goes back to it and no further, and leaves the rest to a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"nothing")]
     pub reversal: Option<ScriptReversal>,
