@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (name, service) in &config.services {
         let commit = repository.resolve(&format!("refs/heads/{}", service.branch))?;
         let subject = repository.commit_info(&commit)?.subject;
-        sources.insert(name.clone(), ServiceSource { commit, subject });
+        sources.insert(name.clone(), ServiceSource { commit, subject, scripts: BTreeMap::new() });
     }
     let (mut descriptions, mut targets) = (BTreeMap::new(), RunTargets::new());
     for (name, target) in &config.environments[&environment].targets {

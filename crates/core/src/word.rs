@@ -54,7 +54,7 @@ fn check_commit(text: &str) -> Result<(), NameError> {
     if hex && matches!(text.len(), 40 | 64) { Ok(()) } else { Err(NameError::NotACommit(text.to_owned())) }
 }
 
-// One macro, because the standard traits of eleven newtypes are the same forty lines each.
+// One macro, because the standard traits of fourteen newtypes are the same forty lines each.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:expr, $example:expr) => {
         $(#[$doc])*
@@ -133,6 +133,8 @@ word!(/// A kind of snapshot, by name.
     SnapshotKind, check_name, NAME_PATTERN, "pg-dump");
 word!(/// One step, by name; unique in its lane. Usually the name of its phase.
     StepName, check_name, NAME_PATTERN, "build");
+word!(/// One script of a service, by name; its step is `script-NAME`.
+    ScriptName, check_name, NAME_PATTERN, "migrate");
 word!(/// One stage, by name; unique in its plan.
     StageName, check_name, NAME_PATTERN, "deploy");
 word!(/// One lane: `STAGE/SERVICE@TARGET`.

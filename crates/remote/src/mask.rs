@@ -2,7 +2,7 @@
 //!
 //! A build that fails prints its variables, a service prints its connection string before it dies. Whatever a command or a
 //! service says is searched for the secrets that it was given, as they are and in the forms that programs commonly print:
-//! JSON, percent-encoding, hexadecimal, base64. One shorter than [`SHORTEST`] is not searched for: it would be found in
+//! JSON, percent-encoding, hexadecimal, base64, and as shells quote what they trace. One shorter than [`SHORTEST`] is not searched for: it would be found in
 //! words that have nothing to do with it.
 
 use std::borrow::Cow;
@@ -109,7 +109,40 @@ fn forms(secret: &str) -> Vec<String> {
     forms.push(hex);
     forms.push(STANDARD_NO_PAD.encode(secret));
     forms.push(URL_SAFE_NO_PAD.encode(secret));
+    forms.extend(shell_forms(secret));
     forms
+}
+
+/// A secret as `set -x` and `printf %q` write it: between single quotes, where each shell writes a single quote in its own
+/// way; with backslashes; and, where something in it is not printable, as bash's `$'…'`.
+fn shell_forms(secret: &str) -> [String; 5] {
+    let backslashed = |c: char| match c {
+        ' ' | '\'' | '"' | '\\' | '|' | '&' | ';' | '(' | ')' | '<' | '>' | '!' | '{' | '}' | '*' | '[' | ']' | '?'
+        | '^' | '$' | '`' | ',' => format!("\\{c}"),
+        c => c.to_string(),
+    };
+    let byte = |byte: u8| match byte {
+        b'\\' | b'\'' => format!("\\{}", char::from(byte)),
+        0x07 => "\\a".into(),
+        0x08 => "\\b".into(),
+        b'\t' => "\\t".into(),
+        b'\n' => "\\n".into(),
+        0x0b => "\\v".into(),
+        0x0c => "\\f".into(),
+        b'\r' => "\\r".into(),
+        0x1b => "\\E".into(),
+        b' '..=b'~' => char::from(byte).to_string(),
+        byte => format!("\\{byte:03o}"),
+    };
+    // In a locale without UTF-8 what is not ASCII is not printable.
+    let character = |c: char| if c.is_ascii() { byte(c as u8) } else { c.to_string() };
+    [
+        secret.replace('\'', "'\\''"),
+        secret.replace('\'', "'\"'\"'"),
+        secret.chars().map(backslashed).collect(),
+        secret.bytes().map(byte).collect(),
+        secret.chars().map(character).collect(),
+    ]
 }
 
 /// Hands lines on without the secrets.
@@ -144,6 +177,25 @@ mod tests {
             let is_cut = printed == "702f61227373207761";
             assert_eq!(masked.contains(MASK), !is_cut, "{printed}: {masked}");
             assert_eq!(mask.bytes(printed.as_bytes().to_vec()), masked.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_what_shells_trace() {
+        let secrets = ["it's 100%", "tab\tand\nline", "wörd 'and' more", "a{b,c}$d\\e", "\u{1b}[31mred"];
+        for (shell, locale) in [("sh", "C"), ("bash", "C"), ("bash", "C.UTF-8")] {
+            for secret in secrets {
+                let mut command = std::process::Command::new(shell);
+                command.args(["-c", "set -x; true \"$S\" \"p=$S\"; X=$S; printf '%q\\n' \"$S\""]);
+                let output = command.env("S", secret).env("LC_ALL", locale).output().expect("it runs");
+                let said = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
+                let mask = Mask::of([secret]);
+                let masked: Vec<String> = said.lines().map(|line| mask.text(line).into_owned()).collect();
+                let (masked, words) =
+                    (masked.join("\n"), ["it", "100%", "tab", "and", "line", "rd", "more", "b,c", "red"]);
+                let left = words.iter().find(|word| masked.contains(*word));
+                assert!(masked.contains(MASK) && left.is_none(), "{shell} {locale} {left:?}: {said}{masked}");
+            }
         }
     }
 

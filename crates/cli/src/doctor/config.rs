@@ -102,7 +102,11 @@ fn is_own_router(layout: &ServiceLayout, port: u16, owner: &PortOwner) -> bool {
 
 /// Whether each secret can be fetched; what it is is neither kept nor shown.
 pub(crate) async fn secret_findings(project: &Project) -> Vec<Finding> {
-    let values = project.config.services.values().flat_map(|service| service.environment.values());
+    let tables = project.config.services.values().flat_map(|service| {
+        let of_scripts = service.scripts.iter().map(|script| &script.environment);
+        of_scripts.chain([&service.environment])
+    });
+    let values = tables.flat_map(|table| table.values());
     let names: BTreeSet<&SecretName> = values
         .filter_map(|value| match value {
             EnvironmentValue::Secret { secret } => Some(secret),

@@ -11,6 +11,7 @@ use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_git::nearest_branch;
 
 use super::Workspace;
+use super::script::read_scripts;
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, stderr_columns};
@@ -76,8 +77,8 @@ impl Project {
 
     /// The commit that each service's branch names now.
     ///
-    /// Tells all of `wanted` whose branch is not there, or whose directory is not in the commit that is to be deployed;
-    /// of the others, what cannot be read is left out.
+    /// Tells all of `wanted` whose branch is not there, or whose directory is not in the commit that is to be deployed, or
+    /// whose scripts there cannot be read; of the others, what cannot be read is left out.
     pub(crate) fn sources(
         &self,
         wanted: &[ServiceName],
@@ -100,8 +101,18 @@ impl Project {
             {
                 failures.push(no_directory(name, service, error));
             }
+            let scripts = match (wanted.contains(name), operation) {
+                (true, Operation::Deploy) => read_scripts(repository, name, service, &commit),
+                _ => Ok(BTreeMap::new()),
+            };
+            let scripts = scripts.unwrap_or_else(|found| {
+                failures.extend(found);
+                BTreeMap::new()
+            });
             match repository.commit_info(&commit) {
-                Ok(info) => drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject })),
+                Ok(info) => {
+                    drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject, scripts }))
+                }
                 Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),
                 Err(_) => {}
             }

@@ -4,6 +4,7 @@
 //! carries all that it needs, and a `pleach.toml` that was broken since must not stand in the way.
 
 mod config;
+mod script;
 mod workspace;
 
 pub(crate) use config::{Project, listed};

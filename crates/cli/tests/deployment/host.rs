@@ -301,12 +301,12 @@ fn secrets_go_to_the_host_over_standard_input_and_nowhere_else() {
     }
 }
 
-fn contains(bytes: &[u8], words: &str) -> bool {
+pub(crate) fn contains(bytes: &[u8], words: &str) -> bool {
     bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }
 
 /// No file below holds it, written as it is, in hexadecimal or in base64.
-fn require_nowhere(place: &Path, secret: &str) {
+pub(crate) fn require_nowhere(place: &Path, secret: &str) {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     for entry in std::fs::read_dir(place).expect("there").flatten() {
         let kind = entry.file_type().expect("a kind");

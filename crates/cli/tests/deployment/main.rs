@@ -20,6 +20,7 @@ mod refuse;
 mod restart;
 mod saved_plan;
 mod scene;
+mod script;
 mod secrets;
 mod signals;
 mod standing;

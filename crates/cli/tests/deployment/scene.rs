@@ -94,7 +94,7 @@ impl Scene {
     }
 
     /// Commits a file on a service's branch.
-    fn commit(&self, service: &str, file: &str, content: Option<&str>) {
+    pub(crate) fn commit(&self, service: &str, file: &str, content: Option<&str>) {
         self.git(&["switch", "-q", &format!("skill/{service}")]);
         match content {
             Some(content) => self.write(file, content),

@@ -27,6 +27,7 @@ mod reference;
 mod render;
 mod rule;
 mod schema;
+mod script;
 mod service;
 mod target;
 mod tree;
@@ -45,6 +46,7 @@ pub use reference::reference;
 pub use render::Style;
 pub use rule::Finding;
 pub use schema::schema;
+pub use script::{Interpreter, ScriptConfig, ScriptPlace, ScriptReversal};
 pub use service::{CommandLine, EnvironmentValue, ServiceConfig};
 pub use target::{DirectoryConfig, SshConfig, TargetConfig};
 

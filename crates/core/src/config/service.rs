@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckConfig, ServiceTest, Thresholds};
+use super::script::ScriptConfig;
 use crate::period::Period;
 use crate::port::SecretName;
 use crate::word::{ServiceName, TargetName};
@@ -56,7 +57,11 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), example = 8101)]
     pub port: Option<u16>,
-    /// Variables for `build`, `run`, `start` and `stop`.
+    /// Scripts of the project that are run on the target while a commit is deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = serde_json::json!([{ "name": "migrate", "file": "scripts/migrate.sh", "reversal": "nothing" }]))]
+    pub scripts: Vec<ScriptConfig>,
+    /// Variables for `build`, `run`, `start`, `stop` and `scripts`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = serde_json::json!({ "LOG_LEVEL": "info", "API_TOKEN": { "secret": "env:API_TOKEN" } }))]
     pub environment: BTreeMap<String, EnvironmentValue>,

@@ -1,6 +1,7 @@
 //! From config, facts and commits to a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub struct ServiceSource {
     pub commit: CommitId,
     /// The commit's subject.
     pub subject: String,
+    /// The files of that commit that the service's scripts name, by their paths in the repository.
+    pub scripts: BTreeMap<PathBuf, String>,
 }
 
 /// What the adapter of a target says of it without asking the machine.
@@ -145,6 +148,7 @@ fn draft(
             service,
             service_config: &input.config.services[service],
             commit: &input.sources[service].commit,
+            scripts: &input.sources[service].scripts,
             target,
             target_config: &selection.environment.targets[target],
             facts,

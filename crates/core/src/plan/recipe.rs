@@ -1,5 +1,8 @@
 //! How a kind of target turns a service into steps: the pure half of an adapter.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::model::{Operation, Step};
@@ -24,6 +27,8 @@ pub struct DraftRequest<'a> {
     pub service_config: &'a ServiceConfig,
     /// What is deployed.
     pub commit: &'a CommitId,
+    /// The files of that commit that its scripts name, by their paths in the repository.
+    pub scripts: &'a BTreeMap<PathBuf, String>,
     /// Where to.
     pub target: &'a TargetName,
     /// Its config.

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use pleach_core::word::{ReleaseId, RunId};
+use pleach_core::word::{ReleaseId, RunId, ScriptName};
 
 /// The paths of one service on one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,21 @@ impl ServiceLayout {
     /// What the release's process prints.
     pub fn log(&self, release: &ReleaseId) -> PathBuf {
         self.run().join(format!("{release}.log"))
+    }
+
+    /// How far a script of a release has come.
+    pub fn script_note(&self, release: &ReleaseId, script: &ScriptName) -> PathBuf {
+        self.run().join(format!("{release}.script-{script}.note"))
+    }
+
+    /// What a script of a release printed.
+    pub fn script_log(&self, release: &ReleaseId, script: &ScriptName) -> PathBuf {
+        self.run().join(format!("{release}.script-{script}.log"))
+    }
+
+    /// What the script that took it back printed.
+    pub fn undo_log(&self, release: &ReleaseId, script: &ScriptName) -> PathBuf {
+        self.run().join(format!("{release}.undo-{script}.log"))
     }
 
     /// The record of the router of a port.

@@ -12,6 +12,7 @@
 //! PATH/SERVICE/releases/0007-ab12cd34/    the tree, and what its build made of it
 //! PATH/SERVICE/shared/                    what all releases share, linked into each
 //! PATH/SERVICE/run/0007-ab12cd34.json     the process of that release; .lock .use .log beside it
+//! PATH/SERVICE/run/0007-ab12cd34.script-migrate.note   how far that script of that release has come; .log beside it
 //! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
@@ -24,6 +25,7 @@
 //! |---|---|---|
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
+//! | `script-NAME` | runs a script of the project | running its `undo` script, if this run began it |
 //! | `start` | starts its process beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
@@ -53,6 +55,7 @@ mod register;
 mod release;
 mod restart;
 mod routing;
+mod script;
 mod site;
 mod snapshot;
 mod status;

@@ -18,6 +18,7 @@ pub(super) enum Work {
     Install,
     Upload,
     Build,
+    Script,
     Start,
     Health,
     Route,
@@ -33,10 +34,11 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Install,
         Self::Upload,
         Self::Build,
+        Self::Script,
         Self::Start,
         Self::Health,
         Self::Route,
@@ -51,12 +53,13 @@ impl Work {
         Self::Renew,
     ];
 
-    /// The name of its step.
+    /// The name of its step; scripts have their own behind it.
     pub(super) const fn step(self) -> &'static str {
         match self {
             Self::Install => "install",
             Self::Upload => "upload",
             Self::Build => "build",
+            Self::Script => "script",
             Self::Start => "start",
             Self::Health => "health",
             Self::Route => "route",

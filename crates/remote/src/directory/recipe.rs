@@ -1,12 +1,12 @@
 //! From a service and facts to steps: the pure half.
 
-use pleach_core::config::TargetConfig;
+use pleach_core::config::{ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
 use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn, Watch, WatchRequest};
 use pleach_core::target::Facts;
-use pleach_core::word::{PhaseName, ReleaseId, SnapshotKind, TargetName};
+use pleach_core::word::{NameError, PhaseName, ReleaseId, SnapshotKind, TargetName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use super::parameter::{
 use super::phase::Work;
 use super::release::ReleaseSpec;
 use super::routing::asked;
+use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
 use super::way_back::WayBack;
 use crate::ssh::Destination;
@@ -51,7 +52,7 @@ impl Recipe for DirectoryRecipe {
     fn draft(&self, request: &DraftRequest<'_>) -> Result<Draft, Vec<Failure>> {
         let scene = Scene::read(request).map_err(|failure| vec![failure])?;
         match request.operation {
-            Operation::Deploy => scene.deploy(),
+            Operation::Deploy => scene.deploy(&draft_scripts(request)?),
             Operation::Switch { release } => scene.switch_to(release),
             Operation::Stop => scene.stop(),
             Operation::Restart => scene.restart(),
@@ -72,7 +73,6 @@ impl Recipe for DirectoryRecipe {
             })?;
         let armed = WatchdogParameters { folder: root.join(".pleach"), deadline: request.deadline, instructions };
         let confirmed = WatchdogParameters { instructions: Vec::new(), ..armed.clone() };
-        let wrong = |error: pleach_core::word::NameError| Failure::new(Kind::Internal, error.to_string());
         Ok(Some(Watch {
             snapshot: (SnapshotKind::new(watchdog::KIND).map_err(wrong)?, value(&armed)?),
             confirm: Step {
@@ -176,6 +176,7 @@ impl<'a> Scene<'a> {
             run: config.run.clone(),
             start: config.start.clone(),
             stop: config.stop.clone(),
+            scripts: config.scripts.clone(),
             variables: config.environment.clone(),
             shared: config.shared.clone(),
             host: self.host.clone(),
@@ -208,7 +209,7 @@ impl<'a> Scene<'a> {
         Ok(Draft { release, steps: steps.steps, snapshots: Vec::new(), expects: expects.collect(), way_back })
     }
 
-    fn deploy(&self) -> Result<Draft, Failure> {
+    fn deploy(&self, scripts: &[ScriptDraft]) -> Result<Draft, Failure> {
         let spec = self.spec();
         if let Some(current) = self.is_live_already(&spec)? {
             return self.draft(Some(current), Steps::default());
@@ -227,7 +228,8 @@ impl<'a> Scene<'a> {
             let limit = self.request.service_config.build_limit;
             steps.add(Work::Build, format!("run `{build}`"), &self.about(&release), limit)?;
         }
-        self.go_live(&mut steps, &spec, &release)?;
+        self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
+        self.go_live(&mut steps, &spec, &release, scripts)?;
         let prune = PruneParameters {
             place: self.place.clone(),
             release: release.clone(),
@@ -280,8 +282,34 @@ impl<'a> Scene<'a> {
         RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN }
     }
 
+    /// The scripts that have their turn here.
+    fn add_scripts(
+        &self,
+        steps: &mut Steps,
+        release: &ReleaseId,
+        scripts: &[ScriptDraft],
+        place: ScriptPlace,
+    ) -> Result<(), Failure> {
+        for draft in scripts.iter().filter(|draft| draft.place == place) {
+            let (place, release, script) = (self.place.clone(), release.clone(), draft.script.clone());
+            let by_hand = draft.by_hand(self.request, &place, &release);
+            let limit = Period(script.limit.0 + SHORT.0);
+            let name = format!("script-{}", script.script);
+            let parameters = ScriptParameters { place, release, script };
+            steps.add(Work::Script, draft.summary.clone(), &parameters, limit)?.named(&name, &draft.reversal)?;
+            by_hand.into_iter().for_each(|command| steps.by(command));
+        }
+        Ok(())
+    }
+
     /// From a release that is there to one that is live, and the end of what ran before.
-    fn go_live(&self, steps: &mut Steps, spec: &ReleaseSpec, release: &ReleaseId) -> Result<(), Failure> {
+    fn go_live(
+        &self,
+        steps: &mut Steps,
+        spec: &ReleaseSpec,
+        release: &ReleaseId,
+        scripts: &[ScriptDraft],
+    ) -> Result<(), Failure> {
         let within = spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within;
         let patience = Period(within.0 + SHORT.0);
         let layout = self.place.layout();
@@ -320,6 +348,7 @@ impl<'a> Scene<'a> {
                     SHORT,
                 )?;
             }
+            self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
             steps.add(Work::Switch, to, &switch, SHORT)?.by(by_hand);
             if let Some((host, port)) = spec.address() {
                 let through = format!("{} through {host}:{port}", told(&asked));
@@ -328,6 +357,7 @@ impl<'a> Scene<'a> {
         } else {
             // The way back runs the old release's `start` command as well, so it may take as long.
             let limit = if spec.start.is_some() { self.request.service_config.build_limit } else { SHORT };
+            self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
             steps.add(Work::Switch, to, &switch, limit)?.by(by_hand);
             if let Some(start) = &spec.start {
                 steps.add(Work::Restart, format!("run `{start}`"), &self.about(release), limit)?;
@@ -336,6 +366,7 @@ impl<'a> Scene<'a> {
                 steps.add(Work::Health, told(&asked), &health(&asked, Some(self.public(spec))), patience)?;
             }
         }
+        self.add_scripts(steps, release, scripts, ScriptPlace::AfterSwitch)?;
         let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let way_back = WayBack {
             place: &self.place,
@@ -411,7 +442,7 @@ impl<'a> Scene<'a> {
             return self.draft(Some(release.clone()), Steps::default());
         }
         let mut steps = self.steps(kept.spec.run.is_some())?;
-        self.go_live(&mut steps, &kept.spec, release)?;
+        self.go_live(&mut steps, &kept.spec, release, &[])?;
         self.draft(Some(release.clone()), steps)
     }
 
@@ -466,6 +497,10 @@ fn value(parameters: &impl Serialize) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Kind::Internal, "could not write a step's parameters").because(error.to_string()))
 }
 
+fn wrong(error: NameError) -> Failure {
+    Failure::new(Kind::Internal, error.to_string())
+}
+
 /// Steps as they are added, and what the target does instead of their undos when nobody is left.
 pub(super) struct Steps {
     pub(super) steps: Vec<DraftStep>,
@@ -493,7 +528,6 @@ impl Steps {
         parameters: &impl Serialize,
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
-        let wrong = |error: pleach_core::word::NameError| Failure::new(Kind::Internal, error.to_string());
         let reversal = match work {
             Work::Install | Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => {
                 Reversal::Nothing
@@ -519,6 +553,15 @@ impl Steps {
         if let Some(last) = self.steps.last_mut() {
             last.step.reversal = Reversal::Undo;
         }
+    }
+
+    /// Gives the last step another name and another way back.
+    fn named(&mut self, name: &str, reversal: &Reversal) -> Result<(), Failure> {
+        if let Some(last) = self.steps.last_mut() {
+            last.step.name = name.parse().map_err(wrong)?;
+            last.step.reversal = reversal.clone();
+        }
+        Ok(())
     }
 
     /// The command that takes the last step back by hand.

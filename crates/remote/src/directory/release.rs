@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pleach_core::config::{CheckConfig, CommandLine, EnvironmentValue};
+use pleach_core::config::{CheckConfig, CommandLine, EnvironmentValue, ScriptConfig};
 use pleach_core::period::Period;
 use pleach_core::port::TreeDigest;
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
@@ -36,6 +36,9 @@ pub struct ReleaseSpec {
     /// Stops what `start` started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<CommandLine>,
+    /// Scripts that were run while it was deployed. Known here so that another one makes it another release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<ScriptConfig>,
     /// Variables of all of these.
     #[serde(default)]
     pub variables: BTreeMap<String, EnvironmentValue>,

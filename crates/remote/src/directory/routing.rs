@@ -68,9 +68,21 @@ impl Site<'_> {
             ("PLEACH_COMMIT".to_owned(), plain(spec.commit.as_str())),
             ("PLEACH_ENVIRONMENT".to_owned(), plain(spec.environment.as_str())),
         ]);
-        for (name, value) in &spec.variables {
+        variables.extend(self.fetched(&spec.variables, secrets).await?);
+        Ok(variables)
+    }
+
+    /// The variables of a table, secrets fetched.
+    pub(super) async fn fetched(
+        &self,
+        table: &BTreeMap<String, EnvironmentValue>,
+        secrets: &dyn Secrets,
+    ) -> Result<BTreeMap<String, pleach_core::port::Value>, Failure> {
+        use pleach_core::port::Value;
+        let mut variables = BTreeMap::new();
+        for (name, value) in table {
             let value = match value {
-                EnvironmentValue::Plain(text) => plain(text),
+                EnvironmentValue::Plain(text) => Value::Plain(text.clone()),
                 EnvironmentValue::Secret { secret } => Value::Secret(secrets.fetch(secret).await?),
             };
             variables.insert(name.clone(), value);

@@ -30,6 +30,19 @@ impl Folders {
         trees.entry(commit(version)).or_default().push((path.into(), mode, content.to_vec()));
     }
 
+    /// Gives a file of a version another content.
+    pub(crate) fn replace(&self, version: u32, path: &str, content: &[u8]) {
+        let mut trees = self.0.lock().unwrap();
+        let files = trees.get_mut(&commit(version)).unwrap();
+        files.iter_mut().find(|(file, ..)| file == Path::new(path)).unwrap().2 = content.to_vec();
+    }
+
+    /// The files of a version that are text.
+    pub(crate) fn texts(&self, version: u32) -> BTreeMap<PathBuf, String> {
+        let tree = self.tree(&SourceRef { commit: commit(version), path: PathBuf::new() });
+        tree.into_iter().filter_map(|(path, _, content)| Some((path, String::from_utf8(content).ok()?))).collect()
+    }
+
     fn tree(&self, tree: &SourceRef) -> Tree {
         self.0.lock().unwrap().get(&tree.commit).cloned().unwrap_or_default()
     }

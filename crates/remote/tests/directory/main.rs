@@ -16,6 +16,7 @@ mod killed;
 mod phase;
 mod project;
 mod restart;
+mod scripts;
 mod snapshot;
 mod stage;
 mod taken;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::project::{Form, Project};
 use crate::stage::{QUICK, Stage, exercise, put};
 
-fn phase(step: &str) -> Arc<dyn Phase> {
+pub(crate) fn phase(step: &str) -> Arc<dyn Phase> {
     let registry = Project::new(Form::Plain).registry.clone();
     registry.require_phase(&PhaseName::new(format!("directory-{step}")).unwrap()).unwrap().clone()
 }

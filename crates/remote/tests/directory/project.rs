@@ -54,6 +54,7 @@ pub(crate) struct Project {
     pub(crate) registry: Arc<Registry>,
     settings: String,
     engine: Engine,
+    events: Arc<RecordingEvents>,
     runs: AtomicU32,
     keep: u32,
 }
@@ -118,15 +119,16 @@ impl Project {
         let mut registry = Registry::new();
         register(&mut registry, source.clone(), Arc::new(LocalSecrets::new(home.path())));
         let registry = Arc::new(registry);
+        let events = Arc::new(RecordingEvents::default());
         let engine = Engine {
             registry: registry.clone(),
             leases: Arc::new(MemoryLeases::default()),
             runs: Arc::new(MemoryRuns::default()),
-            events: Arc::new(RecordingEvents::default()),
+            events: events.clone(),
             clock: Arc::new(FixedClock::default()),
         };
         let settings = settings + "stop-grace = \"1s\"\nbranch = \"main\"\n";
-        Self { home, live, port, source, registry, settings, engine, runs: AtomicU32::new(0), keep: 5 }
+        Self { home, live, port, source, registry, settings, engine, events, runs: AtomicU32::new(0), keep: 5 }
     }
 
     /// Keeps so many releases.
@@ -140,6 +142,29 @@ impl Project {
     pub(crate) fn change(&mut self, from: &str, to: &str) {
         assert!(self.settings.contains(from), "{from}");
         self.settings = self.settings.replace(from, to);
+    }
+
+    /// A file where secrets are looked for.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).unwrap();
+    }
+
+    /// The names and contents of all files below the target, and of all that was said and written of the runs.
+    pub(crate) fn everything(&self) -> String {
+        fn read(folder: &Path, out: &mut String) {
+            for name in names(folder) {
+                let path = folder.join(&name);
+                out.push_str(&name);
+                match path.symlink_metadata().unwrap() {
+                    kind if kind.is_dir() => read(&path, out),
+                    kind if kind.is_file() => out.push_str(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())),
+                    _ => {}
+                }
+            }
+        }
+        let mut out = format!("{:?}", self.events.all());
+        read(&self.live, &mut out);
+        out
     }
 
     /// What the service of a version does: see the probe.
@@ -197,7 +222,8 @@ impl Project {
 
     fn plan_with(&self, facts: Facts, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
         let (environment, planned, description) = self.planned();
-        let source = ServiceSource { commit: commit(version), subject: "version".into() };
+        let source =
+            ServiceSource { commit: commit(version), subject: "version".into(), scripts: self.source.texts(version) };
         plan(&PlanInput {
             config: &self.config(),
             environment: &environment,

@@ -94,4 +94,5 @@ const RULES: &[Rule] = &[
     super::location::directories_are_apart,
     super::environment::environments_can_work,
     super::name::names_differ_in_more_than_case,
+    super::script::scripts_can_run,
 ];

@@ -88,13 +88,13 @@ pub(super) fn directories_are_apart(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
-fn outside(key: KeyPath, path: &Path, why: &str, of: &str) -> Finding {
+pub(super) fn outside(key: KeyPath, path: &Path, why: &str, of: &str) -> Finding {
     let what = format!("`{}` leads out of {of}: {why}", path.display());
     Finding::new(key, what).expected(format!("expected a path in {of}"))
 }
 
 /// Why the path is not one inside, whatever it starts from.
-fn leads_outside(path: &Path) -> Option<&'static str> {
+pub(super) fn leads_outside(path: &Path) -> Option<&'static str> {
     path.components().find_map(|component| match component {
         Component::ParentDir => Some("it has `..`"),
         Component::RootDir | Component::Prefix(_) => Some("it is absolute"),

@@ -9,6 +9,7 @@ mod order;
 mod port;
 mod process;
 mod reference;
+mod script;
 
 pub(super) use finding::Aim;
 pub use finding::Finding;

@@ -31,17 +31,13 @@ pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
 pub(super) fn variables_have_names(config: &Config, found: &mut Vec<Finding>) {
     for (name, service) in &config.services {
         for variable in service.environment.keys() {
-            let key = KeyPath::of(["services", name.as_str(), "environment", variable]);
-            let letters = variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !letters || variable.is_empty() || variable.starts_with(|c: char| c.is_ascii_digit()) {
-                let what = format!("{variable:?} is not the name of a variable");
-                found.push(
-                    Finding::new(key, what).at_key().expected("expected letters, digits and `_`, no digit in front"),
-                );
+            let key = KeyPath::of(["services", name.as_str(), "environment"]);
+            if let Some(finding) = variable_name(&key, variable) {
+                found.push(finding);
             } else if service.run.is_some() && matches!(variable.as_str(), "PORT" | "HOST") {
                 let what =
                     format!("`{variable}` is given to `run` by Pleach: each release listens on a port of its own");
-                found.push(Finding::new(key, what).at_key().because_of(KeyPath::of([
+                found.push(Finding::new(key.at(variable.as_str()), what).at_key().because_of(KeyPath::of([
                     "services",
                     name.as_str(),
                     "run",
@@ -49,4 +45,12 @@ pub(super) fn variables_have_names(config: &Config, found: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// What is wrong with the name of a variable in the table `key`.
+pub(super) fn variable_name(key: &KeyPath, variable: &str) -> Option<Finding> {
+    let letters = variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_name = letters && !variable.is_empty() && !variable.starts_with(|c: char| c.is_ascii_digit());
+    let finding = || Finding::new(key.at(variable), format!("{variable:?} is not the name of a variable")).at_key();
+    (!is_name).then(|| finding().expected("expected letters, digits and `_`, no digit in front"))
 }

@@ -6,7 +6,7 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{command, health, install, process, prune, renew, route, switch, upload};
+use super::{command, health, install, process, prune, renew, route, script, switch, upload};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -47,6 +47,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
             Work::Prune => prune::inspect(cx).await,
+            Work::Script => script::inspect(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
             Work::Renew => renew::inspect(cx).await,
         }
@@ -64,6 +65,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
             Work::Prune => prune::apply(cx).await,
+            Work::Script => script::apply(cx, secrets).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
             Work::Renew => renew::apply(cx, secrets).await,
         }
@@ -78,6 +80,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
+            Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, self.work, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Install | Work::Build | Work::Health | Work::Verify | Work::Prune => {

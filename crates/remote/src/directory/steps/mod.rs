@@ -8,6 +8,7 @@ mod process;
 mod prune;
 mod renew;
 mod route;
+mod script;
 mod switch;
 mod upload;
 
