@@ -117,6 +117,10 @@ impl<E: Explain> From<E> for Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             because.push(cause.to_string());
+            // A failure holds its own causes as text.
+            let failure =
+                cause.downcast_ref::<Failure>().or_else(|| Some(cause.downcast_ref::<Box<Failure>>()?.as_ref()));
+            because.extend(failure.into_iter().flat_map(|failure| failure.because.iter().cloned()));
             source = cause.source();
         }
         let mut failure = Self::new(error.kind(), error.to_string()).output(error.output());
@@ -159,6 +163,23 @@ mod tests {
         assert_eq!(failure.what, "could not write `x`");
         assert_eq!(failure.because, ["no space left"]);
         assert_eq!(failure.next.as_deref(), Some("free some space"));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not ask the target")]
+    struct Around(#[source] Box<Failure>);
+
+    impl Explain for Around {
+        fn kind(&self) -> Kind {
+            self.0.kind
+        }
+    }
+
+    #[test]
+    fn the_causes_of_a_failure_that_is_a_cause_are_told_as_well() {
+        let inner = Failure::new(Kind::Transient, "could not connect").because("the name has no address");
+        let failure = Failure::from(Around(Box::new(inner)));
+        assert_eq!(failure.because, ["could not connect", "the name has no address"]);
     }
 
     #[test]

@@ -34,6 +34,10 @@ const NEEDS: &[Need] = &[
         package: "shellcheck",
         purpose: "reads the scripts for targets",
     },
+    Need { program: "ip", proof: &["-V"], package: "iproute2", purpose: "cables to machines of their own" },
+    Need { program: "nft", proof: &["--version"], package: "nftables", purpose: "loses packets" },
+    Need { program: "tcsh", proof: &["--version"], package: "tcsh", purpose: "a login shell unlike POSIX's" },
+    Need { program: "fish", proof: &["--version"], package: "fish", purpose: "a login shell unlike POSIX's" },
     Need { program: "faketime", proof: &["--version"], package: "faketime", purpose: "sets clocks ahead" },
 ];
 

@@ -3,20 +3,26 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::machine::Machine;
+
 const SSHD: &str = "/usr/sbin/sshd";
+
+/// Where a server listens on a machine of its own.
+const MACHINE_PORT: u16 = 2222;
 
 /// A folder with keys, known hosts and a config, and the servers that the test has started.
 pub struct SshBed {
     folder: TempDir,
     /// The first server.
     pub server: Server,
+    machine: Option<Machine>,
 }
 
 /// One running `sshd`.
@@ -24,7 +30,7 @@ pub struct Server {
     child: Child,
     /// Kept open: a server that cannot log ends.
     _log: BufReader<ChildStderr>,
-    /// Where it listens on 127.0.0.1.
+    /// Where it listens: on 127.0.0.1, or on its machine.
     pub port: u16,
 }
 
@@ -113,17 +119,36 @@ pub fn user() -> String {
 impl SshBed {
     /// A server that lets this user in with the key `user`; `options` are lines of its config.
     pub fn new(options: &str) -> Self {
+        Self::make(None, options)
+    }
+
+    /// The same on a machine of its own.
+    pub fn on(machine: Machine, options: &str) -> Self {
+        Self::make(Some(machine), options)
+    }
+
+    fn make(machine: Option<Machine>, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let at = |name: &str| folder.path().join(name);
         let host = new_key(&at("host"), "ed25519");
         let user = new_key(&at("user"), "ed25519");
         fs::write(at("authorized"), user + "\n").expect("written");
         fs::create_dir(at("root")).expect("made");
-        let server = start(folder.path(), options, None);
-        fs::write(at("known_hosts"), format!("[127.0.0.1]:{} {host}\n", server.port)).expect("written");
-        let bed = Self { folder, server };
+        let server = start(folder.path(), options, None, machine.as_ref());
+        let bed = Self { folder, server, machine };
+        bed.write("known_hosts", &format!("[{}]:{} {host}\n", bed.address(), bed.server.port));
         bed.configure("");
         bed
+    }
+
+    /// Where the servers are.
+    pub fn address(&self) -> Ipv4Addr {
+        self.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, Machine::address)
+    }
+
+    /// The machine that the servers run on, if they have one of their own.
+    pub fn machine(&self) -> &Machine {
+        self.machine.as_ref().expect("the bed was made on a machine")
     }
 
     /// A place in the folder.
@@ -150,9 +175,10 @@ impl SshBed {
             "config",
             &format!(
                 "Host target\n{first}\n\
-                 Host target\nHostName 127.0.0.1\nPort {}\nUser {}\nIdentityFile {folder}/user\nIdentitiesOnly yes\n\
+                 Host target\nHostName {}\nPort {}\nUser {}\nIdentityFile {folder}/user\nIdentitiesOnly yes\n\
                  IdentityAgent none\nUserKnownHostsFile {folder}/known_hosts\nGlobalKnownHostsFile none\n\
                  ConnectTimeout 10\nServerAliveInterval 30\n",
+                self.address(),
                 self.server.port,
                 user(),
             ),
@@ -162,12 +188,12 @@ impl SshBed {
     /// Starts the first server again, where it was.
     pub fn restart(&mut self, options: &str) {
         self.server.end();
-        self.server = start(self.folder.path(), options, Some(self.server.port));
+        self.server = start(self.folder.path(), options, Some(self.server.port), self.machine.as_ref());
     }
 
     /// A second server, whose known key is that of this bed.
     pub fn second(&self, options: &str) -> Server {
-        let server = start(self.folder.path(), options, None);
+        let server = start(self.folder.path(), options, None, None);
         let host = fs::read_to_string(self.at("host.pub")).expect("a key");
         let known = fs::read_to_string(self.at("known_hosts")).expect("a file");
         self.write("known_hosts", &format!("{known}[127.0.0.1]:{} {host}", server.port));
@@ -176,25 +202,28 @@ impl SshBed {
 }
 
 /// Starts a server on `port`, or on a free one; another program may take that first, so it is tried again.
-fn start(folder: &Path, options: &str, port: Option<u16>) -> Server {
+fn start(folder: &Path, options: &str, port: Option<u16>, machine: Option<&Machine>) -> Server {
     assert!(Path::new(SSHD).exists(), "there is no `{SSHD}`: `sudo apt-get install openssh-server`");
     if run("id", &["-u"]) == "0" {
         fs::create_dir_all("/run/sshd").expect("root can make the folder that sshd wants");
     }
+    let port = port.or(machine.map(|_| MACHINE_PORT));
     for _ in 0..20 {
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let port = port.unwrap_or_else(free);
         let config = folder.join(format!("sshd-{port}"));
         let place = folder.display();
+        let address = machine.map_or(Ipv4Addr::LOCALHOST, Machine::address);
         let text = format!(
-            "{options}\nListenAddress 127.0.0.1\nPort {port}\nHostKey {place}/host\nPidFile none\n\
+            "{options}\nListenAddress {address}\nPort {port}\nHostKey {place}/host\nPidFile none\n\
              AuthorizedKeysFile {place}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\nMaxStartups 100:30:200\n\
              MaxSessions 50\nLogLevel VERBOSE\nSetEnv SHLVL=1\n"
         );
         // With `SHLVL`, bash does not read the user's own start-up files, whatever they do.
         fs::write(&config, text).expect("written");
-        let mut child = Command::new(SSHD)
+        let mut child = machine
+            .map_or_else(|| Command::new(SSHD), |machine| machine.command(SSHD))
             .args(["-D", "-e", "-f"])
             .arg(&config)
             .stdin(Stdio::null())

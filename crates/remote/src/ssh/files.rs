@@ -117,6 +117,8 @@ impl Explain for FilesError {
     fn state(&self) -> Option<String> {
         match self {
             Self::Shell(source) => source.state(),
+            Self::Lost { outcome: Kind::Transient, .. } => Some("nothing was changed: it was only to look".into()),
+            Self::Lost { .. } => Some("it was done, or it was not".into()),
             _ => None,
         }
     }

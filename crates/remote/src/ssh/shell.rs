@@ -167,6 +167,7 @@ impl Explain for ShellError {
             Self::Link { source, .. } => source.state(),
             Self::Fence(source) => source.state(),
             Self::Lost { id: Some(id), .. } => Some(format!("it may still run there, as `{id}`, or have ended")),
+            Self::Lost { id: None, .. } => Some("nothing was changed: it was only to look".into()),
             Self::NotFound { .. }
             | Self::NoDirectory { .. }
             | Self::Unguarded { .. }

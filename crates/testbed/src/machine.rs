@@ -1,0 +1,246 @@
+//! A machine of its own, as far as a server and what it starts can tell: network and mounts are its own.
+//!
+//! Both belong to one process that waits for the end of its input, so nothing of them outlives the test, however that ends.
+//! The network is one cable to a device here, whose name is taken by whoever makes it first; addresses follow from it and
+//! lie in the range that RFC 2544 keeps for tests.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where it finds something wrong")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::sshd::kill;
+
+/// The network's base, 198.18.0.0, and how many cables of four addresses fit behind it.
+const BASE: u32 = 0xc612_0000;
+const CABLES: u32 = 1 << 15;
+
+/// The machine's end of the cable.
+const DEVICE: &str = "eth0";
+const HARDWARE: &str = "02:00:00:00:00:02";
+
+/// A machine; all that runs on it is ended when it is dropped.
+pub struct Machine {
+    holder: Child,
+    address: Ipv4Addr,
+}
+
+impl Machine {
+    /// A machine with a network and nothing that runs; none where this user may not make one, which is said.
+    pub fn new() -> Option<Self> {
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--mount", "sh", "-c", "echo ready; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("`unshare` of util-linux is installed");
+        let mut ready = String::new();
+        let _ = BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut ready);
+        if ready.is_empty() {
+            let output = holder.wait_with_output().expect("it ended");
+            eprintln!("not tried, no machine can be made here: {}", String::from_utf8_lossy(&output.stderr).trim());
+            return None;
+        }
+        let mut machine = Self { holder, address: Ipv4Addr::UNSPECIFIED };
+        machine.connect();
+        Some(machine)
+    }
+
+    fn connect(&mut self) {
+        let process = self.holder.id().to_string();
+        let start = std::process::id().wrapping_mul(61);
+        for at in 0..CABLES {
+            let cable = start.wrapping_add(at) % CABLES;
+            let here = format!("pleach{cable}");
+            let made = ["link", "add", &here, "type", "veth", "peer", "name", DEVICE, "address", HARDWARE];
+            let output = run("ip", &[&made[..], &["netns", &process]].concat());
+            if output.status.success() {
+                let (us, them) = (Ipv4Addr::from(BASE + 4 * cable + 1), Ipv4Addr::from(BASE + 4 * cable + 2));
+                require("ip", &["addr", "add", &format!("{us}/30"), "dev", &here]);
+                require("ip", &["link", "set", &here, "up"]);
+                // Nobody is asked where the machine is, so nobody says that it is not there: what is sent is lost.
+                let fixed = ["neigh", "replace", &them.to_string(), "lladdr", HARDWARE, "nud", "permanent"];
+                require("ip", &[&fixed[..], &["dev", &here]].concat());
+                self.require(&["ip", "link", "set", "lo", "up"]);
+                self.require(&["ip", "addr", "add", &format!("{them}/30"), "dev", DEVICE]);
+                self.require(&["ip", "link", "set", DEVICE, "up"]);
+                self.address = them;
+                return;
+            }
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(why.contains("exists"), "no cable can be made: {why}");
+        }
+        panic!("all cables are taken");
+    }
+
+    /// Where it is, seen from here.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// A command that runs on it.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.holder.id().to_string(), "--net", "--mount", program]);
+        command
+    }
+
+    fn require(&self, words: &[&str]) {
+        let output = self.command(words[0]).args(&words[1..]).stdin(Stdio::null()).output().expect("nsenter runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What a service answers with there; nothing where none answers.
+    pub fn get(&self, port: u16, path: &str) -> Option<String> {
+        let mut wget = self.command("busybox");
+        wget.args(["wget", "-q", "-T", "10", "-O", "-", &format!("http://127.0.0.1:{port}{path}")]);
+        let output = wget.stdin(Stdio::null()).stderr(Stdio::null()).output().expect("nsenter runs");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A place on it, as seen from here.
+    pub fn see(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(path.strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// Cuts the cable: nothing arrives any more, and nobody is told.
+    pub fn cut(&self) {
+        self.require(&["ip", "link", "set", DEVICE, "down"]);
+    }
+
+    /// Mends the cable.
+    pub fn mend(&self) {
+        self.require(&["ip", "link", "set", DEVICE, "up"]);
+    }
+
+    /// From now on so many of a hundred packets are lost on the way to it.
+    pub fn lose(&self, percent: u32) {
+        let rules = format!(
+            "table inet loss {{ chain arriving {{ type filter hook input priority 0; \
+             iifname \"{DEVICE}\" numgen random mod 100 < {percent} drop; }} }}\n"
+        );
+        let mut nft = self.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("nsenter runs");
+        nft.stdin.take().expect("piped").write_all(rules.as_bytes()).expect("written");
+        assert!(nft.wait().expect("it ended").success(), "`nft` takes {rules}");
+    }
+
+    /// Puts an empty disk of this size there, as `mount` writes sizes.
+    pub fn disk(&self, place: &Path, size: &str) {
+        fs::create_dir_all(self.see(place)).expect("made");
+        let options = format!("size={size},mode=755");
+        self.require(&["mount", "-t", "tmpfs", "-o", &options, "none", &place.display().to_string()]);
+    }
+
+    /// Lets nobody write to the disk at a place any more.
+    pub fn freeze(&self, place: &Path) {
+        let place = place.display().to_string();
+        self.require(&["mount", "--bind", &place, &place]);
+        self.require(&["mount", "-o", "remount,bind,ro", &place]);
+    }
+
+    /// Lets the disk at a place be written again.
+    pub fn thaw(&self, place: &Path) {
+        self.require(&["umount", "--lazy", &place.display().to_string()]);
+    }
+
+    /// Has one file lie in the place of another.
+    pub fn overlay(&self, file: &Path, over: &Path) {
+        self.require(&["mount", "--bind", &file.display().to_string(), &over.display().to_string()]);
+    }
+
+    /// All that runs on it.
+    pub fn processes(&self) -> Vec<u32> {
+        let space = |process: u32| fs::read_link(format!("/proc/{process}/ns/net")).ok();
+        let own = space(self.holder.id());
+        let entries = fs::read_dir("/proc").expect("/proc").flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        ids.filter(|id| *id != self.holder.id() && own.is_some() && space(*id) == own).collect()
+    }
+
+    /// Ends all that runs on it at once, as a loss of power does.
+    pub fn lose_power(&self) {
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(|process| kill(process, "KILL"));
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.lose_power();
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    output.unwrap_or_else(|error| panic!("`{program}` cannot be started ({error}): `cargo testbed` installs it"))
+}
+
+fn require(program: &str, arguments: &[&str]) {
+    let output = run(program, arguments);
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_runs_on_a_machine_is_reached_over_its_cable_until_that_is_cut_and_again_once_it_is_mended() {
+        let Some(machine) = Machine::new() else { return };
+        let netcat = machine.command("busybox").args(["nc", "-l", "-p", "7"]).stdin(Stdio::piped()).spawn();
+        let mut netcat = netcat.expect("nsenter runs");
+        let there = (machine.address(), 7).into();
+        let connect = |limit| TcpStream::connect_timeout(&there, limit);
+        let mut stream = loop {
+            if let Ok(stream) = connect(Duration::from_secs(5)) {
+                break stream;
+            }
+        };
+        machine.cut();
+        let error = connect(Duration::from_millis(300)).expect_err("nobody answers");
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "and nobody says so: {error}");
+        netcat.stdin.as_mut().expect("piped").write_all(b"after all").expect("it waits to be sent");
+        machine.mend();
+        let mut heard = [0; 9];
+        stream.read_exact(&mut heard).expect("what was begun goes on");
+        assert_eq!(&heard, b"after all");
+        assert!(TcpStream::connect("127.0.0.1:7").is_err(), "it is not here");
+        drop(machine);
+        netcat.wait().expect("it was ended");
+    }
+
+    #[test]
+    fn a_disk_of_a_machine_is_seen_only_there_and_what_runs_there_ends_with_it() {
+        let Some(machine) = Machine::new() else { return };
+        let folder = tempfile::tempdir().expect("a directory");
+        machine.disk(folder.path(), "1m");
+        let file = folder.path().join("file");
+        fs::write(machine.see(&file), vec![0; 2 << 20]).expect_err("it is full");
+        assert!(machine.see(&file).exists() && !file.exists());
+        machine.freeze(folder.path());
+        fs::write(machine.see(&file), "x").expect_err("it is frozen");
+        machine.thaw(folder.path());
+        fs::write(machine.see(&file), "x").expect("it is not");
+        let mut sleeper = machine.command("sleep").arg("600").spawn().expect("nsenter runs");
+        while machine.processes().is_empty() {
+            std::thread::yield_now();
+        }
+        drop(machine);
+        assert!(!sleeper.wait().expect("ended").success());
+    }
+}
