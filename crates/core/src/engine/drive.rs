@@ -250,7 +250,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes all leases in the order of their names, or none, and renews them from then on.
+    /// Takes all leases, or none, and renews them from then on. The first by name is taken alone: of two that want the same
+    /// targets one gets it, and the other disturbs nobody. The others are taken side by side.
     async fn take_leases(
         &self,
         run: &RunId,
@@ -260,36 +261,46 @@ impl Engine {
     ) -> Result<Leased, RunError> {
         let mut names: Vec<&TargetName> = plan.targets.iter().map(|target| &target.name).collect();
         names.sort();
+        let (first, others) = names.split_at(names.len().min(1));
         let mut leased = Leased::new();
-        for name in names {
-            match self.take_lease(run, plan, name, targets, verb).await {
-                Ok(lease) => leased.keep(self, lease, plan.policy.lease.0),
-                Err(error) => {
-                    leased.release(self).await;
-                    return Err(error);
+        for together in [first, others] {
+            let mut taking = JoinSet::new();
+            for name in together {
+                let request = LeaseRequest {
+                    environment: plan.environment.clone(),
+                    target: (*name).clone(),
+                    run: run.clone(),
+                    reason: format!("{verb} run {run}"),
+                    lifetime: plan.policy.lease.0,
+                };
+                let (engine, target) = (self.clone(), targets.get(*name).cloned());
+                taking.spawn(async move { (request.target.clone(), engine.take_lease(&request, target).await) });
+            }
+            let mut refused = BTreeMap::new();
+            while let Some(joined) = taking.join_next().await {
+                match joined {
+                    // From now on: the others may take longer than it lasts.
+                    Ok((_, Ok(lease))) => leased.keep(self, lease, plan.policy.lease.0),
+                    Ok((name, Err(error))) => drop(refused.insert(Some(name), error)),
+                    Err(error) => {
+                        let failure = Failure::new(Kind::Internal, "could not take a lease").because(error.to_string());
+                        refused.insert(None, RunError::Refused(failure.state("nothing was touched")));
+                    }
                 }
             }
+            if let Some((_, error)) = refused.pop_first() {
+                leased.release(self).await;
+                return Err(error);
+            }
         }
+        leased.leases.sort_by(|a, b| a.target.cmp(&b.target));
         Ok(leased)
     }
 
-    async fn take_lease(
-        &self,
-        run: &RunId,
-        plan: &Plan,
-        name: &TargetName,
-        targets: &RunTargets,
-        verb: &str,
-    ) -> Result<Lease, RunError> {
-        let request = LeaseRequest {
-            environment: plan.environment.clone(),
-            target: name.clone(),
-            run: run.clone(),
-            reason: format!("{verb} run {run}"),
-            lifetime: plan.policy.lease.0,
-        };
-        let lease = within_limit(&of_lease(name), self.leases.acquire(&request)).await.map_err(leased_or_refused)?;
-        let Some(target) = targets.get(name) else { return Ok(lease) };
+    async fn take_lease(&self, request: &LeaseRequest, target: Option<Arc<dyn Target>>) -> Result<Lease, RunError> {
+        let name = &request.target;
+        let lease = within_limit(&of_lease(name), self.leases.acquire(request)).await.map_err(leased_or_refused)?;
+        let Some(target) = target else { return Ok(lease) };
         match within_limit(&of_target(name), target.fence(lease.token)).await {
             Ok(()) => Ok(lease),
             Err(failure) => {

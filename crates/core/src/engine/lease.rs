@@ -36,9 +36,13 @@ impl Leased {
 
     pub(super) async fn release(mut self, engine: &Engine) {
         self.heartbeats.shutdown().await;
-        for lease in &self.leases {
-            engine.release(lease).await;
+        let mut releasing = JoinSet::new();
+        for lease in self.leases {
+            let engine = engine.clone();
+            releasing.spawn(async move { engine.release(&lease).await });
         }
+        // One that breaks down leaves its lease to expire.
+        while releasing.join_next().await.is_some() {}
     }
 }
 
