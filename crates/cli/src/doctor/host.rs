@@ -120,6 +120,7 @@ mod tests {
             config: None,
             program: "/usr/bin/pleach".into(),
             install: false,
+            limits: pleach_core::config::HostLimits::default(),
         };
         let (environment, name) = ("uat".parse().expect("a name"), "vm".parse().expect("a name"));
         let link: Arc<Link> = Link::to(Destination::new("uat"));

@@ -148,6 +148,14 @@ fn a_host_without_pleach_is_given_this_one_and_one_that_is_named_must_be_there()
 }
 
 #[test]
+fn a_host_that_takes_one_session_at_a_time_is_deployed_to_all_the_same() {
+    let host = Host::with("limits = { connections = 1, sessions = 1, sessions-per-second = 200.0 }");
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    host.both_answer("1.0.0");
+    host.scene.ends(0, &["stop", "uat", "--yes"]);
+}
+
+#[test]
 fn a_host_that_cannot_be_trusted_or_reached_is_refused_before_anything_is_touched() {
     let mut host = Host::new();
     let known = std::fs::read_to_string(host.bed.at("known_hosts")).expect("known");

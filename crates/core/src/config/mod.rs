@@ -48,7 +48,7 @@ pub use rule::Finding;
 pub use schema::schema;
 pub use script::{Interpreter, ScriptConfig, ScriptPlace, ScriptReversal};
 pub use service::{CommandLine, EnvironmentValue, ServiceConfig};
-pub use target::{DirectoryConfig, SshConfig, TargetConfig};
+pub use target::{DirectoryConfig, HostLimits, SshConfig, TargetConfig};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "pleach.toml";

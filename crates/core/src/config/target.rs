@@ -121,6 +121,39 @@ pub struct SshConfig {
     #[serde(default)]
     #[schemars(example = 100)]
     pub port_offset: u16,
+    /// How much the host takes: connections and commands, at once and in a second.
+    #[serde(default, skip_serializing_if = "HostLimits::is_none")]
+    #[schemars(example = serde_json::json!({ "connections": 2, "sessions-per-second": 20.0 }))]
+    pub limits: HostLimits,
+}
+
+/// How much a host, and whatever guards it, takes of one deployer. Absent: as the server allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct HostLimits {
+    /// Connections at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), example = 2)]
+    pub connections: Option<u32>,
+    /// Commands and transfers at once, over all connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), example = 8)]
+    pub sessions: Option<u32>,
+    /// Connections that may start in one second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), example = 0.5)]
+    pub connections_per_second: Option<f64>,
+    /// Commands and transfers that may start in one second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), example = 20.0)]
+    pub sessions_per_second: Option<f64>,
+}
+
+impl HostLimits {
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn default_keep() -> u32 {

@@ -7,30 +7,30 @@
 //! 1. at most [`SESSIONS`] are open on a connection at a time;
 //! 2. one that is refused is tried again after 1, 2, 4 … ms;
 //! 3. when it stays refused, that connection is taken to be full with what it has, and the next session goes to another
-//!    connection, of which there are at most [`CONNECTIONS`];
+//!    connection, of which there are at most four;
 //! 4. beyond that, sessions wait for others to end.
 //!
-//! A connection that is lost is forgotten, and the next session makes a new one.
+//! A connection that is lost is forgotten, and the next session makes a new one. [`HostLimits`] allow less than that, and slow
+//! down how fast connections and sessions start; sessions that end others are not slowed down.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pleach_core::error::{Explain, Kind};
+use pleach_core::config::HostLimits;
+use pleach_core::error::{Explain, Failure, Kind};
 use russh::Channel;
 use russh::client::Msg;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit};
 use tokio::time::sleep;
 
 use super::config::{ConfigError, Destination, HostConfig, load_config};
 use super::connect::{ConnectError, Connection, OpenError};
+use super::limit::LinkLimits;
 use super::quote::quote_text;
 
 /// Sessions on one connection; two below what OpenSSH allows, for those that end others.
 const SESSIONS: usize = 8;
-
-/// Connections to one host.
-const CONNECTIONS: usize = 4;
 
 /// How long a session waits for another to end before a further connection is made for it.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -127,6 +127,7 @@ pub struct Link {
     freed: Notify,
     /// Held by the one who connects.
     connecting: tokio::sync::Mutex<()>,
+    limits: LinkLimits,
 }
 
 #[derive(Default)]
@@ -148,6 +149,8 @@ pub(super) struct Place {
     link: Arc<Link>,
     id: u64,
     connection: Arc<Connection>,
+    /// Of all sessions that may be open at once; those that end others have none.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// An open session.
@@ -165,17 +168,32 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// A way to the host; nothing is reached yet.
     pub fn new(config: HostConfig) -> Arc<Self> {
-        Self::make(config.destination.clone(), OnceCell::new_with(Some(config)))
+        Self::make(config.destination.clone(), OnceCell::new_with(Some(config)), LinkLimits::default())
     }
 
     /// A way to the host, which is looked up in the user's own config when the first session is asked for.
     pub fn to(destination: Destination) -> Arc<Self> {
-        Self::make(destination, OnceCell::new())
+        Self::make(destination, OnceCell::new(), LinkLimits::default())
     }
 
-    fn make(destination: Destination, config: OnceCell<HostConfig>) -> Arc<Self> {
+    /// The same, for a host that takes only so much.
+    ///
+    /// # Errors
+    /// A rate is out of all bounds.
+    pub fn limited(destination: Destination, limits: &HostLimits) -> Result<Arc<Self>, Failure> {
+        let limits = LinkLimits::of(limits).map_err(|error| {
+            Failure::new(Kind::Rejected, format!("could not keep the limits of `{}`", destination.host))
+                .because(error.to_string())
+                .state("nothing was touched")
+                .next("correct `limits` of the target in `pleach.toml`")
+        })?;
+        Ok(Self::make(destination, OnceCell::new(), limits))
+    }
+
+    fn make(destination: Destination, config: OnceCell<HostConfig>, limits: LinkLimits) -> Arc<Self> {
         let pool = Mutex::new(Pool::default());
-        Arc::new(Self { destination, config, pool, freed: Notify::new(), connecting: tokio::sync::Mutex::new(()) })
+        let connecting = tokio::sync::Mutex::new(());
+        Arc::new(Self { destination, config, pool, freed: Notify::new(), connecting, limits })
     }
 
     /// How the host is called.
@@ -203,17 +221,21 @@ impl Link {
     /// A session, as soon as there is a place for one.
     pub(super) async fn open(self: &Arc<Self>) -> Result<OpenSession, LinkError> {
         let mut lost = 0;
+        let mut permit = self.limits.session().await;
         loop {
-            let place = self.wait_for_place().await?;
+            let mut place = self.wait_for_place().await?;
+            place.permit = permit.take();
             match place.open().await {
                 Ok(channel) => return Ok(OpenSession { channel, place }),
                 Err(OpenError::Full) => {
+                    permit = place.permit.take();
                     let mut pool = self.pool();
                     if !pool.shrink(place.id) {
                         return Err(LinkError::NoSession { host: self.host().to_owned() });
                     }
                 }
                 Err(OpenError::Lost(source)) => {
+                    permit = place.permit.take();
                     lost += 1;
                     self.forget(place.id);
                     if lost == 3 {
@@ -277,7 +299,7 @@ impl Link {
                 if let Some(place) = self.connect_once(0).await? {
                     return Ok(place);
                 }
-            } else if live < CONNECTIONS {
+            } else if live < self.limits.connections {
                 tokio::select! {
                     () = &mut freed => {}
                     () = sleep(PATIENCE) => match self.connect_once(live).await {
@@ -315,6 +337,7 @@ impl Link {
         let host = || self.host().to_owned();
         let config = self.config.get_or_try_init(|| load_config(&self.destination)).await;
         let config = config.map_err(|source| LinkError::Config { host: host(), source: Box::new(source) })?;
+        self.limits.connection().await;
         let opened = Connection::open(config).await;
         let connection = opened.map_err(|error| LinkError::Connect { host: host(), source: Box::new(error) })?;
         let mut pool = self.pool();
@@ -325,7 +348,7 @@ impl Link {
         pool.connections.insert(id, Entry { connection: connection.clone(), used: 1, capacity });
         drop(pool);
         self.freed.notify_waiters();
-        Ok(Place { link: self.clone(), id, connection })
+        Ok(Place { link: self.clone(), id, connection, permit: None })
     }
 }
 
@@ -337,7 +360,7 @@ impl Pool {
     fn take(&mut self, link: &Arc<Link>, id: u64) -> Option<Place> {
         let entry = self.connections.get_mut(&id)?;
         entry.used += 1;
-        Some(Place { link: link.clone(), id, connection: entry.connection.clone() })
+        Some(Place { link: link.clone(), id, connection: entry.connection.clone(), permit: None })
     }
 
     /// Takes the connection to be full with the sessions that it has besides the refused one; no if it has none.

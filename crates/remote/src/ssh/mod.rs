@@ -28,6 +28,7 @@ mod files;
 mod guard;
 mod http;
 mod known_hosts;
+mod limit;
 mod link;
 mod listing;
 mod login;

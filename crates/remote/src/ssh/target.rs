@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use pleach_core::config::SshConfig;
+use pleach_core::config::{HostLimits, SshConfig};
 use pleach_core::error::Failure;
 use pleach_core::plan::TargetDescription;
 use pleach_core::port::{FencingToken, Files, Holder, Http, Shell};
@@ -42,7 +42,7 @@ use crate::program::place_of_own;
 
 /// What a plan says of a host: all that a later process needs to reach it. Keys, users and ways that are not named here
 /// are taken from the user's own `ssh` config at the time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SshSettings {
     /// The host as one would write it behind `ssh`.
@@ -63,6 +63,9 @@ pub struct SshSettings {
     /// Whether Pleach puts its own executable there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub install: bool,
+    /// How much the host takes.
+    #[serde(default, skip_serializing_if = "HostLimits::is_none")]
+    pub limits: HostLimits,
 }
 
 impl SshSettings {
@@ -85,6 +88,7 @@ pub fn describe_ssh(config: &SshConfig, root: &Path) -> Result<TargetDescription
             None => place_of_own(&config.path)?,
         },
         install: config.program.is_none(),
+        limits: config.limits,
     };
     Ok(TargetDescription {
         kind: "ssh".to_owned(),

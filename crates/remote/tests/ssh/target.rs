@@ -1,5 +1,6 @@
 //! A host as a target.
 
+use pleach_core::config::HostLimits;
 use pleach_core::error::Kind;
 use pleach_core::plan::PlannedTarget;
 use pleach_core::port::FencingToken;
@@ -20,6 +21,7 @@ fn settings(bed: &Bed) -> SshSettings {
         config: Some(bed.at("config")),
         program: "/usr/bin/pleach".into(),
         install: false,
+        limits: HostLimits::default(),
     }
 }
 
