@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Status(command::status::Args),
     /// Show every process: release, memory, ports, restarts, since when
     Ps(command::ps::Args),
-    /// Show which version of Pleach this is, or which commits are live and how far branches are ahead
+    /// Show this Pleach's version, and the commits that are live beside the branches here
     Version(command::version::Args),
     /// Show what a run said, or the service itself
     Logs(command::logs::Args),

@@ -14,8 +14,8 @@ use crate::project::Project;
 /// Arguments of `pleach restart`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The process of the current release is ended and started anew; nothing answers in between. A service \
-    with a `start` command has its `stop` and `start` run. What is stopped is refused, and files alone have nothing to \
+    after_help = "The process of the current release is ended and started anew; connections wait up to two seconds \
+    for it. A service with a `start` command has its `stop` and `start` run. What is stopped is refused, and files alone have nothing to \
     restart."
 )]
 pub(crate) struct Args {

@@ -71,7 +71,7 @@ fn each_process_is_listed_with_what_it_takes_and_what_is_gone_is_told() {
 fn what_is_live_is_compared_with_the_branches_here() {
     let scene = Scene::new();
     let own = scene.ends(0, &["version"]).stdout;
-    assert!(own.starts_with(&format!("{}", scene.ends(0, &["--version"]).stdout)), "{own}");
+    assert!(own.starts_with(&scene.ends(0, &["--version"]).stdout), "{own}");
     assert!(own.contains("journal form 1, plan form 1"), "{own}");
     assert!(json(&scene, &["version"])["services"].is_null());
 

@@ -25,7 +25,9 @@ fn a_restarted_service_has_a_new_process_at_the_same_release_and_others_keep_the
     scene.version("alpha", 2);
     let refused = scene.ends(102, &["restart", "local", "alpha"]);
     assert!(refused.stderr.contains("`pleach restart local --yes`"), "{}", refused.stderr);
+    let clients = scene.clients();
     let said = scene.ends(0, &["restart", "local", "alpha", "--yes"]);
+    clients.all_were_answered();
     assert!(said.stdout.starts_with("restart in `local`: done, and seen to be done"), "{}", said.stdout);
     assert!(said.stdout.contains("0001-"), "{}", said.stdout);
     assert!(said.stderr.contains("renew · health · route · verify"), "{}", said.stderr);

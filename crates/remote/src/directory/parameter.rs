@@ -63,6 +63,9 @@ pub(super) struct ReleaseParameters {
     #[serde(flatten)]
     pub(super) place: Place,
     pub(super) release: ReleaseId,
+    /// What is asked of what runs again once the step is taken back; nothing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) back: Option<Asked>,
 }
 
 /// Of `upload`.

@@ -274,7 +274,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn about(&self, release: &ReleaseId) -> ReleaseParameters {
-        ReleaseParameters { place: self.place.clone(), release: release.clone() }
+        ReleaseParameters { place: self.place.clone(), release: release.clone(), back: None }
     }
 
     pub(super) fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {

@@ -5,7 +5,7 @@ use pleach_core::period::Period;
 use pleach_core::plan::Draft;
 use pleach_core::word::ReleaseId;
 
-use super::parameter::{HealthParameters, RenewParameters};
+use super::parameter::{HealthParameters, ReleaseParameters, RenewParameters};
 use super::phase::Work;
 use super::recipe::{DRAIN, SHORT, Scene, Steps, told};
 use super::routing::{asked, asked_at};
@@ -49,10 +49,15 @@ impl Scene<'_> {
         };
         let mut steps = self.steps(false)?;
         let limit = self.request.service_config.build_limit;
+        let back = ReleaseParameters { back: spec.health.is_some().then(|| asked.clone()), ..self.about(current) };
         if let Some(stop) = &spec.stop {
-            steps.add(Work::Halt, format!("run `{stop}`"), &self.about(current), limit)?;
+            steps.add(Work::Halt, format!("run `{stop}`"), &back, limit)?;
         }
-        steps.add(Work::Restart, format!("run `{start}`"), &self.about(current), limit)?.undone();
+        let restart = steps.add(Work::Restart, format!("run `{start}`"), &back, limit)?;
+        // Taking back the `stop` before it is running `start` again.
+        if spec.stop.is_none() {
+            restart.undone();
+        }
         if spec.health.is_some() {
             steps.add(Work::Health, told(&asked), &health(Some(asked_at(spec))), patience)?;
         }

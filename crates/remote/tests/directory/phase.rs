@@ -177,5 +177,18 @@ fn renew_bears_all() {
 
 #[test]
 fn restart_without_a_switch_bears_all() {
-    anew_bears_all(Form::Commands, "", STARTED, &["halt"], "restart");
+    exercise(async {
+        let make = async || {
+            let mut project = Project::new(Form::Commands);
+            // Where there is one, taking back the `stop` starts the service again.
+            project.remove("stop =");
+            Stage::of(project, Operation::Restart, STARTED, &[], "restart").await
+        };
+        exercise_phase(phase("restart").as_ref(), make).await;
+    });
+}
+
+#[test]
+fn halt_before_a_start_bears_all() {
+    anew_bears_all(Form::Commands, "", STARTED, &[], "halt");
 }

@@ -20,8 +20,10 @@ async fn the_current_release_has_a_new_process_and_nothing_else_changes() {
     project.deployed(2).await;
     let (current, releases, before) = (project.current(), project.releases(), project.serving());
     let pins = crate::project::names(&project.service().join(".pleach/pins"));
+    let listener = project.listen();
     // The branch is elsewhere already: it does not matter.
     let report = project.run(Operation::Restart, 3).await;
+    listener.heard_only(&current.clone().unwrap());
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
     assert_eq!(steps(&report), ["renew", "health", "route", "verify"]);
     assert_eq!((project.current(), project.releases()), (current.clone(), releases));
@@ -80,14 +82,15 @@ async fn a_release_without_its_directory_or_its_secret_is_not_ended() {
     project.deployed(1).await;
     let (current, before) = (project.current().unwrap(), project.serving());
     let (tree, aside) = (project.service().join("releases").join(&current), project.service().join("aside"));
-    for (from, to) in [(secret.path().to_owned(), project.service().join("kept")), (tree, aside)] {
-        let plan = project.plan(Operation::Restart, 1).await.unwrap();
-        std::fs::rename(&from, &to).unwrap();
+    let hidden = secret.path().with_extension("hidden");
+    for (version, from, to) in [(1, secret.path(), hidden.as_path()), (2, &tree, &aside)] {
+        let plan = project.plan(Operation::Restart, version).await.unwrap();
+        std::fs::rename(from, to).unwrap();
         let report = project.execute(plan).await.unwrap();
         assert_eq!(report.outcome, Some(Outcome::RolledBack), "{report:#?}");
         require_told(report.lanes[0].failure().unwrap());
         assert_eq!((project.answer(), project.serving()), (Some((200, current.clone())), before.clone()));
-        std::fs::rename(&to, &from).unwrap();
+        std::fs::rename(to, from).unwrap();
     }
 }
 
@@ -125,6 +128,6 @@ async fn one_that_is_not_healthy_afterwards_is_told_and_left_running_for_whoever
     assert!(failure.what.contains("is not healthy"), "{failure:#?}");
     assert_eq!(project.serving().len(), 1);
     std::fs::remove_file(project.service().join("releases").join(&current).join("mode")).unwrap();
-    let report = project.run(Operation::Restart, 1).await;
+    let report = project.run(Operation::Restart, 2).await;
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
 }

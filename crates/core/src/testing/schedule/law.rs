@@ -94,7 +94,7 @@ struct Course<'a> {
 /// What a process left.
 enum Left {
     /// A report that was judged.
-    Report(Report),
+    Report(Box<Report>),
     /// A run to go on with.
     Unfinished,
     /// Nothing: it was refused before the first change.
@@ -116,7 +116,7 @@ impl Course<'_> {
                 Left::Unfinished => {}
                 Left::Report(left) => {
                     let ended = matches!(left.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
-                    report = Some(left);
+                    report = Some(*left);
                     if ended || !disturbed {
                         break;
                     }
@@ -145,7 +145,7 @@ impl Course<'_> {
         let mut ending = self.trial.roll_back(&lanes, back.life.clone());
         for _ in 0..3 {
             match self.left(ending)? {
-                Left::Report(report) => return Ok(report),
+                Left::Report(report) => return Ok(*report),
                 _ => ending = self.trial.roll_back(&lanes, Life::quiet()),
             }
         }
@@ -178,7 +178,7 @@ impl Course<'_> {
         if self.trial.world.refusals() > 0 && !self.faults.loses_lease() {
             wrong.push("a target had to refuse a change under an old lease".into());
         }
-        if wrong.is_empty() { Ok(Left::Report(report)) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Left::Report(Box::new(report))) } else { Err(wrong) }
     }
 }
 

@@ -6,7 +6,7 @@ use pleach_core::port::Secrets;
 use serde_json::Value;
 
 use crate::directory::command::ServiceCommand;
-use crate::directory::parameter::{Asked, ReleaseParameters};
+use crate::directory::parameter::ReleaseParameters;
 use crate::directory::phase::Work;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::routing::asked_at;
@@ -64,9 +64,9 @@ pub(super) async fn apply(cx: &StepContext<'_>, work: Work, secrets: &dyn Secret
     Ok(Applied::changed(seen))
 }
 
-/// Runs `start` where this run may have run `stop`, or may have run `start` without its coming to its end. What `restart`
-/// itself started is seen to be healthy: there is nothing else to go back to.
-pub(super) async fn undo(cx: &StepContext<'_>, work: Work, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
+/// Runs `start` where this run may have run `stop`, or may have run `start` without its coming to its end; and sees that it is
+/// healthy where there is nothing else to go back to.
+pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: ReleaseParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let Some(last) = site.own_last_command().await? else {
@@ -78,9 +78,8 @@ pub(super) async fn undo(cx: &StepContext<'_>, work: Work, secrets: &dyn Secrets
         Some(line) if last.has_ended(ServiceCommand::Start, &record.release) => format!("`{line}` exited with 0"),
         Some(line) => site.run_noted(ServiceCommand::Start, line, &record, secrets).await?,
     };
-    if let (Work::Restart, Some(check)) = (work, &record.spec.health) {
-        let asked = Asked::Check(check.clone());
-        let healthy = site.require_healthy(&record.release, &asked, Some(&asked_at(&record.spec)), secrets).await?;
+    if let Some(asked) = &parameters.back {
+        let healthy = site.require_healthy(&record.release, asked, Some(&asked_at(&record.spec)), secrets).await?;
         seen = format!("{seen}: {healthy}");
     }
     Ok(Evidence::seen(seen))

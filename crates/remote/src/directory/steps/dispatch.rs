@@ -81,7 +81,7 @@ impl Phase for DirectoryPhase {
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
             Work::Script => script::undo(cx, secrets).await,
-            Work::Halt | Work::Restart => command::undo(cx, self.work, secrets).await,
+            Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Install | Work::Build | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
