@@ -7,19 +7,27 @@
 )]
 
 mod astray;
+mod clock;
 mod disk;
 mod doctor;
+mod far;
+mod flood;
 mod help;
 mod host;
 mod interrupt;
 mod life;
 mod misfortune;
+mod network;
+mod power;
 mod refuse;
+mod room;
 mod saved_plan;
 mod scene;
 mod secrets;
 mod signals;
+mod silence;
 mod standing;
+mod stranger;
 mod stuck;
 mod tell;
 mod together;
