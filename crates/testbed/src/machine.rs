@@ -95,8 +95,10 @@ impl Machine {
 
     /// What a service answers with there; nothing where none answers.
     pub fn get(&self, port: u16, path: &str) -> Option<String> {
-        let mut wget = self.command("busybox");
-        wget.args(["wget", "-q", "-T", "10", "-O", "-", &format!("http://127.0.0.1:{port}{path}")]);
+        let mut wget = self.command("timeout");
+        let address = format!("http://127.0.0.1:{port}{path}");
+        // Its own time limit breaks it in some builds.
+        wget.args(["10", "busybox", "wget", "-q", "-Y", "off", "-O", "-", &address]);
         let output = wget.stdin(Stdio::null()).stderr(Stdio::null()).output().expect("nsenter runs");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -120,8 +122,8 @@ impl Machine {
     /// From now on so many of a hundred packets are lost on the way to it.
     pub fn lose(&self, percent: u32) {
         let rules = format!(
-            "table inet loss {{ chain arriving {{ type filter hook input priority 0; \
-             iifname \"{DEVICE}\" numgen random mod 100 < {percent} drop; }} }}\n"
+            "add table inet loss\nadd chain inet loss arriving {{ type filter hook input priority 0; }}\n\
+             add rule inet loss arriving iifname {DEVICE} numgen random mod 100 < {percent} drop\n"
         );
         let mut nft = self.command("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("nsenter runs");
         nft.stdin.take().expect("piped").write_all(rules.as_bytes()).expect("written");

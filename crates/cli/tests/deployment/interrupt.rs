@@ -36,7 +36,7 @@ fn at(stage: Stage, scene: &Scene) -> Working {
 }
 
 /// Most of the time of a case is waiting.
-fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, case: impl Fn(T) + Sync) {
+pub(crate) fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, case: impl Fn(T) + Sync) {
     std::thread::scope(|scope| {
         let case = &case;
         cases.into_iter().for_each(|one| drop(scope.spawn(move || case(one))));

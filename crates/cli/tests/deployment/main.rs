@@ -7,23 +7,31 @@
 )]
 
 mod astray;
+mod clock;
 mod consent;
 mod disk;
 mod doctor;
+mod far;
+mod flood;
 mod help;
 mod host;
 mod interrupt;
 mod life;
 mod look;
 mod misfortune;
+mod network;
+mod power;
 mod refuse;
 mod restart;
+mod room;
 mod saved_plan;
 mod scene;
 mod script;
 mod secrets;
 mod signals;
+mod silence;
 mod standing;
+mod stranger;
 mod stuck;
 mod tell;
 mod together;

@@ -157,7 +157,7 @@ impl Explain for ConnectError {
             Self::HostKey { source, .. } => source.state(),
             Self::Login { source, .. } => source.state(),
             Self::Jump { source, .. } => source.state(),
-            _ => Some("nothing was touched".into()),
+            _ => Some("nothing was touched by this call".into()),
         }
     }
 

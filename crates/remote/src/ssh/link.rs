@@ -10,8 +10,11 @@
 //!    connection, of which there are at most four;
 //! 4. beyond that, sessions wait for others to end.
 //!
-//! A connection that is lost is forgotten, and the next session makes a new one. [`HostLimits`] allow less than that, and slow
-//! down how fast connections and sessions start; sessions that end others are not slowed down.
+//! A connection that is lost is forgotten, and the next session makes a new one. One at a time is made; whoever waited for
+//! one that could not be made is told why, and does not try the same again: of a host that has fallen silent, a hundred
+//! sessions hear in the time that one takes.
+//! [`HostLimits`] allow less than that, and slow down how fast connections and sessions start; sessions that end others are
+//! not slowed down.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,7 +63,7 @@ pub enum LinkError {
         host: String,
         /// Why.
         #[source]
-        source: Box<ConnectError>,
+        source: Arc<ConnectError>,
     },
     /// The server lets us in and lets us do nothing.
     #[error("`{host}` opens no session")]
@@ -94,7 +97,7 @@ impl Explain for LinkError {
     fn state(&self) -> Option<String> {
         match self {
             Self::Connect { source, .. } => source.state(),
-            _ => Some("nothing was touched".into()),
+            _ => Some("nothing was touched by this call".into()),
         }
     }
 
@@ -128,6 +131,8 @@ pub struct Link {
     /// Held by the one who connects.
     connecting: tokio::sync::Mutex<()>,
     limits: LinkLimits,
+    /// How often connecting failed, and how the last time.
+    failed: Mutex<(u64, Option<Arc<ConnectError>>)>,
 }
 
 #[derive(Default)]
@@ -192,8 +197,9 @@ impl Link {
 
     fn make(destination: Destination, config: OnceCell<HostConfig>, limits: LinkLimits) -> Arc<Self> {
         let pool = Mutex::new(Pool::default());
-        let connecting = tokio::sync::Mutex::new(());
-        Arc::new(Self { destination, config, pool, freed: Notify::new(), connecting, limits })
+        let (freed, connecting) = (Notify::new(), tokio::sync::Mutex::new(()));
+        let failed = Mutex::default();
+        Arc::new(Self { destination, config, pool, freed, connecting, limits, failed })
     }
 
     /// How the host is called.
@@ -269,6 +275,7 @@ impl Link {
 
     /// A live connection, whatever runs through it.
     pub(super) async fn connection(self: &Arc<Self>) -> Result<(u64, Arc<Connection>), LinkError> {
+        let before = self.failed().0;
         let _one = self.connecting.lock().await;
         {
             let mut pool = self.pool();
@@ -277,6 +284,7 @@ impl Link {
                 return Ok((*id, entry.connection.clone()));
             }
         }
+        self.require_none_failed(before)?;
         let place = self.connect().await?;
         Ok((place.id, place.connection.clone()))
     }
@@ -325,11 +333,29 @@ impl Link {
 
     /// Makes a further connection unless another has meanwhile made one.
     async fn connect_once(self: &Arc<Self>, seen: usize) -> Result<Option<Place>, LinkError> {
+        let before = self.failed().0;
         let _one = self.connecting.lock().await;
         match self.claim() {
             Ok(place) => Ok(Some(place)),
             Err(live) if live > seen => Ok(None),
-            Err(_) => self.connect().await.map(Some),
+            Err(_) => {
+                self.require_none_failed(before)?;
+                self.connect().await.map(Some)
+            }
+        }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, (u64, Option<Arc<ConnectError>>)> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody has connected in vain since `before` were counted.
+    fn require_none_failed(&self, before: u64) -> Result<(), LinkError> {
+        match &*self.failed() {
+            (count, Some(source)) if *count > before => {
+                Err(LinkError::Connect { host: self.host().to_owned(), source: source.clone() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -339,7 +365,12 @@ impl Link {
         let config = config.map_err(|source| LinkError::Config { host: host(), source: Box::new(source) })?;
         self.limits.connection().await;
         let opened = Connection::open(config).await;
-        let connection = opened.map_err(|error| LinkError::Connect { host: host(), source: Box::new(error) })?;
+        let connection = opened.map_err(|error| {
+            let source = Arc::new(error);
+            let mut failed = self.failed();
+            *failed = (failed.0 + 1, Some(source.clone()));
+            LinkError::Connect { host: host(), source }
+        })?;
         let mut pool = self.pool();
         let id = pool.next;
         pool.next += 1;

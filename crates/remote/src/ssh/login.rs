@@ -70,7 +70,7 @@ impl Explain for LoginError {
     }
 
     fn state(&self) -> Option<String> {
-        Some("nothing was touched".into())
+        Some("nothing was touched by this call".into())
     }
 
     fn next(&self) -> Option<String> {

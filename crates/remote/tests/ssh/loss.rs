@@ -150,6 +150,26 @@ async fn a_host_that_accepts_and_says_nothing_costs_the_time_that_the_config_giv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_silent_host_many_hear_in_the_time_that_one_takes() {
+    let bed = Bed::new("");
+    bed.configure("ConnectTimeout 2");
+    kill(bed.server.listener(), "STOP");
+    let shell = bed.shell().await;
+    let started = Instant::now();
+    let runs = (0..8).map(|_| {
+        let shell = shell.clone();
+        tokio::spawn(async move { run_read(&shell, &["true"]).await.expect_err("it is silent") })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        let failure = run.await.expect("no panic");
+        assert!(format!("{failure:?}").contains("its greeting"), "{failure:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    kill(bed.server.listener(), "CONT");
+    assert!(run_read(&shell, &["true"]).await.expect("it is tried again").succeeded());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_falls_silent_in_mid_command_is_noticed() {
     let bed = Bed::new("");
     bed.configure("ServerAliveInterval 1\nServerAliveCountMax 1");

@@ -132,17 +132,28 @@ async fn an_exit_code_that_looks_like_a_signal_is_told_as_a_code() {
     require_true_ends(&Bed::new("")).await;
 }
 
-/// What `sh` is differs from system to system: Debian's is `dash`, elsewhere it is `bash`.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_posix_shell_does_as_well() {
+/// What `sh` is differs from system to system: Debian's is `dash`, elsewhere it is `bash` or that of BusyBox.
+async fn require_does_as_well(sh: &str) {
     let bed = Bed::new("");
-    let other = bed
-        .script("other", "#!/bin/sh\nline=${SSH_ORIGINAL_COMMAND#exec /bin/sh }\neval \"exec bash --posix $line\"\n");
+    let other = bed.script(
+        "other",
+        &format!("#!/bin/sh\nline=${{SSH_ORIGINAL_COMMAND#exec /bin/sh }}\neval \"exec {sh} $line\"\n"),
+    );
     let server = bed.second(&format!("ForceCommand {}", other.display()));
     bed.configure(&format!("Port {}", server.port));
     std::fs::create_dir(bed.at("scratch")).expect("made");
     conformance::shell(&bed.shell().await, &bed.at("scratch")).await;
     require_true_ends(&bed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_posix_shell_does_as_well() {
+    require_does_as_well("bash --posix").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_of_busybox_does_as_well() {
+    require_does_as_well("busybox sh").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
