@@ -22,5 +22,6 @@ mod secrets;
 mod signals;
 mod standing;
 mod stuck;
+mod sudo;
 mod tell;
 mod together;

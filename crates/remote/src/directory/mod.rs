@@ -53,6 +53,7 @@ mod site;
 mod snapshot;
 mod status;
 mod steps;
+mod sudo;
 
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
