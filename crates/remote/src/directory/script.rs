@@ -176,7 +176,9 @@ impl ScriptDraft {
         let told = interpreter(&self.config, &undo.text).unwrap_or_default();
         let dash = if is_shell(&told) { "-s --" } else { "-" };
         let arguments: String = self.config.arguments.iter().map(|word| format!(" {}", quote_text(word))).collect();
-        let there = format!("cd {} && {} {dash}{arguments}", quote_text(&release.to_string_lossy()), told.join(" "));
+        let sudo = self.script.sudo.as_ref().map(|user| format!("sudo -u {user} ")).unwrap_or_default();
+        let (release, told) = (quote_text(&release.to_string_lossy()), told.join(" "));
+        let there = format!("cd {release} && {sudo}{told} {dash}{arguments}");
         let there = if place.reach.is_some() { place.typed(there) } else { format!("({there})") };
         let file = format!("{}:{}", request.commit, undo.file.display());
         Some(format!("git show {} | {there}", quote_text(&file)))
