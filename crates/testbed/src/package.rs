@@ -26,6 +26,7 @@ const NEEDS: &[Need] = &[
         purpose: "starts services that outlive us",
     },
     Need { program: "setpriv", proof: &["--version"], package: "util-linux", purpose: "runs as a user without rights" },
+    Need { program: "sudo", proof: &["-V"], package: "sudo", purpose: "runs scripts as another user" },
     Need { program: "dash", proof: &["-c", ":"], package: "dash", purpose: "runs the scripts for targets" },
     Need { program: "busybox", proof: &["true"], package: "busybox", purpose: "runs the scripts for targets" },
     Need {

@@ -3,9 +3,9 @@
 //! The exit code is the number of failures. A repository without a config, or a config with problems, is told like
 //! everything else, and all that does not depend on it is looked at all the same.
 
-use pleach_core::config::{EnvironmentConfig, TargetConfig};
+use pleach_core::config::{EnvironmentConfig, ServiceConfig, TargetConfig};
 use pleach_core::error::Failure;
-use pleach_core::word::EnvironmentName;
+use pleach_core::word::{EnvironmentName, TargetName};
 use pleach_remote::open_ssh_target;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -93,12 +93,25 @@ async fn of_hosts(
         if description.kind == "ssh" {
             let target = open_ssh_target(environment, &project.planned_target(&name, &description));
             let environment = environment.clone();
-            looking.spawn(async move { (name.clone(), host_findings(&environment, &name, target).await) });
+            let wanted = wants_sudo(project, config, &name);
+            looking.spawn(async move { (name.clone(), host_findings(&environment, &name, target, wanted).await) });
         }
     }
     let mut findings = looking.join_all().await;
     findings.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(findings.into_iter().flat_map(|(_, findings)| findings).collect())
+}
+
+/// A service that is run there by a `sudo` that must not ask.
+fn wants_sudo(project: &Project, config: &EnvironmentConfig, target: &TargetName) -> Option<String> {
+    if config.targets.get(target)?.sudo_password().is_some() {
+        return None;
+    }
+    let mut services = project.config.destinations(config).into_iter();
+    let wants = services.find(|(service, targets)| {
+        targets.contains(&target) && project.config.services.get(*service).is_some_and(ServiceConfig::uses_sudo)
+    });
+    wants.map(|(service, _)| service.to_string())
 }
 
 fn unreadable_config(ended: &Ended) -> Finding {

@@ -107,11 +107,14 @@ pub(crate) async fn secret_findings(project: &Project) -> Vec<Finding> {
         of_scripts.chain([&service.environment])
     });
     let values = tables.flat_map(|table| table.values());
+    let targets = project.config.environments.values().flat_map(|environment| environment.targets.values());
+    let passwords = targets.filter_map(|target| target.sudo_password());
     let names: BTreeSet<&SecretName> = values
         .filter_map(|value| match value {
             EnvironmentValue::Secret { secret } => Some(secret),
             EnvironmentValue::Plain(_) => None,
         })
+        .chain(passwords)
         .collect();
     let secrets = LocalSecrets::new(project.workspace.repository.root());
     let mut findings = Vec::new();

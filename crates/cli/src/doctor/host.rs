@@ -19,11 +19,12 @@ const CLOCK_OFFSET: i64 = 5;
 const ROOM_WANTED: u64 = 1024 * 1024 * 1024;
 const ROOM_NEEDED: u64 = 50 * 1024 * 1024;
 
-/// What one host says of itself.
+/// What one host says of itself. `wanted` is a service that `sudo` must ask for nothing.
 pub(crate) async fn host_findings(
     environment: &EnvironmentName,
     name: &TargetName,
     target: Result<SshTarget, Failure>,
+    wanted: Option<String>,
 ) -> Vec<Finding> {
     let subject = format!("{name} of {environment}");
     let begun = Instant::now();
@@ -40,7 +41,11 @@ pub(crate) async fn host_findings(
             let causes = failure.because.iter().fold(failure.what.clone(), |told, cause| format!("{told}: {cause}"));
             vec![Finding::fail(subject, causes, failure.next.unwrap_or_else(|| "see how far `ssh -v` gets".into()))]
         }
-        Ok(Ok((facts, target))) => judge(&subject, &facts, &target, begun.elapsed()),
+        Ok(Ok((facts, target))) => {
+            let mut findings = judge(&subject, &facts, &target, begun.elapsed());
+            findings.push(judge_sudo(&subject, &facts, wanted.as_deref()));
+            findings
+        }
     }
 }
 
@@ -94,10 +99,20 @@ fn judge(subject: &str, facts: &Facts, target: &SshTarget, took: Duration) -> Ve
             "install Pleach there, and name it as `program`",
         ),
     });
-    let sudo = facts.get("host/sudo") == Some(&Value::Bool(true));
-    let told = if sudo { "asks for no password" } else { "asks for a password, or is not there" };
-    findings.push(Finding::ok(format!("sudo of {subject}"), told));
     findings
+}
+
+fn judge_sudo(subject: &str, facts: &Facts, wanted: Option<&str>) -> Finding {
+    let subject = format!("sudo of {subject}");
+    match (facts.get("host/sudo") == Some(&Value::Bool(true)), wanted) {
+        (true, _) => Finding::ok(subject, "asks for no password"),
+        (false, None) => Finding::ok(subject, "asks for a password, or is not there"),
+        (false, Some(service)) => Finding::fail(
+            subject,
+            format!("asks for a password, or is not there, and service `{service}` uses it"),
+            "name the password as `sudo-password` of the target, or allow it without: `sudo visudo`, `NOPASSWD:`",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -137,8 +152,16 @@ mod tests {
             judge("vm of uat", facts, &target, Duration::ZERO).iter().map(|finding| finding.level).collect()
         };
         use Level::{Fail, Ok, Warn};
-        assert_eq!(levels(&facts(-3600, 1)), [Ok, Warn, Fail, Fail, Warn, Ok]);
-        assert_eq!(levels(&facts(2, 100_000_000)), [Ok, Ok, Warn, Fail, Warn, Ok]);
-        assert_eq!(levels(&Facts::new()), [Ok, Ok, Ok], "nothing is claimed of what was not told");
+        assert_eq!(levels(&facts(-3600, 1)), [Ok, Warn, Fail, Fail, Warn]);
+        assert_eq!(levels(&facts(2, 100_000_000)), [Ok, Ok, Warn, Fail, Warn]);
+        assert_eq!(levels(&Facts::new()), [Ok, Ok], "nothing is claimed of what was not told");
+    }
+
+    #[test]
+    fn a_sudo_that_asks_is_wrong_only_where_nobody_answers_it() {
+        let facts = |free: bool| Facts::from([("host/sudo".to_owned(), json!(free))]);
+        let level = |free, wanted| judge_sudo("vm of uat", &facts(free), wanted).level;
+        assert_eq!((level(false, None), level(true, Some("web"))), (Level::Ok, Level::Ok));
+        assert_eq!(level(false, Some("web")), Level::Fail);
     }
 }

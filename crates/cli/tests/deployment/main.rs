@@ -33,6 +33,7 @@ mod silence;
 mod standing;
 mod stranger;
 mod stuck;
+mod sudo;
 mod tell;
 mod together;
 mod watchdog;

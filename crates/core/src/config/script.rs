@@ -55,6 +55,11 @@ pub struct ScriptConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"nothing")]
     pub reversal: Option<ScriptReversal>,
+    /// The user that it and its `undo` run as, by `sudo`, which must allow that user `/bin/sh`. What it asks for is the
+    /// target's `sudo-password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"postgres")]
+    pub sudo: Option<String>,
     /// Prints each command before it is run (`set -x`), secrets masked. For shells only.
     #[serde(default)]
     #[schemars(example = true)]

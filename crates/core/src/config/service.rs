@@ -52,6 +52,11 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"systemctl --user stop pr-review")]
     pub stop: Option<CommandLine>,
+    /// The user that `start` and `stop` run as, by `sudo`, which must allow that user `/bin/sh`. What it asks for is the
+    /// target's `sudo-password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"root")]
+    pub sudo: Option<String>,
     /// The port that the service is reached on. With `run`, each release listens on a port of its own and this one
     /// leads to the current release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +98,11 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
+    /// Whether anything of it is run by `sudo`.
+    pub fn uses_sudo(&self) -> bool {
+        self.sudo.is_some() || self.scripts.iter().any(|script| script.sudo.is_some())
+    }
+
     /// The thresholds of the health check, or the usual ones.
     pub fn health_thresholds(&self) -> Thresholds {
         self.health.as_ref().map(|check| check.thresholds).unwrap_or_default()

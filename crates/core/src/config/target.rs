@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::port::SecretName;
+
 /// Where to, and of which kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -56,6 +58,14 @@ impl TargetConfig {
         }
     }
 
+    /// What `sudo` asks for there, if it asks.
+    pub fn sudo_password(&self) -> Option<&SecretName> {
+        match self {
+            Self::Directory(directory) => directory.sudo_password.as_ref(),
+            Self::Ssh(ssh) => ssh.sudo_password.as_ref(),
+        }
+    }
+
     /// What is added to each service's port.
     pub fn port_offset(&self) -> u16 {
         match self {
@@ -80,6 +90,11 @@ pub struct DirectoryConfig {
     #[serde(default = "default_host")]
     #[schemars(length(min = 1), example = &"127.0.0.1")]
     pub host: String,
+    /// The password that `sudo` asks the user for who is logged in: `env:NAME`, `file:PATH` or `command:LINE`. It goes over
+    /// standard input. Without it `sudo` must ask for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"env:SUDO_PASSWORD")]
+    pub sudo_password: Option<SecretName>,
     /// Added to each service's port, for several targets on one machine.
     #[serde(default)]
     #[schemars(example = 100)]
@@ -117,6 +132,11 @@ pub struct SshConfig {
     #[serde(default = "default_host")]
     #[schemars(length(min = 1), example = &"127.0.0.1")]
     pub listen: String,
+    /// The password that `sudo` asks the user for who is logged in: `env:NAME`, `file:PATH` or `command:LINE`. It goes over
+    /// standard input. Without it `sudo` must ask for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"env:SUDO_PASSWORD")]
+    pub sudo_password: Option<SecretName>,
     /// Added to each service's port, for several targets on one host.
     #[serde(default)]
     #[schemars(example = 100)]

@@ -120,10 +120,13 @@ impl Site<'_> {
         secrets: &dyn Secrets,
     ) -> Result<String, Failure> {
         let ready = self.service_command(line, record, secrets).await?;
+        let user = record.spec.sudo.as_ref().filter(|_| command != ServiceCommand::Build);
+        let ready = self.as_user(ready, user, secrets).await?;
         let doing = format!("run the `{}` command `{line}`", command.word());
         let by_hand = self.layout().release(&record.release);
         self.run_command(&ready, &doing).await.map_err(|failure| {
-            let there = self.place.typed(format!("cd '{}' && {line}", by_hand.display()));
+            let sudo = user.map(|user| format!("sudo -u {user} ")).unwrap_or_default();
+            let there = self.place.typed(format!("cd '{}' && {sudo}{line}", by_hand.display()));
             failure.next(format!("see what it says by hand: `{there}`"))
         })?;
         Ok(format!("`{line}` exited with 0"))

@@ -60,6 +60,7 @@ mod site;
 mod snapshot;
 mod status;
 mod steps;
+mod sudo;
 mod way_back;
 
 pub use facts::probe_directory;

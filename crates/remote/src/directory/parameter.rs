@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pleach_core::config::CheckConfig;
 use pleach_core::period::Period;
+use pleach_core::port::SecretName;
 use pleach_core::word::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct Place {
     /// How one gets to a shell there from where Pleach runs, such as `ssh vm1`; absent on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<String>,
+    /// What `sudo` asks for there; absent where it asks for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_password: Option<SecretName>,
 }
 
 impl Place {

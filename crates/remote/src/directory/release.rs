@@ -36,6 +36,9 @@ pub struct ReleaseSpec {
     /// Stops what `start` started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<CommandLine>,
+    /// Whom `start` and `stop` are run as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo: Option<String>,
     /// Scripts that were run while it was deployed. Known here so that another one makes it another release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<ScriptConfig>,

@@ -12,6 +12,7 @@ use pleach_core::word::ReleaseId;
 use super::parameter::Asked;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::Site;
+use super::sudo::elevated;
 use crate::check::{Answer, Asker, CheckPlace, Verdict, Watched, watch};
 use crate::directory::instance::InstanceState;
 use crate::route::{RouteRequest, RouteStop, RouterRecord};
@@ -88,6 +89,21 @@ impl Site<'_> {
             variables.insert(name.clone(), value);
         }
         Ok(variables)
+    }
+
+    /// The same command as another user of the target.
+    pub(super) async fn as_user(
+        &self,
+        command: Command,
+        user: Option<&String>,
+        secrets: &dyn Secrets,
+    ) -> Result<Command, Failure> {
+        let Some(user) = user else { return Ok(command) };
+        let password = match &self.place.sudo_password {
+            Some(name) => Some(secrets.fetch(name).await?),
+            None => None,
+        };
+        Ok(elevated(command, user, password.as_ref()))
     }
 
     /// A command of the service, with what it sees.

@@ -39,7 +39,7 @@ use super::parameter::Place;
 use crate::process::Identity;
 use crate::ssh::quote_text;
 
-/// Notes itself and how the script ended. The script's own end is waited for also when the group is asked to end, so that
+/// Notes itself and how the script ended. Both streams are one, so that a log has them in their order. The script's own end is waited for also when the group is asked to end, so that
 /// it can clean up behind itself.
 const RUNNER: &str = r#"__pleach_note=$1 __pleach_run=$2 __pleach_part=$3; shift 3
 __pleach_who() { set -- $1; __pleach_group=$3; shift 19; __pleach_start=$1; }
@@ -51,7 +51,7 @@ mv -f -- "$__pleach_note.new" "$__pleach_note"
 IFS= read -r __pleach_line </proc/$$/stat && __pleach_who "${__pleach_line##*) }" &&
 IFS= read -r __pleach_boot </proc/sys/kernel/random/boot_id && __pleach_say null || exit 125
 trap : HUP INT TERM
-"$@"
+"$@" 2>&1
 __pleach_code=$?
 __pleach_say "$__pleach_code"
 exit "$__pleach_code"
@@ -80,6 +80,9 @@ pub(super) struct PlannedScript {
     pub(super) apply: ScriptText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) undo: Option<ScriptText>,
+    /// Whom both are run as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sudo: Option<String>,
     /// On top of the service's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) variables: BTreeMap<String, EnvironmentValue>,
@@ -98,13 +101,11 @@ pub(super) struct ScriptText {
     pub(super) text: String,
 }
 
-impl ScriptText {
-    /// The whole command; `note` is where it tells of itself.
-    pub(super) fn command(&self, note: &Path, run: &RunId, part: Part) -> Vec<String> {
-        let note = note.to_string_lossy().into_owned();
-        let front = ["sh", "-c", RUNNER, "pleach-script", &note, run.as_str(), part.word()];
-        front.into_iter().map(str::to_owned).chain(self.argv.iter().cloned()).collect()
-    }
+/// The whole command; `note` is where it tells of itself.
+pub(super) fn noted(argv: Vec<String>, note: &Path, run: &RunId, part: Part) -> Vec<String> {
+    let note = note.to_string_lossy().into_owned();
+    let front = ["sh", "-c", RUNNER, "pleach-script", &note, run.as_str(), part.word()];
+    front.into_iter().map(str::to_owned).chain(argv).collect()
 }
 
 /// Which of a step's two scripts.
@@ -175,7 +176,9 @@ impl ScriptDraft {
         let told = interpreter(&self.config, &undo.text).unwrap_or_default();
         let dash = if is_shell(&told) { "-s --" } else { "-" };
         let arguments: String = self.config.arguments.iter().map(|word| format!(" {}", quote_text(word))).collect();
-        let there = format!("cd {} && {} {dash}{arguments}", quote_text(&release.to_string_lossy()), told.join(" "));
+        let sudo = self.script.sudo.as_ref().map(|user| format!("sudo -u {user} ")).unwrap_or_default();
+        let (release, told) = (quote_text(&release.to_string_lossy()), told.join(" "));
+        let there = format!("cd {release} && {sudo}{told} {dash}{arguments}");
         let there = if place.reach.is_some() { place.typed(there) } else { format!("({there})") };
         let file = format!("{}:{}", request.commit, undo.file.display());
         Some(format!("git show {} | {there}", quote_text(&file)))
@@ -201,6 +204,7 @@ pub(super) fn draft_scripts(request: &DraftRequest<'_>) -> Result<Vec<ScriptDraf
                     script: config.name.clone(),
                     apply,
                     undo,
+                    sudo: config.sudo.clone(),
                     variables: config.environment.clone(),
                     limit: config.limit,
                 },
@@ -216,6 +220,9 @@ fn summary(config: &ScriptConfig, apply: &ScriptText) -> String {
     let told = interpreter(config, &apply.text).unwrap_or_default().join(" ");
     let arguments: String = config.arguments.iter().map(|word| format!(" {}", quote_text(word))).collect();
     let mut summary = format!("run `{}{arguments}` with `{told}`", config.file.display());
+    if let Some(user) = &config.sudo {
+        summary.push_str(&format!(" as `{user}`"));
+    }
     if config.trace {
         summary.push_str(", traced");
     }
@@ -348,17 +355,9 @@ mod tests {
     fn a_runner_tells_who_it_is_and_how_the_script_ended() {
         let home = tempfile::tempdir().expect("a directory");
         let note = home.path().join("a note");
-        let script = ScriptText {
-            file: "x.sh".into(),
-            argv: ["sh", "-c", "cat \"$1\"; exit 7", "x.sh"]
-                .map(str::to_owned)
-                .into_iter()
-                .chain([note.display().to_string()])
-                .collect(),
-            text: String::new(),
-        };
+        let script = ["sh", "-c", "cat \"$1\"; exit 7", "x.sh", &note.display().to_string()].map(str::to_owned);
         let run = RunId::new("run-1").expect("a name");
-        let argv = script.command(&note, &run, Part::Undo);
+        let argv = noted(script.to_vec(), &note, &run, Part::Undo);
         let output = Command::new(&argv[0]).args(&argv[1..]).stdin(Stdio::null()).output().expect("it runs");
         assert_eq!(output.status.code(), Some(7), "{output:?}");
         let during: ScriptNote = serde_json::from_slice(&output.stdout).expect("a note while it ran");
@@ -368,7 +367,7 @@ mod tests {
         assert_eq!(during.process, after.process);
         assert!(!after.process.expect("told").identity.is_alive());
         // Where it cannot tell, it does not begin.
-        let argv = script.command(Path::new("/proc/none"), &run, Part::Apply);
+        let argv = noted(script.to_vec(), Path::new("/proc/none"), &run, Part::Apply);
         let output = Command::new(&argv[0]).args(&argv[1..]).stdin(Stdio::null()).output().expect("it runs");
         assert_eq!(output.status.code(), Some(125), "{output:?}");
     }

@@ -1,8 +1,8 @@
 //! What a host does by itself to have a service as it was: instructions for its [watchdog](crate::watchdog).
 //!
 //! Until the watchdog is confirmed, all that ran before still runs, and `current` decides where the public port leads. So
-//! the way back is to point `current` where it pointed, and to end what the run began. Commands get no secrets: those are
-//! with the deployer, who is gone.
+//! the way back is to point `current` where it pointed, and to end what the run began. Commands get no secrets, nor a
+//! password for `sudo`: those are with the deployer, who is gone.
 //!
 //! | the service | instructions |
 //! |---|---|
@@ -103,7 +103,11 @@ impl WayBack<'_> {
         let layout = self.place.layout();
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut argv: Vec<String> = ["sh", "-c", IF_NOTED, "pleach", "{run}"].map(str::to_owned).to_vec();
-        argv.extend([text(layout.last_command()), text(layout.release(release)), "env".to_owned()]);
+        argv.extend([text(layout.last_command()), text(layout.release(release))]);
+        if let Some(user) = &spec.sudo {
+            argv.extend(["sudo", "-n", "-u", user, "--"].map(str::to_owned));
+        }
+        argv.push("env".to_owned());
         argv.extend([
             format!("PLEACH_SERVICE={}", spec.service),
             format!("PLEACH_RELEASE={release}"),
@@ -137,6 +141,7 @@ mod tests {
             service: "api".parse().expect("a name"),
             program: "/nowhere/pleach".into(),
             reach: None,
+            sudo_password: None,
         };
         let release: ReleaseId = "0002-00000000".parse().expect("an id");
         let (build_limit, drain) = (Period::seconds(5), Period::seconds(1));
@@ -183,6 +188,7 @@ path = "/srv/x"
             stop: stop.map(|line| CommandLine::Line(line.into())),
             variables: service.environment.clone(),
             shared: Vec::new(),
+            sudo: None,
             host: "127.0.0.1".into(),
             port: Some(8101),
             health: None,

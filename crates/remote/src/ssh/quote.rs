@@ -23,6 +23,11 @@ pub(super) fn quote(bytes: &[u8]) -> Vec<u8> {
     word
 }
 
+/// [`quote`] for who sets `__n` as well.
+pub(crate) fn quote_bytes(bytes: &[u8]) -> Vec<u8> {
+    quote(bytes)
+}
+
 /// [`quote`] for messages.
 pub(crate) fn quote_text(text: &str) -> String {
     String::from_utf8_lossy(&quote(text.as_bytes())).into_owned()

@@ -1,6 +1,8 @@
 //! Scripts of the project: run once a release, ended in time, taken back, and secret where they have to be.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use pleach_core::error::Kind;
 use pleach_core::journal::Outcome;
@@ -208,4 +210,38 @@ async fn another_script_makes_another_release_and_going_back_to_one_runs_none() 
     let of: BTreeSet<String> =
         left_of_scripts(&project).iter().map(|name| name.split('.').next().unwrap().to_owned()).collect();
     assert_eq!(of, kept);
+}
+
+#[tokio::test]
+async fn start_and_stop_run_as_another_user_and_the_build_does_not() {
+    // Only root becomes others without being asked.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let project = Project::with(Form::Commands, "sudo = \"nobody\"\n");
+    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::create_dir_all(project.service()).unwrap();
+    open(project.live.parent().unwrap(), 0o755);
+    open(&project.service(), 0o777);
+    project.deployed(1).await;
+    let owner = |name: &str| std::fs::metadata(project.service().join(name)).unwrap().uid();
+    assert_ne!(owner("serving"), 0);
+    assert_eq!(owner("current/built"), 0);
+    let serving = std::fs::read_to_string(project.service().join("serving")).unwrap();
+    assert_eq!(Some(serving.trim().to_owned()), project.current(), "it has its variables");
+    project.run(Operation::Stop, 1).await;
+    assert!(!project.service().join("serving").exists());
+}
+
+#[tokio::test]
+async fn what_takes_a_script_back_by_hand_stands_in_the_plan() {
+    let project = project(Form::Plain, &mark("arguments = [\"a b\"], sudo = \"root\", interpreter = \"bash\""), MARK);
+    let plan = project.plan_apart(Operation::Deploy, 1).await;
+    let mut steps = plan.lanes().flat_map(|lane| &lane.steps);
+    let step = steps.find(|step| step.name.as_str() == "script-mark").unwrap();
+    let by_hand = step.undo_by_hand.clone().unwrap();
+    let start = format!("`git show {}:ci/back.sh | (cd ", crate::folders::commit(1));
+    assert!(by_hand.starts_with(&start), "{by_hand}");
+    assert!(by_hand.ends_with(" && sudo -u root bash -s -- 'a b')`"), "{by_hand}");
+    assert_eq!(step.summary, "run `ci/mark.sh 'a b'` with `bash` as `root`, undone by `ci/back.sh`");
 }

@@ -13,6 +13,13 @@ pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
                 found.push(finding.expected("expected `run` alone, or `start` and `stop`"));
             }
         }
+        if let Some(user) = &service.sudo {
+            found.extend(user_name(key.at("sudo"), user));
+            if service.start.is_none() {
+                let finding = Finding::new(key.at("sudo"), "`sudo` without `start`").at_key();
+                found.push(finding.because_of(key.at("start")).expected("expected `start` beside it"));
+            }
+        }
         if service.run.is_some() {
             continue;
         }
@@ -45,6 +52,14 @@ pub(super) fn variables_have_names(config: &Config, found: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// What is wrong with the name of a user.
+pub(super) fn user_name(key: KeyPath, user: &str) -> Option<Finding> {
+    let is_name = user.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c)) && !user.starts_with('-');
+    (!is_name).then(|| {
+        Finding::new(key, format!("{user:?} is not the name of a user")).expected("expected a name such as `root`")
+    })
 }
 
 /// What is wrong with the name of a variable in the table `key`.

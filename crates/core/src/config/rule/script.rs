@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Finding;
 use super::location::{leads_outside, outside};
-use super::process::variable_name;
+use super::process::{user_name, variable_name};
 use crate::config::{Config, Interpreter, KeyPath, ScriptConfig};
 use crate::period::Period;
 use crate::word::NAME_LIMIT;
@@ -66,6 +66,7 @@ fn script(key: &KeyPath, script: &ScriptConfig, found: &mut Vec<Finding>) {
         }
     }
     found.extend(script.environment.keys().filter_map(|variable| variable_name(&key.at("environment"), variable)));
+    found.extend(script.sudo.as_ref().and_then(|user| user_name(key.at("sudo"), user)));
     if script.limit == Period::ZERO {
         let finding = Finding::new(key.at("limit"), "the script would have no time at all");
         found.push(finding.expected("expected a length of time such as `10m`"));

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::directory::instance::told_status;
-use crate::directory::script::{Part, ScriptNote, ScriptParameters, ScriptProcess, ScriptText};
+use crate::directory::script::{Part, ScriptNote, ScriptParameters, ScriptProcess, ScriptText, noted};
 use crate::directory::site::{Site, is_alive, read_json};
 
 /// The most that is kept of what a script printed: its end.
@@ -204,11 +204,13 @@ impl<'a> Scene<'a> {
     async fn command(&self, part: Part, text: &ScriptText, secrets: &dyn Secrets) -> Result<Command, Failure> {
         let ScriptParameters { release, script, .. } = self.parameters;
         let record = self.site.require_record(release).await?;
-        let argv = CommandLine::Words(text.command(&self.note_path(), self.site.run, part));
+        let argv = CommandLine::Words(text.argv.clone());
         let command = self.site.service_command(&argv, &record, secrets).await?;
         let mut command = command.variable("PLEACH_RUN", self.site.run.as_str());
         command.environment.extend(self.site.fetched(&script.variables, secrets).await?);
         command.stdin = Some(text.text.clone().into_bytes());
+        let mut command = self.site.as_user(command, script.sudo.as_ref(), secrets).await?;
+        command.argv = noted(command.argv, &self.note_path(), self.site.run, part);
         Ok(command)
     }
 
