@@ -57,6 +57,7 @@ mod site;
 mod snapshot;
 mod status;
 mod steps;
+mod together;
 
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
