@@ -1,13 +1,11 @@
 //! Several reads side by side: over a long line each of them waits much and works little.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 
 /// What all of them give, in their order.
 pub(super) async fn together<F: Future>(reads: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut open: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        reads.into_iter().map(|read| (Box::pin(read), None)).collect();
+    let mut open: Vec<_> = reads.into_iter().map(|read| (Box::pin(read), None)).collect();
     poll_fn(|cx| {
         let mut waits = false;
         for (read, given) in open.iter_mut().filter(|(_, given)| given.is_none()) {
