@@ -14,8 +14,10 @@ use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::release::ReleaseRecord;
 use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
+use super::together::together;
 use crate::process::ProcessStat;
 use crate::route::RouterRecord;
+use crate::supervise::{Activity, InstanceRecord};
 
 /// The process of one release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,16 +84,17 @@ pub async fn service_processes(
     shell: Option<&dyn Shell>,
     root: &Path,
 ) -> Result<Vec<(ServiceName, Result<ServiceProcesses, Failure>)>, Failure> {
-    let mut services = Vec::new();
-    for entry in files.list(root).await? {
-        let (FileKind::Directory, Ok(service)) = (&entry.kind, ServiceName::new(&entry.name)) else { continue };
-        let layout = ServiceLayout::new(root.join(&entry.name));
+    let folders = files.list(root).await?.into_iter().filter(|entry| entry.kind == FileKind::Directory);
+    let named = folders.filter_map(|entry| ServiceName::new(&entry.name).ok());
+    let read = together(named.map(|service| async move {
+        let layout = ServiceLayout::new(root.join(service.as_str()));
         match is_service(files, &layout).await {
-            Ok(true) => services.push((service.clone(), read_service(files, &layout, service).await)),
-            Ok(false) => {}
-            Err(failure) => services.push((service, Err(failure))),
+            Ok(true) => Some((service.clone(), read_service(files, &layout, service).await)),
+            Ok(false) => None,
+            Err(failure) => Some((service, Err(failure))),
         }
-    }
+    }));
+    let mut services: Vec<_> = read.await.into_iter().flatten().collect();
     let mut processes =
         services.iter_mut().filter_map(|(_, read)| read.as_mut().ok()).flat_map(|read| &mut read.processes);
     if let Some(shell) = shell
@@ -131,6 +134,7 @@ async fn read_service(
             }
         } else if release_number(name).is_some()
             && let Ok(release) = ReleaseId::new(name)
+            && (current.as_ref() == Some(&release) || may_run(files, layout, &release).await?)
             && let Some((record, state)) = instance(files, layout, &release).await?
             && (state.is_up() || current.as_ref() == Some(&release))
         {
@@ -155,6 +159,13 @@ async fn read_service(
         processes,
         routers,
     })
+}
+
+/// Whether the record of a release does not say that its process was ended: most of those that are kept were.
+async fn may_run(files: &dyn Files, layout: &ServiceLayout, release: &ReleaseId) -> Result<bool, Failure> {
+    let bytes = files.read(&layout.instance(release)).await?.unwrap_or_default();
+    let record = serde_json::from_slice::<InstanceRecord>(&bytes);
+    Ok(record.is_ok_and(|record| record.activity != Activity::Stopped))
 }
 
 /// The resident memory of each process group, by the id of its leader.
