@@ -10,6 +10,7 @@
 //! standard input        PASSWORD, two empty lines for further questions · MARK · variables · what the command reads
 //! ```
 //!
+//! Where processes of others are hidden (`hidepid`) the other user cannot see the lifeline: there the command ends by itself.
 //! The password is a line that is skipped where `sudo` does not ask; what it was asked for before does not count.
 
 use pleach_core::port::{Command, Secret, Value};
@@ -35,12 +36,14 @@ const ACTING: &str = r#"__pleach_line=$1 __pleach_mark=$2 __pleach_home=$3; shif
 while IFS= read -r __pleach_word && [ "$__pleach_word" != "$__pleach_mark" ]; do :; done
 IFS= read -r __pleach_word; eval "$__pleach_word"; unset __pleach_word
 cd -- "$__pleach_home" || exit 126
+__pleach_lives() { IFS= read -r __pleach_stat <"/proc/$1/stat" || return 1; case ${__pleach_stat##*) } in Z*) return 1;; esac; } 2>/dev/null
+__pleach_sees=; [ ! -d /proc/1 ] || __pleach_sees=yes
+[ -z "$__pleach_sees" ] || __pleach_lives "$__pleach_line" || exit 143
 exec 3<&0
 setsid "$@" <&3 3<&- &
 __pleach_child=$!
 exec 3<&-
-__pleach_lives() { IFS= read -r __pleach_stat <"/proc/$1/stat" || return 1; case ${__pleach_stat##*) } in Z*) return 1;; esac; } 2>/dev/null
-if __pleach_lives "$__pleach_line"; then
+if [ -n "$__pleach_sees" ]; then
 ( while __pleach_lives "$__pleach_line" && __pleach_lives "$__pleach_child"; do sleep 0.1; done
 if __pleach_lives "$__pleach_child"; then
 kill -s TERM -- "-$__pleach_child"; n=0
