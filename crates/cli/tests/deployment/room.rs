@@ -40,8 +40,13 @@ fn a_machine_without_room_for_the_tree_says_so_and_is_as_it_was() {
     let old = far.manifest();
     far.version(2);
     far.scene.large_file("alpha", 8 << 20);
-    let failed = far.scene.ends(110, &["deploy", "uat", "--yes"]);
+    let failed = far.scene.pleach(&["deploy", "uat", "--yes"]);
     require_told(&failed, &["No space left"]);
+    // Where the other service was just about to start, that could not be taken back before there was room again.
+    match failed.code {
+        112 => drop(far.scene.ends(110, &["resume"])),
+        code => assert_eq!(code, 110, "{}", failed.stderr),
+    }
     far.require(&old, &failed.stderr);
     assert_eq!(far.answers().as_deref(), Some("1.0.0"));
     far.require_settled(2);
