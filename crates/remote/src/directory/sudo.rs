@@ -32,6 +32,7 @@ kill -s KILL "$__pleach_line" 2>/dev/null
 exit "$__pleach_code"
 "#;
 
+/// `sudo` may hand on what it is asked to end by; the end of the command is waited for all the same.
 const ACTING: &str = r#"__pleach_line=$1 __pleach_mark=$2 __pleach_home=$3; shift 3
 while IFS= read -r __pleach_word && [ "$__pleach_word" != "$__pleach_mark" ]; do :; done
 IFS= read -r __pleach_word; eval "$__pleach_word"; unset __pleach_word
@@ -39,6 +40,7 @@ cd -- "$__pleach_home" || exit 126
 __pleach_lives() { IFS= read -r __pleach_stat <"/proc/$1/stat" || return 1; case ${__pleach_stat##*) } in Z*) return 1;; esac; } 2>/dev/null
 __pleach_sees=; [ ! -d /proc/1 ] || __pleach_sees=yes
 [ -z "$__pleach_sees" ] || __pleach_lives "$__pleach_line" || exit 143
+trap : HUP INT TERM
 exec 3<&0
 setsid "$@" <&3 3<&- &
 __pleach_child=$!
@@ -50,8 +52,11 @@ kill -s TERM -- "-$__pleach_child"; n=0
 while [ $n -lt 30 ] && __pleach_lives "$__pleach_child"; do n=$((n+1)); sleep 0.1; done
 kill -s KILL -- "-$__pleach_child"
 fi ) </dev/null >/dev/null 2>&1 &
+__pleach_watcher=$!
 fi
-wait "$__pleach_child"
+while :; do wait "$__pleach_child"; __pleach_code=$?; __pleach_lives "$__pleach_child" || break; done
+[ -z "$__pleach_sees" ] || __pleach_lives "$__pleach_line" || wait "$__pleach_watcher"
+exit "$__pleach_code"
 "#;
 
 /// The same command as another user.
