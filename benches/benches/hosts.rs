@@ -31,7 +31,8 @@ fn main() {
     {
         return client(Path::new(folder), commands.parse().expect("a number"), ports);
     }
-    let number = |name: &str, usual: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let number =
+        |name: &str, usual: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
     let (hosts, rounds) = (number("PLEACH_BENCH_HOSTS", 50), number("PLEACH_BENCH_ROUNDS", 5));
     println!("{}", describe_machine());
     let peers = peers();
@@ -42,7 +43,8 @@ fn main() {
 
 /// Ours, in a process of its own: one connection a host, its commands one after the other, all hosts side by side.
 fn client(folder: &Path, commands: usize, ports: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let answers = runtime.block_on(async {
         let mut hosts = tokio::task::JoinSet::new();
         for port in ports.split(',') {
@@ -55,7 +57,9 @@ fn client(folder: &Path, commands: usize, ports: &str) {
                     let cancel = CancellationToken::new();
                     let call = Call { token: None, lines: &NoLines, cancel: &cancel };
                     let ran = shell.run(&RemoteCommand::read(["echo", &number.to_string()]), call).await;
-                    answers += usize::from(ran.is_ok_and(|ran| ran.succeeded() && ran.stdout == format!("{number}\n").as_bytes()));
+                    answers += usize::from(
+                        ran.is_ok_and(|ran| ran.succeeded() && ran.stdout == format!("{number}\n").as_bytes()),
+                    );
                 }
                 answers
             });
@@ -75,7 +79,8 @@ fn peers() -> Peers {
     let own = std::env::current_exe().expect("this program has a path");
     let folder = own.parent().and_then(Path::parent).expect("target/release").join("bench-peers");
     let quiet = |program: &Path, words: &[&str]| {
-        let ran = Command::new(program).args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let ran =
+            Command::new(program).args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         ran.is_ok_and(|status| status.success())
     };
     let place = folder.to_string_lossy().into_owned();
@@ -136,7 +141,8 @@ fn measure(hosts: usize, rounds: usize, options: &str, peers: &Peers) {
             variants.push(Variant::new(name, move || start(name, python, words.clone())));
         }
     }
-    let shells = [("pyinfra", "pyinfra.sh"), ("ansible-core", "ansible.sh"), ("OpenSSH, multiplexed", "openssh_mux.sh")];
+    let shells =
+        [("pyinfra", "pyinfra.sh"), ("ansible-core", "ansible.sh"), ("OpenSSH, multiplexed", "openssh_mux.sh")];
     for (name, file) in shells {
         if !PACKAGES.contains(&name) || there(name) {
             let (words, start) = ([vec![script(file)], usual()].concat(), &start);
@@ -153,7 +159,8 @@ fn measure(hosts: usize, rounds: usize, options: &str, peers: &Peers) {
     let mut table = Table::new(title, &Table::FIGURES);
     table.figures(&figures);
     table.print();
-    let mut answers = Table::new("fewest answers of a round, and most memory of the process", &["variant", "answers", "memory"]);
+    let mut answers =
+        Table::new("fewest answers of a round, and most memory of the process", &["variant", "answers", "memory"]);
     for figure in &figures {
         let (fewest, peak) = told.borrow().get(&figure.name).copied().unwrap_or_default();
         let memory = if peak == 0 { "-".to_owned() } else { format!("{:.1} MB", peak as f64 / 1024.0) };
