@@ -189,6 +189,7 @@ path = "/srv/x"
             variables: service.environment.clone(),
             shared: Vec::new(),
             sudo: None,
+            scripts: Vec::new(),
             host: "127.0.0.1".into(),
             port: Some(8101),
             health: None,
