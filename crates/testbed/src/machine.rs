@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -38,6 +39,8 @@ impl Machine {
     pub fn new() -> Option<Self> {
         let mut holder = Command::new("unshare")
             .args(["--net", "--mount", "sh", "-c", HOLD])
+            // Whoever kills the test with all of its group leaves this one.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
