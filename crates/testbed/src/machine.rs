@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -21,6 +22,12 @@ const CABLES: u32 = 1 << 15;
 const DEVICE: &str = "eth0";
 const HARDWARE: &str = "02:00:00:00:00:02";
 
+/// Waits for the end of the test, and ends what that has left running where it was killed.
+const HOLD: &str = r#"echo ready; while read -r line; do :; done; own=$(readlink /proc/$$/ns/net)
+for process in /proc/[0-9]*; do
+    [ "${process#/proc/}" = $$ ] || [ "$(readlink "$process/ns/net")" != "$own" ] || kill -s KILL "${process#/proc/}"
+done"#;
+
 /// A machine; all that runs on it is ended when it is dropped.
 pub struct Machine {
     holder: Child,
@@ -31,7 +38,9 @@ impl Machine {
     /// A machine with a network and nothing that runs; none where this user may not make one, which is said.
     pub fn new() -> Option<Self> {
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", "echo ready; exec cat"])
+            .args(["--net", "--mount", "sh", "-c", HOLD])
+            // Whoever kills the test with all of its group leaves this one.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
