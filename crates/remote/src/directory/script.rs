@@ -39,8 +39,8 @@ use super::parameter::Place;
 use crate::process::Identity;
 use crate::ssh::quote_text;
 
-/// Notes itself and how the script ended. Both streams are one, so that a log has them in their order. The script's own end is waited for also when the group is asked to end, so that
-/// it can clean up behind itself.
+/// Notes itself and how the script ended. Both streams are one, so that a log has them in their order. The script's own end
+/// is waited for also when the group is asked to end, so that it can clean up behind itself.
 const RUNNER: &str = r#"__pleach_note=$1 __pleach_run=$2 __pleach_part=$3; shift 3
 __pleach_who() { set -- $1; __pleach_group=$3; shift 19; __pleach_start=$1; }
 __pleach_say() {
