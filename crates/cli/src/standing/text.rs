@@ -133,7 +133,7 @@ fn watchdog_text(watchdog: &WatchdogStanding, standing: &Standing, now: Timestam
         WatchdogPhase::Restored => {
             let since = ago_text(watchdog.expires, now);
             (
-                format!("took itself back: nobody confirmed before {since}"),
+                format!("took itself back {since}: nobody had confirmed"),
                 format!("end the run with `pleach rollback {environment}`"),
             )
         }
