@@ -3,7 +3,7 @@
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::Leases as _;
 use pleach_core::word::{EnvironmentName, TargetName};
-use pleach_remote::watchdog::{WatchdogPhase, WatchdogStatus};
+use pleach_remote::watchdog::WatchdogStatus;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -55,13 +55,11 @@ fn told((target, confirmed): &Row) -> Value {
 }
 
 async fn confirm_all(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
-    let wanted = project.planned_targets(&args.environment, &args.target)?;
+    let planned = project.planned_targets(&args.environment, &args.target)?;
     refuse_while_at_work(project, args).await?;
     let mut asking = JoinSet::new();
-    for watched in watched_targets(project, Some(&args.environment))? {
-        if wanted.iter().any(|planned| planned.name == watched.name) {
-            asking.spawn(async move { confirm(&watched).await });
-        }
+    for watched in watched_targets(project, &args.environment, planned)? {
+        asking.spawn(async move { confirm(&watched).await });
     }
     let mut rows: Vec<Row> = asking.join_all().await.into_iter().flatten().collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -75,7 +73,7 @@ async fn confirm(watched: &Watched) -> Vec<Row> {
         Err(failure) => return vec![row(Err(failure))],
     };
     let mut rows = Vec::new();
-    for status in statuses.iter().filter(|status| matches!(status.phase, WatchdogPhase::Armed | WatchdogPhase::Fired)) {
+    for status in statuses.iter().filter(|status| !status.phase.is_over()) {
         rows.push(row(watched.confirm(status).await));
     }
     rows

@@ -110,8 +110,10 @@ pub(crate) async fn stand(project: &Project, environment: Option<&EnvironmentNam
         reading.spawn(async move { reader.read().await });
     }
     let mut asking = JoinSet::new();
-    for watched in watched_targets(project, environment)? {
-        asking.spawn(async move { watched.stand().await });
+    for name in project.config.environments.keys().filter(|name| environment.is_none_or(|one| one == *name)) {
+        for watched in watched_targets(project, name, project.planned_targets(name, &[])?)? {
+            asking.spawn(async move { watched.stand().await });
+        }
     }
     let mut services: Vec<ServiceStanding> = reading.join_all().await.into_iter().flatten().collect();
     services.sort_by(|a, b| (&a.environment, &a.service, &a.target).cmp(&(&b.environment, &b.service, &b.target)));

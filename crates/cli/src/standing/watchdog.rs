@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::PlannedTarget;
 use pleach_core::port::Shell;
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, TargetName};
@@ -28,24 +29,21 @@ pub(crate) struct Watched {
     watchdog: Watchdog,
 }
 
-/// The hosts of these environments that may have a watchdog. Nothing is reached.
+/// Those of an environment's targets that may have a watchdog. Nothing is reached.
 pub(crate) fn watched_targets(
     project: &Project,
-    environment: Option<&EnvironmentName>,
+    environment: &EnvironmentName,
+    planned: Vec<PlannedTarget>,
 ) -> Result<Vec<Watched>, Failure> {
     let mut watched = Vec::new();
-    for (name, config) in &project.config.environments {
-        if environment.is_some_and(|wanted| wanted != name) || config.watchdog(name).is_none() {
-            continue;
-        }
-        for planned in project.planned_targets(name, &[])? {
-            let Some(path) = planned.settings.get("path").and_then(Value::as_str) else { continue };
-            if planned.kind == "ssh" {
-                let target = project.workspace.open_target(name, &planned)?;
-                let watchdog = Watchdog::new(Guard::new(Path::new(path).join(".pleach")));
-                watched.push(Watched { environment: name.clone(), name: planned.name, target, watchdog });
-            }
-        }
+    if project.require_environment(environment)?.watchdog(environment).is_none() {
+        return Ok(watched);
+    }
+    for planned in planned.into_iter().filter(|planned| planned.kind == "ssh") {
+        let Some(path) = planned.settings.get("path").and_then(Value::as_str) else { continue };
+        let target = project.workspace.open_target(environment, &planned)?;
+        let watchdog = Watchdog::new(Guard::below(Path::new(path)));
+        watched.push(Watched { environment: environment.clone(), name: planned.name, target, watchdog });
     }
     Ok(watched)
 }

@@ -22,6 +22,7 @@ use super::routing::asked;
 use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
 use super::way_back::WayBack;
+use crate::guard::Guard;
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
@@ -71,7 +72,11 @@ impl Recipe for DirectoryRecipe {
             request.way_back.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
                 Failure::new(Kind::Internal, "could not read a way back").because(error.to_string())
             })?;
-        let armed = WatchdogParameters { folder: root.join(".pleach"), deadline: request.deadline, instructions };
+        let armed = WatchdogParameters {
+            folder: Guard::below(&root).folder().to_owned(),
+            deadline: request.deadline,
+            instructions,
+        };
         let confirmed = WatchdogParameters { instructions: Vec::new(), ..armed.clone() };
         Ok(Some(Watch {
             snapshot: (SnapshotKind::new(watchdog::KIND).map_err(wrong)?, value(&armed)?),

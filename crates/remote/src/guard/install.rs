@@ -37,9 +37,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard in `folder` on the target, an absolute path; usually `.pleach` below the target's root.
+    /// The guard in `folder` on the target, an absolute path.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), interpreter: vec!["sh".into()] }
+    }
+
+    /// The guard of the target whose directory is `root`.
+    pub fn below(root: &Path) -> Self {
+        Self::new(root.join(".pleach"))
     }
 
     /// Runs the script with `interpreter` instead of `sh`: a program and its arguments, such as `busybox sh`.

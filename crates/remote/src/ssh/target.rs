@@ -128,7 +128,7 @@ impl SshTarget {
 
     /// The guard of the target's directory.
     pub fn guard(&self) -> Guard {
-        Guard::new(self.settings.path.join(".pleach"))
+        Guard::below(&self.settings.path)
     }
 
     /// Its shell, with all that it can do beyond core's port.

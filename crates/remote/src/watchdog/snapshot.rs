@@ -99,7 +99,7 @@ impl Snapshot for WatchdogSnapshot {
         let Some(status) = watchdog.statuses(shell).await?.into_iter().find(|status| status.run == *cx.run) else {
             return Ok(Evidence::seen("there is no watchdog"));
         };
-        if matches!(status.phase, WatchdogPhase::Armed | WatchdogPhase::Fired) {
+        if !status.phase.is_over() {
             match watchdog.disarm(shell, cx.run).await {
                 // It was quicker, and has nothing left to do.
                 Err(failure) if failure.kind == Kind::Conflict => {}
