@@ -30,8 +30,7 @@ use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
-use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
-use crate::route::RouterRecord;
+use super::site::{current, instance, is_service, read_json, read_run_folder};
 
 /// A release that can be switched to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,27 +108,17 @@ async fn probe_processes(
     files: &dyn Files,
     layout: &ServiceLayout,
 ) -> Result<Vec<(&'static str, serde_json::Value)>, Failure> {
-    let (mut running, mut orphaned, mut routers) = (Vec::new(), Vec::new(), Vec::new());
-    for stat in files.list(&layout.run()).await? {
-        let Some(name) = stat.name.strip_suffix(".json") else { continue };
-        if name.starts_with("router-") {
-            let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
-            if let Some(record) = record
-                && is_alive(files, &record.router).await?
-            {
-                routers.push((record.host, record.port));
+    let (routers, releases) = read_run_folder(files, layout).await?;
+    let routers: Vec<(String, u16)> = routers.into_iter().map(|record| (record.host, record.port)).collect();
+    let (mut running, mut orphaned) = (Vec::new(), Vec::new());
+    for release in releases {
+        match instance(files, layout, &release).await? {
+            Some((_, InstanceState::Orphaned)) => {
+                running.push(release.clone());
+                orphaned.push(release);
             }
-        } else if release_number(name).is_some()
-            && let Ok(release) = ReleaseId::new(name)
-        {
-            match instance(files, layout, &release).await? {
-                Some((_, InstanceState::Orphaned)) => {
-                    running.push(release.clone());
-                    orphaned.push(release);
-                }
-                Some((_, state)) if state.is_up() => running.push(release),
-                _ => {}
-            }
+            Some((_, state)) if state.is_up() => running.push(release),
+            _ => {}
         }
     }
     let facts = [

@@ -61,7 +61,6 @@ mod snapshot;
 mod status;
 mod steps;
 mod sudo;
-mod together;
 mod way_back;
 
 pub use facts::probe_directory;

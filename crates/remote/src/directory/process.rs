@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use pleach_core::error::Failure;
 use pleach_core::port::{Call, Command, FileKind, Files, NoLines, Shell};
@@ -13,10 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::release::ReleaseRecord;
-use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
-use super::together::together;
+use super::site::{current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
-use crate::route::RouterRecord;
 use crate::supervise::{Activity, InstanceRecord};
 
 /// The process of one release.
@@ -86,7 +85,7 @@ pub async fn service_processes(
 ) -> Result<Vec<(ServiceName, Result<ServiceProcesses, Failure>)>, Failure> {
     let folders = files.list(root).await?.into_iter().filter(|entry| entry.kind == FileKind::Directory);
     let named = folders.filter_map(|entry| ServiceName::new(&entry.name).ok());
-    let read = together(named.map(|service| async move {
+    let read = join_all(named.map(|service| async move {
         let layout = ServiceLayout::new(root.join(service.as_str()));
         match is_service(files, &layout).await {
             Ok(true) => Some((service.clone(), read_service(files, &layout, service).await)),
@@ -121,20 +120,10 @@ async fn read_service(
         None => None,
     };
     let spec = record.map(|record| record.spec);
-    let (mut processes, mut routers) = (Vec::new(), Vec::new());
-    for stat in files.list(&layout.run()).await? {
-        let Some(name) = stat.name.strip_suffix(".json") else { continue };
-        if name.starts_with("router-") {
-            let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
-            if let Some(record) = record
-                && is_alive(files, &record.router).await?
-            {
-                let (pid, since, refused) = (record.router.pid, record.since, record.refused);
-                routers.push(RouterProcess { pid, address: (record.host, record.port), since, refused });
-            }
-        } else if release_number(name).is_some()
-            && let Ok(release) = ReleaseId::new(name)
-            && (current.as_ref() == Some(&release) || may_run(files, layout, &release).await?)
+    let (routers, releases) = read_run_folder(files, layout).await?;
+    let mut processes = Vec::new();
+    for release in releases {
+        if (current.as_ref() == Some(&release) || may_run(files, layout, &release).await?)
             && let Some((record, state)) = instance(files, layout, &release).await?
             && (state.is_up() || current.as_ref() == Some(&release))
         {
@@ -150,6 +139,12 @@ async fn read_service(
             });
         }
     }
+    let routers = routers.into_iter().map(|record| RouterProcess {
+        pid: record.router.pid,
+        address: (record.host, record.port),
+        since: record.since,
+        refused: record.refused,
+    });
     processes.sort_by_key(|process| release_number(process.release.as_str()));
     Ok(ServiceProcesses {
         service,
@@ -157,7 +152,7 @@ async fn read_service(
         current,
         wanted: spec.filter(|spec| spec.run.is_some()).and_then(|spec| spec.address()),
         processes,
-        routers,
+        routers: routers.collect(),
     })
 }
 

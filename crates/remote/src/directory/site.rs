@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::instance::{InstanceState, told_status};
-use super::layout::ServiceLayout;
+use super::layout::{ServiceLayout, release_number};
 use super::parameter::Place;
 use super::release::ReleaseRecord;
 use crate::mask::Mask;
@@ -217,6 +217,28 @@ pub(super) async fn instance(
         _ => InstanceState::Restarting,
     };
     Ok(Some((record, state)))
+}
+
+/// The routers of a service that live, and the releases that have a record of a process, whatever became of it.
+pub(super) async fn read_run_folder(
+    files: &dyn Files,
+    layout: &ServiceLayout,
+) -> Result<(Vec<RouterRecord>, Vec<ReleaseId>), Failure> {
+    let (mut routers, mut releases) = (Vec::new(), Vec::new());
+    for stat in files.list(&layout.run()).await? {
+        let Some(name) = stat.name.strip_suffix(".json") else { continue };
+        if name.starts_with("router-") {
+            let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
+            if let Some(record) = record
+                && is_alive(files, &record.router).await?
+            {
+                routers.push(record);
+            }
+        } else if release_number(name).is_some() {
+            releases.extend(ReleaseId::new(name).ok());
+        }
+    }
+    Ok((routers, releases))
 }
 
 /// Whether a process of the target lives, as its `/proc` says.
