@@ -1,4 +1,4 @@
-//! A machine of its own, as far as a server and what it starts can tell: network and mounts are its own.
+//! A machine of its own, as far as a server and what it starts can tell: network, mounts and shared memory are its own.
 //!
 //! Both belong to one process that waits for the end of its input, so nothing of them outlives the test, however that ends.
 //! The network is one cable to a device here, whose name is taken by whoever makes it first; addresses follow from it and
@@ -23,7 +23,7 @@ const DEVICE: &str = "eth0";
 const HARDWARE: &str = "02:00:00:00:00:02";
 
 /// Waits for the end of the test, and ends what that has left running where it was killed.
-const HOLD: &str = r#"echo ready; while read -r line; do :; done; own=$(readlink /proc/$$/ns/net)
+const HOLD: &str = r#"mount -t tmpfs none /dev/shm && echo ready; while read -r line; do :; done; own=$(readlink /proc/$$/ns/net)
 for process in /proc/[0-9]*; do
     [ "${process#/proc/}" = $$ ] || [ "$(readlink "$process/ns/net")" != "$own" ] || kill -s KILL "${process#/proc/}"
 done"#;

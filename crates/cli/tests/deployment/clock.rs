@@ -3,19 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pleach_testbed::sshd::SshBed;
+use pleach_testbed::clock;
 
 use crate::far::Far;
 use crate::scene::{Said, Working, told_in_four_parts};
-
-/// The line of a server's config that sets the clock of all that it starts.
-fn shifted(by: &str) -> String {
-    let output = Command::new("faketime").args(["-f", by, "printenv", "LD_PRELOAD"]).stderr(Stdio::inherit()).output();
-    let output = output.expect("`faketime` is installed");
-    let library = String::from_utf8(output.stdout).expect("text");
-    // What counts time from the start of the machine is the same for all clocks.
-    format!("SetEnv SHLVL=1 LD_PRELOAD={} FAKETIME={by} FAKETIME_DONT_FAKE_MONOTONIC=1", library.trim())
-}
 
 /// Another person's clone, with a state directory of its own.
 fn elsewhere(far: &Far) -> PathBuf {
@@ -33,11 +24,10 @@ fn elsewhere(far: &Far) -> PathBuf {
 
 /// Runs the command there by a clock that is set by so much.
 fn by_clock(place: &Path, by: &str, arguments: &[&str]) -> Said {
-    let mut command = Command::new("faketime");
-    command.args(["-f", by, env!("CARGO_BIN_EXE_pleach")]).args(arguments).current_dir(place);
-    let output = command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").stdin(Stdio::null()).output().expect("it runs");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let words = clock::by(by);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments).current_dir(place);
+    Said::of(command.stdin(Stdio::null()).output().expect("it runs"))
 }
 
 /// A deployment that builds for a minute.
@@ -53,7 +43,7 @@ fn of_two_whose_clocks_and_whose_machines_clock_are_hours_apart_only_one_deploys
     std::thread::scope(|scope| {
         for (machine, other) in [("+1h", "-1h"), ("-1h", "+1h")] {
             scope.spawn(move || {
-                let far = Far::on(SshBed::new(&shifted(machine)));
+                let Some(far) = Far::with(&format!("SetEnv SHLVL=1 {}", clock::variables(machine))) else { return };
                 far.scene.ends(0, &["deploy", "uat", "--yes"]);
                 let told = far.scene.ends(0, &["exec", "uat", "--look", "--", "date", "+%s"]);
                 let clock: i64 = told.stdout.lines().last().expect("a line").trim().parse().expect("a number");
@@ -71,9 +61,7 @@ fn of_two_whose_clocks_and_whose_machines_clock_are_hours_apart_only_one_deploys
                 assert_eq!(working.ends().code, 130);
                 let after = by_clock(&elsewhere, other, &["deploy", "uat", "--yes"]);
                 assert_eq!(after.code, 0, "{}{}", after.stdout, after.stderr);
-                for service in ["alpha", "beta"] {
-                    assert_eq!(far.scene.answers(service).as_deref(), Some("2.0.0"));
-                }
+                assert_eq!(far.answers().as_deref(), Some("2.0.0"));
             });
         }
     });

@@ -31,7 +31,7 @@ fn a_state_directory_that_may_not_be_written_is_told_before_anything_is_touched(
     let user = as_user(&scene);
     let git = scene.root().join(".git");
     set_mode(&git, 0o555);
-    let refused = scene.through(&user, &["deploy", "local", "--yes"]);
+    let refused = scene.under(&user, &["deploy", "local", "--yes"]);
     set_mode(&git, 0o755);
     assert_eq!(refused.code, 100, "{}", refused.stderr);
     told_in_four_parts(&refused);
@@ -49,7 +49,7 @@ fn a_target_that_may_not_be_written_leaves_all_as_it_was() {
     if !user.is_empty() {
         as_user(&scene);
     }
-    let failed = scene.through(&user, &["deploy", "local", "--yes"]);
+    let failed = scene.under(&user, &["deploy", "local", "--yes"]);
     set_mode(&live, 0o755);
     assert_eq!(failed.code, 100, "while planning: {}", failed.stderr);
     told_in_four_parts(&failed);
@@ -65,7 +65,7 @@ fn a_disk_that_is_full_takes_the_deployment_back_while_the_old_release_answers()
     let clients = scene.clients();
     // A limit of 1 MiB for each file stands for a full disk: a write in the middle of the upload fails.
     let limit = ["sh", "-c", "trap '' XFSZ; ulimit -f 2048; exec \"$@\"", "sh"].map(str::to_owned);
-    let failed = scene.through(&limit, &["deploy", "local", "--yes"]);
+    let failed = scene.under(&limit, &["deploy", "local", "--yes"]);
     assert_eq!(failed.code, 110, "{}", failed.stderr);
     told_in_four_parts(&failed);
     assert!(failed.stderr.contains("File too large"), "{}", failed.stderr);
@@ -78,7 +78,7 @@ fn a_disk_that_is_full_takes_the_deployment_back_while_the_old_release_answers()
 fn a_journal_that_cannot_be_written_starts_nothing() {
     let scene = Scene::new();
     let limit = ["sh", "-c", "trap '' XFSZ; ulimit -f 2; exec \"$@\"", "sh"].map(str::to_owned);
-    let failed = scene.through(&limit, &["deploy", "local", "--yes"]);
+    let failed = scene.under(&limit, &["deploy", "local", "--yes"]);
     assert!(matches!(failed.code, 100 | 102 | 113), "{}: {}", failed.code, failed.stderr);
     told_in_four_parts(&failed);
     assert!(failed.stderr.contains("File too large"), "{}", failed.stderr);

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use pleach_testbed::clock;
+
 use crate::scene::{SERVICES, Scene};
 
 #[test]
@@ -23,7 +25,7 @@ fn a_second_deployment_is_told_who_is_at_work_and_changes_nothing() {
 #[test]
 fn runs_are_in_order_also_when_the_clock_was_set_back() {
     let scene = Scene::new();
-    let ahead = scene.under(&["faketime", "+3 days"], &["deploy", "local", "--yes"]);
+    let ahead = scene.under(&clock::by("+3d"), &["deploy", "local", "--yes"]);
     assert_eq!(ahead.code, 0, "{}", ahead.stderr);
     scene.version("alpha", 2);
     scene.ends(0, &["deploy", "local", "--yes"]);

@@ -1,6 +1,7 @@
 //! A project with two services on two branches, a place to deploy them to, and the command run in it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -157,12 +158,13 @@ impl Scene {
         Said::of(self.command(arguments).output().expect("pleach runs"))
     }
 
-    /// Runs the command as the last arguments of another one.
-    pub(crate) fn under(&self, other: &[&str], arguments: &[&str]) -> Said {
-        let mut command = Command::new(other[0]);
-        command.args(&other[1..]).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments);
+    /// Runs the command as the last arguments of another one, where one is named.
+    pub(crate) fn under(&self, other: &[impl AsRef<OsStr>], arguments: &[&str]) -> Said {
+        let Some((program, words)) = other.split_first() else { return self.pleach(arguments) };
+        let mut command = Command::new(program);
+        command.args(words).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments);
         let output = command.current_dir(self.root()).stdin(Stdio::null()).output().unwrap_or_else(|error| {
-            panic!("`{}` does not start: {error}; `cargo testbed` installs it", other[0]);
+            panic!("`{}` does not start: {error}; `cargo testbed` installs it", program.as_ref().display());
         });
         Said::of(output)
     }
@@ -195,14 +197,6 @@ impl Scene {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pleach starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         Working { child, stderr, heard: String::new() }
-    }
-
-    /// Runs the command by way of another one.
-    pub(crate) fn through(&self, other: &[String], arguments: &[&str]) -> Said {
-        let Some((program, words)) = other.split_first() else { return self.pleach(arguments) };
-        let mut command = Command::new(program);
-        command.args(words).arg(env!("CARGO_BIN_EXE_pleach")).args(arguments).current_dir(self.root());
-        Said::of(command.stdin(Stdio::null()).output().expect("it runs"))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -260,7 +254,7 @@ impl Scene {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).expect("text"),
@@ -396,15 +390,15 @@ fn service() -> &'static Path {
     })
 }
 
-/// A port that nobody listens on, below those that the kernel hands out by itself: one of these could be taken by a
-/// connection or by a release's own process before the service comes to use it.
+/// A port that nobody listens on, as on the one behind it, which is that of `prod`. They lie below those that the kernel hands out
+/// by itself: one of these could be taken by a connection or by a release's own process before the service comes to use it.
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(61);
     loop {
-        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let port = 20_000 + u16::try_from(at).expect("below 12000");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
+        let port = 20_000 + 2 * u16::try_from(at).expect("below 6000");
+        if (port..port + 2).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return port;
         }
     }
