@@ -24,6 +24,7 @@ pub mod check;
 pub mod directory;
 pub mod guard;
 pub mod http;
+pub mod kept;
 pub mod local;
 pub mod mask;
 mod open;

@@ -46,6 +46,17 @@ impl Host {
         self.scene.git(&["commit", "-qam", "Its policy"]);
     }
 
+    /// From now on `beta` has a directory that its builds write to, and that is put back; gives a file in it.
+    pub(crate) fn keep_data(&self) -> PathBuf {
+        let file = self.scene.root().join("pleach.toml");
+        let config = std::fs::read_to_string(&file).expect("a config");
+        let config = config.replace("echo building", "test -d data && echo $PLEACH_RELEASE > data/by; echo building");
+        let kept = "[services.beta]\nshared = [\"data/\"]\nsnapshot = [\"data/\"]\n";
+        std::fs::write(&file, config.replace("[services.beta]\n", kept)).expect("written");
+        self.scene.git(&["commit", "-qam", "Data"]);
+        self.live().join("beta/shared/data/by")
+    }
+
     pub(crate) fn live(&self) -> PathBuf {
         self.bed.at("root/live")
     }
@@ -273,6 +284,23 @@ fn a_deployer_that_slept_while_its_lease_was_taken_away_changes_nothing_when_it_
     assert_eq!(releases(&still), releases(&after), "{}", woken.stderr);
     assert_eq!(host.scene.answers("beta").as_deref(), Some("2.0.0"));
     assert_eq!(host.scene.answers("alpha").as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn data_on_a_host_comes_back_with_the_release_that_worked_on_it() {
+    let host = Host::new();
+    let (scene, data) = (&host.scene, host.keep_data());
+    let plan = scene.ends(0, &["plan", "uat"]);
+    assert!(plan.stdout.contains("files · upload · build"), "{}", plan.stdout);
+    scene.ends(0, &["deploy", "uat", "--yes"]);
+    std::fs::write(&data, "mine").expect("written");
+    scene.break_service("beta");
+    let failed = scene.ends(110, &["deploy", "uat", "--yes", "-v"]);
+    let kept = format!("equal copies are kept of `{}`", data.parent().expect("above").display());
+    assert!(failed.stderr.contains(&kept), "{}", failed.stderr);
+    assert!(failed.stderr.contains("as before the run; what was there lies in `"), "{}", failed.stderr);
+    assert_eq!(std::fs::read_to_string(&data).expect("it is back"), "mine");
+    host.both_answer("1.0.0");
 }
 
 #[test]

@@ -73,6 +73,25 @@ fn a_host_whose_deployer_died_takes_itself_back_and_says_so() {
 }
 
 #[test]
+fn a_host_puts_its_data_back_once_and_what_is_written_to_it_since_stays() {
+    let host = watched("");
+    let (scene, data) = (&host.scene, host.keep_data());
+    scene.ends(0, &["deploy", "uat", "--yes"]);
+    std::fs::write(&data, "mine").expect("written");
+    let mut working = half_way(&host);
+    assert_ne!(std::fs::read_to_string(&data).expect("there"), "mine");
+    working.signal_if_alive(Signal::KILL);
+    working.ends();
+    until(DEADLINE * 5, || phases(scene) == ["restored"]);
+    assert_eq!(std::fs::read_to_string(&data).expect("it is back"), "mine");
+    host.both_answer("1.0.0");
+    std::fs::write(&data, "since").expect("written");
+    scene.ends(110, &["resume"]);
+    assert_eq!(std::fs::read_to_string(&data).expect("there"), "since");
+    host.both_answer("1.0.0");
+}
+
+#[test]
 fn a_deployer_that_slept_past_the_deadline_changes_nothing_when_it_wakes() {
     let host = watched("");
     let clients = host.scene.clients();

@@ -75,6 +75,13 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["data/"])]
     pub shared: Vec<PathBuf>,
+    /// Files and directories on the target that are kept before a deployment and put back as they were if it is taken back:
+    /// paths in `shared`, or absolute ones such as a unit file, that whoever deploys may write. What runs on them is
+    /// started anew then. What was written in between lies beside, as `NAME.pleach-replaced.0`. The copies stay until the
+    /// next deployment has succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["data/", "/etc/pr-review.conf"])]
+    pub snapshot: Vec<PathBuf>,
     /// How to tell that a new release is healthy before it is switched to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "http": { "path": "/health" }, "period": "1s", "success": 2 }))]

@@ -121,6 +121,16 @@ impl ServiceLayout {
         self.directory.join(".pleach/pins")
     }
 
+    /// What snapshots of files keep.
+    pub fn all_kept(&self) -> PathBuf {
+        self.directory.join(".pleach/kept")
+    }
+
+    /// What the snapshot of files of one run keeps.
+    pub fn kept(&self, run: &RunId) -> PathBuf {
+        self.all_kept().join(run.as_str())
+    }
+
     /// What the restore point of one run relies on.
     pub fn pin(&self, run: &RunId) -> PathBuf {
         self.pins().join(format!("{run}.json"))

@@ -16,6 +16,7 @@
 //! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
+//! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
 //! ```
 //!
@@ -23,6 +24,7 @@
 //!
 //! | step | does | is taken back by |
 //! |---|---|---|
+//! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
 //! | `script-NAME` | runs a script of the project | running its `undo` script, if this run began it |
@@ -33,7 +35,7 @@
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
-//! | `prune` | removes old releases | nothing: what a way back needs is kept |
+//! | `prune` | removes old releases, and what earlier runs kept of files | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
 //! | `renew` | ends the current release's process and starts it anew, of `pleach restart` | starting it where it does not run |
@@ -44,6 +46,7 @@
 
 mod command;
 mod facts;
+mod files;
 mod instance;
 mod layout;
 mod parameter;

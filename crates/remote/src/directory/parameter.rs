@@ -72,6 +72,16 @@ pub(super) struct ReleaseParameters {
     pub(super) back: Option<Asked>,
 }
 
+/// Of `files`, and of the snapshot that it names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct FilesParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// Absolute paths on the target.
+    pub(super) paths: Vec<PathBuf>,
+}
+
 /// Of `upload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -16,6 +16,7 @@ pub(super) struct Means {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     Install,
+    Files,
     Upload,
     Build,
     Script,
@@ -34,8 +35,9 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Install,
+        Self::Files,
         Self::Upload,
         Self::Build,
         Self::Script,
@@ -57,6 +59,7 @@ impl Work {
     pub(super) const fn step(self) -> &'static str {
         match self {
             Self::Install => "install",
+            Self::Files => "files",
             Self::Upload => "upload",
             Self::Build => "build",
             Self::Script => "script",

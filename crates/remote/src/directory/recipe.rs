@@ -6,22 +6,23 @@ use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
 use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn, Watch, WatchRequest};
 use pleach_core::target::Facts;
-use pleach_core::word::{NameError, PhaseName, ReleaseId, SnapshotKind, TargetName};
+use pleach_core::word::{NameError, PhaseName, ReleaseId, SnapshotId, SnapshotKind, TargetName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::facts::KeptRelease;
+use super::files::{self, kept_paths};
 use super::parameter::{
-    Asked, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters, RouteParameters,
-    StartParameters, SwitchParameters, UploadParameters,
+    Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
+    RouteParameters, StartParameters, SwitchParameters, UploadParameters,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
 use super::routing::asked;
 use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
-use super::way_back::WayBack;
+use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
@@ -29,7 +30,7 @@ use crate::watchdog::{self, Instruction, WatchdogParameters};
 /// How long connections may take to end by themselves before their release is ended.
 pub(super) const DRAIN: Period = Period::seconds(10);
 /// For work on files alone.
-const FILES: Period = Period::seconds(600);
+pub(super) const FILES: Period = Period::seconds(600);
 /// For starting, switching and routing.
 pub(super) const SHORT: Period = Period::seconds(60);
 
@@ -193,12 +194,30 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Before all that changes something: taken back last, it puts back the files that the config names.
+    fn guard_files(&self, steps: &mut Steps) -> Result<(), Failure> {
+        let paths = kept_paths(self.request.service_config, &self.place);
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let id = SnapshotId::new(format!("{}/{}@{}", files::KIND, self.request.service, self.request.target));
+        let named: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        let summary = format!("put {} back as before, if all is taken back", named.join(", "));
+        let kept = FilesParameters { place: self.place.clone(), paths };
+        steps.add(Work::Files, summary, &kept, FILES)?.restored_from(id.map_err(wrong)?);
+        steps.kept = Some(kept);
+        Ok(())
+    }
+
     /// Expectations, snapshot and steps in their place.
-    fn draft(&self, release: Option<ReleaseId>, steps: Steps) -> Result<Draft, Failure> {
+    fn draft(&self, release: Option<ReleaseId>, mut steps: Steps) -> Result<Draft, Failure> {
+        let kept = steps.kept.take();
         let mut draft = self.draft_without_snapshot(release, steps)?;
         if !draft.steps.is_empty() {
-            let kind = SnapshotKind::new(KIND).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-            draft.snapshots.push((kind, value(&self.place)?));
+            draft.snapshots.push((SnapshotKind::new(KIND).map_err(wrong)?, value(&self.place)?));
+        }
+        if let Some(kept) = kept {
+            draft.snapshots.push((SnapshotKind::new(files::KIND).map_err(wrong)?, value(&kept)?));
         }
         Ok(draft)
     }
@@ -225,6 +244,7 @@ impl<'a> Scene<'a> {
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
         let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
         let mut steps = self.steps(spec.run.is_some())?;
+        self.guard_files(&mut steps)?;
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
@@ -382,6 +402,7 @@ impl<'a> Scene<'a> {
             previous: &self.previous,
             old: old.map(|kept| &kept.spec),
             wanted: &wanted,
+            kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
             drain: DRAIN,
             build_limit: self.request.service_config.build_limit,
         };
@@ -449,6 +470,7 @@ impl<'a> Scene<'a> {
             return self.draft(Some(release.clone()), Steps::default());
         }
         let mut steps = self.steps(kept.spec.run.is_some())?;
+        self.guard_files(&mut steps)?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
         self.draft(Some(release.clone()), steps)
     }
@@ -513,11 +535,13 @@ pub(super) struct Steps {
     pub(super) steps: Vec<DraftStep>,
     turn: Turn,
     way_back: Vec<Instruction>,
+    /// What the snapshot of files keeps, if there is to be one.
+    kept: Option<FilesParameters>,
 }
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { steps: Vec::new(), turn: Turn::Main, way_back: Vec::new() }
+        Self { steps: Vec::new(), turn: Turn::Main, way_back: Vec::new(), kept: None }
     }
 }
 
@@ -559,6 +583,13 @@ impl Steps {
     pub(super) fn undone(&mut self) {
         if let Some(last) = self.steps.last_mut() {
             last.step.reversal = Reversal::Undo;
+        }
+    }
+
+    /// The last step is taken back by restoring a snapshot.
+    fn restored_from(&mut self, snapshot: SnapshotId) {
+        if let Some(last) = self.steps.last_mut() {
+            last.step.reversal = Reversal::Restore { snapshots: vec![snapshot] };
         }
     }
 

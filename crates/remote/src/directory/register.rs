@@ -5,13 +5,14 @@ use std::sync::Arc;
 use pleach_core::port::{Secrets, Source};
 use pleach_core::registry::Registry;
 
+use super::files::FilesSnapshot;
 use super::phase::{Means, Work};
 use super::recipe::DirectoryRecipe;
 use super::snapshot::ReleaseSnapshot;
 use super::steps::DirectoryPhase;
 use crate::watchdog::{ConfirmPhase, WatchdogSnapshot};
 
-/// Adds the phases, the snapshot and the recipe of the kinds `directory` and `ssh`.
+/// Adds the phases, the snapshots and the recipe of the kinds `directory` and `ssh`.
 pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>) {
     let means = Means { source, secrets };
     for work in Work::ALL {
@@ -19,8 +20,11 @@ pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<d
             registry.add_phase(Arc::new(phase));
         }
     }
-    if let Some(snapshot) = ReleaseSnapshot::new(means.secrets) {
-        registry.add_snapshot(Arc::new(snapshot));
+    if let (Some(release), Some(files)) =
+        (ReleaseSnapshot::new(means.secrets.clone()), FilesSnapshot::new(means.secrets))
+    {
+        registry.add_snapshot(Arc::new(release));
+        registry.add_snapshot(Arc::new(files));
     }
     if let (Some(watchdog), Some(confirm)) = (WatchdogSnapshot::new(), ConfirmPhase::new()) {
         registry.add_snapshot(Arc::new(watchdog));

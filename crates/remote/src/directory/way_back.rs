@@ -4,9 +4,11 @@
 //! the way back is to point `current` where it pointed, and to end what the run began. Commands get no secrets, nor a
 //! password for `sudo`: those are with the deployer, who is gone.
 //!
+//! What `snapshot` names is put back before any of these commands.
+//!
 //! | the service | instructions |
 //! |---|---|
-//! | Pleach keeps it running | `current` as it was; the new release's process ends, and routers that were not there |
+//! | Pleach keeps it running | `current` as it was; the new release's process ends, and routers that were not there; with `snapshot`, the old one's process is started again |
 //! | something else does, with `start` | `current` as it was; the old release's `start`, else the new one's `stop`, if this run ran any |
 
 use std::path::PathBuf;
@@ -19,9 +21,11 @@ use pleach_core::word::ReleaseId;
 use serde::Serialize;
 
 use super::parameter::{Place, Previous};
+use super::recipe::FILES;
 use super::release::ReleaseSpec;
+use crate::kept::KeptFiles;
 use crate::route::RouteStop;
-use crate::supervise::StopRequest;
+use crate::supervise::{AgainRequest, StopRequest};
 use crate::watchdog::{Change, Instruction};
 
 /// Asks the executable on the host, if it came that far.
@@ -35,6 +39,13 @@ cd "$1" || exit 1; shift; exec "$@""#;
 /// What a command needs beyond its own time.
 const MARGIN: Duration = Duration::from_secs(30);
 
+/// Whether the run takes a [snapshot of files](super::files), which the target can put back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Nothing,
+    Files,
+}
+
 /// One service about to go live.
 pub(super) struct WayBack<'a> {
     pub(super) place: &'a Place,
@@ -45,6 +56,8 @@ pub(super) struct WayBack<'a> {
     pub(super) old: Option<&'a ReleaseSpec>,
     /// Routers that it is to have.
     pub(super) wanted: &'a [(String, u16)],
+    /// What is put back as it was besides.
+    pub(super) kept: Kept,
     pub(super) drain: Period,
     pub(super) build_limit: Period,
 }
@@ -54,6 +67,13 @@ impl WayBack<'_> {
     pub(super) fn instructions(&self) -> Result<Vec<Instruction>, Failure> {
         let layout = self.place.layout();
         let mut instructions = vec![Instruction::Keep { path: layout.current(), change: Change::Replaced }];
+        if self.kept == Kept::Files {
+            instructions.push(Instruction::Command {
+                directory: self.root(),
+                limit: FILES.0,
+                argv: KeptFiles::by_itself(&layout.all_kept(), "{run}"),
+            });
+        }
         if self.spec.run.is_some() {
             let opened = self.wanted.iter().filter(|router| !self.previous.routers.contains(router));
             for (_, port) in opened {
@@ -69,6 +89,12 @@ impl WayBack<'_> {
                     stop_grace: self.spec.stop_grace,
                 };
                 instructions.push(self.ask(["supervise", "stop"], &stop, self.spec.stop_grace.0)?);
+            }
+            // What ran before has gone on, and holds on to the files that were moved aside.
+            if let (Kept::Files, Some(release), Some(old)) = (self.kept, &self.previous.release, self.old) {
+                let directory = self.place.directory.clone();
+                let again = AgainRequest { directory, release: release.clone(), stop_grace: old.stop_grace };
+                instructions.push(self.ask(["supervise", "again"], &again, old.stop_grace.0)?);
             }
         } else {
             let old = self.old.zip(self.previous.release.as_ref());
@@ -151,6 +177,7 @@ mod tests {
             spec,
             previous: &previous,
             old,
+            kept: Kept::Nothing,
             wanted: &[],
             drain,
             build_limit,

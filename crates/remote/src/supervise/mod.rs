@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `start` | the `start` phase | starts a supervisor unless one runs; answers when its record is written |
 //! | `stop` | undo, `retire`, `stop` | waits for connections to end, then ends supervisor and process |
+//! | `again` | whoever put files back | ends the process; its supervisor starts it again with what it was given |
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
 //! | `child` | `run` | waits until the record names it, then becomes the service's process |
 //!
@@ -25,6 +26,7 @@
 //! its record and ends it. The executable is started again through `/proc/self/exe`: a supervisor stays with its own
 //! version, also when the file was replaced since.
 
+mod again;
 mod child;
 mod daemon;
 mod log;
@@ -36,4 +38,4 @@ mod stop;
 
 pub use main::main;
 pub use record::{Activity, InstanceRecord};
-pub use request::{StartRequest, StopRequest, Stopped};
+pub use request::{AgainRequest, StartRequest, StartedAgain, StopRequest, Stopped};

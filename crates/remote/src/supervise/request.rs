@@ -65,3 +65,23 @@ pub struct Stopped {
     /// Whether it had to be killed.
     pub killed: bool,
 }
+
+/// Asks for the process of an instance to be ended and started again by its supervisor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AgainRequest {
+    /// The service's directory on the target.
+    pub directory: PathBuf,
+    /// Which release.
+    pub release: ReleaseId,
+    /// How long the process may take to end after SIGTERM.
+    pub stop_grace: Period,
+}
+
+/// What came of an [`AgainRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StartedAgain {
+    /// The process that runs now; none where no supervisor ran.
+    pub process: Option<u32>,
+}

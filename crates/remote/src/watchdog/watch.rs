@@ -14,8 +14,9 @@ use crate::guard::{Guard, Script, escape, hundredths, text};
 
 const SCRIPT: &str = concat!(
     include_str!("../guard/chain.sh"),
-    include_str!("keep.sh"),
+    include_str!("../kept/keep.sh"),
     include_str!("entry.sh"),
+    include_str!("../kept/put_back.sh"),
     include_str!("restore.sh"),
     include_str!("watchdog.sh"),
 );

@@ -104,7 +104,7 @@ arm() {
                 decode "$path"
                 if ! capture "$how" "$decoded" "$path" >>"$place/plan"; then
                     rm -rf "$place"
-                    fail 66 "could not keep and prove $path"
+                    fail 66 "could not keep and prove $decoded: $why"
                 fi
                 ;;
             'link '* | 'to '* | 'absent '* | 'command '* | 'word '*) printf '%s\n' "$line" >>"$place/plan" ;;

@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod files;
 mod folders;
 mod full;
 mod health;

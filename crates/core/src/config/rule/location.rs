@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::Finding;
-use crate::config::{Config, KeyPath};
+use crate::config::{Config, KeyPath, ServiceConfig};
 
 pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
     for (name, service) in &config.services {
@@ -35,6 +35,7 @@ pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
                 None => drop(seen.insert(plain, path)),
             }
         }
+        snapshot_paths(service, &key, found);
         let file = service.test.as_ref().and_then(|test| test.documentation_file.as_ref());
         if let Some((file, why)) = file.and_then(|file| Some((file, leads_outside(file)?))) {
             found.push(outside(key.at("test").at("documentation-file"), file, why, "the service's directory"));
@@ -53,6 +54,34 @@ pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
     {
         let what = format!("{project:?} cannot be part of a file name");
         found.push(Finding::new(KeyPath::of(["project", "name"]), what).expected("expected a name without `/`"));
+    }
+}
+
+/// Absolute, or in what is shared; one is not in another.
+fn snapshot_paths(service: &ServiceConfig, key: &KeyPath, found: &mut Vec<Finding>) {
+    let shared: Vec<PathBuf> = service.shared.iter().map(|path| normal(path)).collect();
+    let mut seen: Vec<(PathBuf, &Path)> = Vec::new();
+    for (at, path) in service.snapshot.iter().enumerate() {
+        let key = key.at("snapshot").at(at);
+        let plain = normal(path);
+        if path.components().any(|part| part == Component::ParentDir)
+            || plain.components().count() < 2 && path.is_absolute()
+        {
+            let what = format!("`{}` cannot be kept and put back", path.display());
+            found.push(Finding::new(key, what).expected("expected a file or directory below `/`, without `..`"));
+        } else if !path.is_absolute() && !shared.iter().any(|shared| plain.starts_with(shared)) {
+            let what = format!("`{}` is not shared: each release has its own", path.display());
+            found.push(
+                Finding::new(key, what).expected("expected a path in `shared`, or an absolute one on the target"),
+            );
+        } else if let Some((_, other)) =
+            seen.iter().find(|(other, _)| plain.starts_with(other) || other.starts_with(&plain))
+        {
+            let what = format!("`{}` and `{}` overlap", path.display(), other.display());
+            found.push(Finding::new(key, what).expected("expected only the outer one"));
+        } else {
+            seen.push((plain, path));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{command, health, install, process, prune, renew, route, script, switch, upload};
+use super::{command, files, health, install, process, prune, renew, route, script, switch, upload};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -30,7 +30,7 @@ impl Phase for DirectoryPhase {
 
     fn needs(&self) -> &[Facet] {
         match self.work {
-            Work::Upload | Work::Prune => &[Facet::Files],
+            Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
@@ -39,6 +39,7 @@ impl Phase for DirectoryPhase {
     async fn inspect(&self, cx: &StepContext<'_>) -> Result<Inspection, Failure> {
         match self.work {
             Work::Install => install::inspect(cx).await,
+            Work::Files => files::inspect(cx).await,
             Work::Upload => upload::inspect(cx).await,
             Work::Start => process::inspect_started(cx).await,
             Work::Retire | Work::Stop => process::inspect_stopped(cx).await,
@@ -57,6 +58,7 @@ impl Phase for DirectoryPhase {
         let secrets = self.means.secrets.as_ref();
         match self.work {
             Work::Install => install::apply(cx).await,
+            Work::Files => files::apply(cx).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
             Work::Retire | Work::Stop => process::stop(cx).await,
@@ -83,7 +85,7 @@ impl Phase for DirectoryPhase {
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
-            Work::Install | Work::Build | Work::Health | Work::Verify | Work::Prune => {
+            Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }
         }

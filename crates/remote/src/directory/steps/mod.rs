@@ -2,6 +2,7 @@
 
 mod command;
 mod dispatch;
+mod files;
 mod health;
 mod install;
 mod process;

@@ -6,7 +6,7 @@ use pleach_core::error::Failure;
 use pleach_core::period::Period;
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
 use pleach_core::port::FileKind;
-use pleach_core::word::ReleaseId;
+use pleach_core::word::{ReleaseId, RunId};
 use serde_json::Value;
 
 use crate::directory::layout::release_number;
@@ -19,6 +19,8 @@ use crate::directory::site::Site;
 struct Surplus {
     releases: Vec<ReleaseId>,
     pins: Vec<Pin>,
+    /// Runs whose copies of files nobody puts back any more: this one's have taken their place.
+    copies: Vec<RunId>,
     kept: usize,
 }
 
@@ -60,7 +62,13 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
     }
     let kept = there.len() + gone - releases.len();
     let pins = old.into_iter().filter(|pin| pin.run != *cx.run).collect();
-    Ok(Surplus { releases, pins, kept })
+    Ok(Surplus { releases, pins, copies: copies(cx, site).await?, kept })
+}
+
+async fn copies(cx: &StepContext<'_>, site: &Site<'_>) -> Result<Vec<RunId>, Failure> {
+    let kept = site.files.list(&site.layout().all_kept()).await?;
+    let runs = kept.into_iter().filter_map(|stat| RunId::new(&stat.name).ok());
+    Ok(runs.filter(|run| run != cx.run).collect())
 }
 
 /// Records without a tree: a removal that was interrupted goes on with them.
@@ -82,13 +90,13 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let parameters: PruneParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
-    Ok(if surplus.releases.is_empty() {
+    Ok(if surplus.releases.is_empty() && surplus.copies.is_empty() {
         let evidence = Evidence::seen(surplus.told());
         Inspection::Settled { evidence, output: Value::Null }
     } else {
-        Inspection::Pending {
-            changes: surplus.releases.iter().map(|release| format!("remove release `{release}`")).collect(),
-        }
+        let releases = surplus.releases.iter().map(|release| format!("remove release `{release}`"));
+        let copies = surplus.copies.iter().map(|run| format!("remove what run `{run}` kept of files"));
+        Inspection::Pending { changes: releases.chain(copies).collect() }
     })
 }
 
@@ -98,6 +106,9 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let surplus = surplus(cx, &site, &parameters).await?;
     for pin in &surplus.pins {
         site.files.remove(&site.layout().pin(&pin.run), site.token()).await?;
+    }
+    for run in &surplus.copies {
+        site.files.remove(&site.layout().kept(run), site.token()).await?;
     }
     for release in &surplus.releases {
         // Nothing of it runs, but a starter that was interrupted may have left a sleeping process.

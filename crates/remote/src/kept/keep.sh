@@ -1,4 +1,4 @@
-# The watchdog's copies: making them, proving them, and the text of names.
+# Copies of files and trees in `place`: making them, proving them, and the text of names. Where one cannot be made, `why` says so.
 
 # Sets decoded to the text of a line: `\0ooo` stands for a byte.
 decode() {
@@ -42,11 +42,13 @@ unpacker() {
     esac
 }
 
-# Copies tree `$2` into the watchdog's own folder as number `$3` and proves the copy. What is only ever replaced as a whole
-# (`$1`) may be copied by hard links; else by reflinks, else into an archive. Sets kind and digest.
+# Copies tree `$2` as number `$3` and proves the copy. What is only ever replaced as a whole (`$1`) may be copied by hard
+# links; else by reflinks, else into an archive. Sets kind, digest, and for an archive the digest of that.
 keep_tree() {
+    why='not all of it can be read'
     tree_digest "$2" || return 1
     before=$digest
+    archive=
     copy=$place/copy.$3
     kind=
     if [ "$1" = replaced ] && cp -al "$2" "$copy" 2>/dev/null; then
@@ -58,6 +60,7 @@ keep_tree() {
         fi
     fi
     if [ -n "$kind" ]; then
+        why=$changed_meanwhile
         tree_digest "$copy" && [ "$digest" = "$before" ]
         return
     fi
@@ -68,9 +71,14 @@ keep_tree() {
     elif command -v gzip >/dev/null; then
         kind=tar.gz
     fi
+    why='there is no room for a copy, or no tar(1)'
     (cd "$2" && tar cf - .) 2>/dev/null | packer "$kind" >"$copy" || return 1
+    file_digest "$copy" || return 1
+    archive=$digest
     # Unpacked once: only what came back whole is proven.
-    unpack "$copy" "$place/proof.$3" && tree_digest "$place/proof.$3" && [ "$digest" = "$before" ] || return 1
+    unpack "$copy" "$place/proof.$3" && tree_digest "$place/proof.$3" || return 1
+    why=$changed_meanwhile
+    [ "$digest" = "$before" ] || return 1
     rm -rf "$place/proof.$3"
     tree_digest "$2" && [ "$digest" = "$before" ]
 }
@@ -81,11 +89,16 @@ unpack() {
     mkdir "$2" && unpacker "$kind" <"$1" | (cd "$2" && tar xpf -) 2>/dev/null
 }
 
+changed_meanwhile='it changed while it was copied'
+
+# Copies what lies at `$2`, in the text of names `$3`, and prints the lines that it is put back from.
 capture() {
     count=$((count + 1))
     case $place in
-        # It cannot keep itself.
-        "$2"/*) return 1 ;;
+        "$2"/*)
+            why='the copy would lie in what is copied'
+            return 1
+            ;;
     esac
     if [ -L "$2" ]; then
         to=$(readlink "$2" && echo .) || return 1
@@ -95,14 +108,17 @@ capture() {
         printf 'absent %s\n' "$3"
     elif [ -d "$2" ]; then
         keep_tree "$1" "$2" "$count" || return 1
-        printf 'tree %s\ncopy %s %s %s\n' "$3" "$count" "$kind" "$digest"
+        printf 'tree %s\ncopy %s %s %s %s\n' "$3" "$count" "$kind" "$digest" "$archive"
     elif [ -f "$2" ]; then
+        why='it cannot be read'
         file_digest "$2" || return 1
         before=$digest
+        why='there is no room for a copy, or it changed meanwhile'
         cp -p "$2" "$place/copy.$count" && file_digest "$place/copy.$count" && [ "$digest" = "$before" ] || return 1
         flush "$place/copy.$count"
         printf 'file %s\ncopy %s %s %s\n' "$3" "$count" "$(stat -c %a "$2")" "$digest"
     else
+        why='it is neither a file nor a directory nor a link'
         return 1
     fi
 }
