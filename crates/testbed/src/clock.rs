@@ -38,7 +38,8 @@ mod tests {
         let output = date.arg("+%s").output().expect("it runs");
         let text = String::from_utf8(output.stdout).expect("text");
         let clock: i64 = text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        clock - i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()).expect("small")
+        clock
+            - i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()).expect("small")
     }
 
     #[test]
