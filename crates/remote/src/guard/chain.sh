@@ -1,4 +1,3 @@
-#!/bin/sh
 # Shared by the guard and the watchdog: a chain of states in one directory.
 #
 # `state.N` is a whole file that never changes; the greatest N is the state that counts. The next one is written beside and
@@ -8,15 +7,9 @@
 # Sets, for the caller: generation (of the state that was read), and from `clock`: now (seconds of the wall clock), up
 # (hundredths of a second since boot, also over a suspension; 0 if unknown), boot (the boot's id, or nothing).
 
-set -u
 now=0
 up=0
 boot=
-
-fail() {
-    printf 'pleach: %s\n' "$2" >&2
-    exit "$1"
-}
 
 number() {
     case $1 in
@@ -85,11 +78,6 @@ load() {
             fail 65 "the state $place/state.$generation is damaged, or may not be read"
         fi
     done
-}
-
-flush() {
-    # Without a name `sync` flushes everything: all that an older one can do.
-    sync "$1" 2>/dev/null || sync
 }
 
 # Makes `$1` the state behind the one that was read. Returns 1 if somebody else was quicker. Durable when it returns.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::GuardError;
 use super::state::{LeaseState, StateError};
 
-const SCRIPT: &str = concat!(include_str!("chain.sh"), include_str!("guard.sh"));
+const SCRIPT: &str = concat!(include_str!("base.sh"), include_str!("chain.sh"), include_str!("guard.sh"));
 
 // In one step, so that nobody runs half of it. The last line tells a whole one from one that was cut off on its way.
 const INSTALL: &str = r#"

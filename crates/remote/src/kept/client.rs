@@ -9,7 +9,7 @@ use pleach_core::port::{Call, Command, Effect, ExitStatus, NoLines, Shell};
 use crate::guard::{escape, text, unescape};
 
 const SCRIPT: &str = concat!(
-    include_str!("../guard/chain.sh"),
+    include_str!("../guard/base.sh"),
     include_str!("keep.sh"),
     include_str!("put_back.sh"),
     include_str!("files.sh"),

@@ -13,6 +13,7 @@ use super::status::WatchdogStatus;
 use crate::guard::{Guard, Script, escape, hundredths, text};
 
 const SCRIPT: &str = concat!(
+    include_str!("../guard/base.sh"),
     include_str!("../guard/chain.sh"),
     include_str!("../kept/keep.sh"),
     include_str!("entry.sh"),
