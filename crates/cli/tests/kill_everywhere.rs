@@ -9,12 +9,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use pleach_testbed::port::free_ports;
 
 const SERVICES: [&str; 5] = ["pr-review", "odoo-rpc", "nl-sql", "visual-diff", "design-tokens"];
 
@@ -39,7 +41,7 @@ impl Scene {
     /// A repository with a branch for each service, at version 1.
     fn new(folder: PathBuf, service: &Path) -> Self {
         fs::create_dir_all(folder.join("repository")).unwrap();
-        let ports: Vec<u16> = SERVICES.iter().map(|_| free_port()).collect();
+        let ports: Vec<u16> = SERVICES.iter().map(|_| free_ports(1)).collect();
         let scene = Self { folder, ports };
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
@@ -130,20 +132,6 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         self.pleach(&["stop", "local", "--yes"]);
-    }
-}
-
-/// A port that nobody listens on, below those that the kernel hands out by itself: one of these could be taken by a
-/// connection or by a release's own process before the service comes to use it.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id().wrapping_mul(61);
-    loop {
-        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let port = 20_000 + u16::try_from(at).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

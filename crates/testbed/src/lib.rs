@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod machine;
+pub mod port;
 pub mod proxy;
 pub mod sshd;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use pleach_testbed::port::free_ports;
 use tempfile::TempDir;
 
 /// The services.
@@ -20,6 +21,7 @@ pub(crate) const SERVICES: [&str; 2] = ["alpha", "beta"];
 /// `prod` wants typed consent. What still runs when it is dropped is stopped by the command itself.
 pub(crate) struct Scene {
     place: TempDir,
+    /// Of the services in `local`; the one behind each is that of `prod`.
     ports: Vec<u16>,
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct Clients {
 impl Scene {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().expect("a directory");
-        let scene = Self { place, ports: SERVICES.iter().map(|_| free_port()).collect() };
+        let scene = Self { place, ports: SERVICES.iter().map(|_| free_ports(2)).collect() };
         std::fs::create_dir(scene.root()).expect("made");
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
@@ -388,20 +390,6 @@ fn service() -> &'static Path {
         assert!(built.expect("rustc runs").success());
         binary
     })
-}
-
-/// A port that nobody listens on, as on the one behind it, which is that of `prod`. They lie below those that the kernel hands out
-/// by itself: one of these could be taken by a connection or by a release's own process before the service comes to use it.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id().wrapping_mul(61);
-    loop {
-        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
-        let port = 20_000 + 2 * u16::try_from(at).expect("below 6000");
-        if (port..port + 2).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return port;
-        }
-    }
 }
 
 fn get(port: u16, path: &str) -> Option<String> {

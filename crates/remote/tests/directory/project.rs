@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use pleach_remote::directory::probe_directory;
 use pleach_remote::local::LocalSecrets;
 use pleach_remote::supervise::InstanceRecord;
 use pleach_remote::{ServiceStatus, describe, open_target, register, service_statuses};
+use pleach_testbed::port::free_ports;
 use tempfile::TempDir;
 
 use crate::folders::{Folders, commit};
@@ -70,18 +71,6 @@ pub(crate) fn home() -> TempDir {
     }
 }
 
-/// A port below those that the system gives away by itself, so that no private port meets it.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 12_000 + u16::try_from((std::process::id() * 97 + step) % 20_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl Project {
     pub(crate) fn new(form: Form) -> Self {
         Self::with(form, "")
@@ -89,7 +78,7 @@ impl Project {
 
     /// With further lines in the service's table.
     pub(crate) fn with(form: Form, lines: &str) -> Self {
-        let port = free_port();
+        let port = free_ports(1);
         let way = match form {
             Form::Supervised => format!("run = [\"{PROBE}\", \"serve\"]\nport = {port}\n"),
             Form::Commands => "build = \"echo built > built\"\n\

@@ -7,7 +7,9 @@ use pleach_core::error::Kind;
 use pleach_core::journal::Outcome;
 use pleach_core::plan::Operation;
 
-use crate::project::{Form, Project, free_port, require_told};
+use pleach_testbed::port::free_ports;
+
+use crate::project::{Form, Project, require_told};
 
 #[tokio::test]
 async fn a_port_of_somebody_else_is_told_while_planning_with_who_listens() {
@@ -27,7 +29,7 @@ async fn a_port_of_somebody_else_is_told_while_planning_with_who_listens() {
 async fn a_port_that_is_taken_after_planning_ends_the_run_and_nothing_of_the_stranger() {
     let mut project = Project::new(Form::Supervised);
     project.deployed(1).await;
-    let (old, first, second) = (project.current().unwrap(), project.port, free_port());
+    let (old, first, second) = (project.current().unwrap(), project.port, free_ports(1));
     project.change(&format!("port = {first}"), &format!("port = {second}"));
     let plan = project.plan(Operation::Deploy, 2).await.unwrap();
     let stranger = TcpListener::bind(("127.0.0.1", second)).unwrap();
@@ -51,7 +53,7 @@ async fn a_port_that_is_taken_after_planning_ends_the_run_and_nothing_of_the_str
 async fn a_new_port_is_routed_and_the_old_one_given_up() {
     let mut project = Project::new(Form::Supervised);
     project.deployed(1).await;
-    let (first, second) = (project.port, free_port());
+    let (first, second) = (project.port, free_ports(1));
     project.change(&format!("port = {first}"), &format!("port = {second}"));
     project.deployed(1).await;
     assert_eq!(project.answer(), None, "the old port is given up");

@@ -1,0 +1,45 @@
+//! Ports for services of tests.
+#![allow(clippy::expect_used, reason = "a test ends where it finds something wrong")]
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Below those that the kernel hands out by itself: one of these could be taken by a connection, or by a release's own
+/// process, before the service comes to use it.
+const FIRST: u16 = 12_000;
+const COUNT: u32 = 20_000 - MOST as u32;
+
+/// So many may be asked for in a row.
+const MOST: u16 = 16;
+
+/// The first of so many ports in a row that nobody listens on, and that no other call of this process gives.
+pub fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    assert!(count <= MOST, "{count} are too many");
+    let start = std::process::id().wrapping_mul(97);
+    loop {
+        let step = start.wrapping_add(NEXT.fetch_add(u32::from(count), Ordering::Relaxed));
+        let first = FIRST + u16::try_from(step % COUNT).expect("below the count");
+        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn side_by_side_nobody_is_given_what_another_one_was() {
+        let given = std::thread::scope(|scope| {
+            let asking: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| (0..20).map(|_| free_ports(2)).collect::<Vec<_>>())).collect();
+            asking.into_iter().flat_map(|asked| asked.join().expect("ports")).collect::<Vec<_>>()
+        });
+        let all: BTreeSet<u16> = given.iter().flat_map(|first| [*first, first + 1]).collect();
+        assert_eq!(all.len(), 2 * given.len());
+    }
+}
