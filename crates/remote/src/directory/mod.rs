@@ -25,7 +25,7 @@
 //! | step | does | is taken back by |
 //! |---|---|---|
 //! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
-//! | `upload` | puts the tree, links what is shared | removing the release, if this run made it |
+//! | `upload` | puts the tree, links what is shared | removing the release, if this run made it; starting what the plan saw running, if it has ended since |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
 //! | `script-NAME` | runs a script of the project | running its `undo` script, if this run began it |
 //! | `start` | starts its process beside the old one | stopping it, if this run started it |
@@ -35,7 +35,7 @@
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
-//! | `prune` | removes old releases, and what earlier runs kept of files | nothing: what a way back needs is kept |
+//! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
 //! | `renew` | ends the current release's process and starts it anew, of `pleach restart` | starting it where it does not run |
@@ -64,6 +64,7 @@ mod snapshot;
 mod status;
 mod steps;
 mod sudo;
+mod up;
 mod way_back;
 
 pub use facts::probe_directory;

@@ -90,6 +90,8 @@ pub(super) struct UploadParameters {
     pub(super) place: Place,
     pub(super) release: ReleaseId,
     pub(super) spec: ReleaseSpec,
+    #[serde(default)]
+    pub(super) previous: Previous,
 }
 
 /// What a step that asks for health asks.
@@ -124,9 +126,8 @@ pub(super) struct StartParameters {
     #[serde(flatten)]
     pub(super) place: Place,
     pub(super) release: ReleaseId,
-    /// Whether the plan saw it running.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) ran: bool,
+    #[serde(default)]
+    pub(super) previous: Previous,
 }
 
 /// Of `route` and `close`.

@@ -249,7 +249,12 @@ impl<'a> Scene<'a> {
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
         let by_hand = self.place.typed(format!("rm -rf '{}'", self.place.layout().release(&release).display()));
-        let upload = UploadParameters { place: self.place.clone(), release: release.clone(), spec: spec.clone() };
+        let upload = UploadParameters {
+            place: self.place.clone(),
+            release: release.clone(),
+            spec: spec.clone(),
+            previous: self.previous.clone(),
+        };
         steps.add(Work::Upload, format!("put {path} of {short} in `releases/{release}`"), &upload, FILES)?.by(by_hand);
         if let Some(build) = &spec.build {
             let limit = self.request.service_config.build_limit;
@@ -361,8 +366,8 @@ impl<'a> Scene<'a> {
         let asked = asked(spec);
         let mut wanted = Vec::new();
         if let Some(run) = &spec.run {
-            let ran = self.previous.running.contains(release);
-            let start = StartParameters { place: self.place.clone(), release: release.clone(), ran };
+            let (place, previous) = (self.place.clone(), self.previous.clone());
+            let start = StartParameters { place, release: release.clone(), previous };
             steps.add(Work::Start, format!("start `{run}` beside the old release"), &start, SHORT)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
             if let Some((host, port)) = spec.address() {

@@ -66,7 +66,7 @@ impl Phase for DirectoryPhase {
             Work::Close => route::close(cx).await,
             Work::Switch => switch::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
-            Work::Prune => prune::apply(cx).await,
+            Work::Prune => prune::apply(cx, secrets).await,
             Work::Script => script::apply(cx, secrets).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
             Work::Renew => renew::apply(cx, secrets).await,
@@ -76,8 +76,8 @@ impl Phase for DirectoryPhase {
     async fn undo(&self, cx: &StepContext<'_>, _: &Leftover) -> Result<Evidence, Failure> {
         let secrets = self.means.secrets.as_ref();
         match self.work {
-            Work::Upload => upload::undo(cx).await,
-            Work::Start => process::undo_start(cx).await,
+            Work::Upload => upload::undo(cx, secrets).await,
+            Work::Start => process::undo_start(cx, secrets).await,
             Work::Retire | Work::Stop => process::undo_stop(cx, secrets).await,
             Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,

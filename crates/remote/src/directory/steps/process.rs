@@ -45,26 +45,31 @@ pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
 
 /// Ends the process, unless the plan saw it running. Who started it last does not matter: a later run may have stopped it
 /// and, when it was taken back itself, started it again.
-pub(super) async fn undo_start(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+pub(super) async fn undo_start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: StartParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
+    let mut seen = end_new(&site, &parameters).await?;
+    seen.extend(site.ensure_as_before(&parameters.previous, secrets).await?);
+    Ok(Evidence::seen(seen.join("; ")))
+}
+
+async fn end_new(site: &Site<'_>, parameters: &StartParameters) -> Result<Vec<String>, Failure> {
     let release = &parameters.release;
     let Some(record) = site.record(release).await? else {
-        return Ok(Evidence::seen(format!("release `{release}` is not there, so nothing of it runs")));
+        return Ok(vec![format!("release `{release}` is not there, so nothing of it runs")]);
     };
-    if parameters.ran {
+    if parameters.previous.running.contains(release) {
         let up = site.instance(release).await?.filter(|(_, state)| state.is_up());
-        return Ok(Evidence::seen(match up {
+        return Ok(vec![match up {
             Some((instance, _)) => format!("process {} ran before and stays", leader(&instance)),
             None => format!("release `{release}` ran before and has been ended since"),
-        }));
+        }]);
     }
     // Also where no record tells of a process: one may have been about to start.
     let grace = record.spec.stop_grace;
     let stopped = site.ensure_stopped(release, Period::seconds(2), grace).await?;
-    let warnings: Vec<String> = warning(release, stopped, grace).into_iter().collect();
-    let told = std::iter::once(format!("nothing of release `{release}` runs")).chain(warnings);
-    Ok(Evidence::seen(told.collect::<Vec<_>>().join("; ")))
+    let told = std::iter::once(format!("nothing of release `{release}` runs"));
+    Ok(told.chain(warning(release, stopped, grace)).collect())
 }
 
 pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, Failure> {

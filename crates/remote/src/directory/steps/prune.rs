@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pleach_core::error::Failure;
 use pleach_core::period::Period;
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::FileKind;
+use pleach_core::port::{FileKind, Secrets};
 use pleach_core::word::{ReleaseId, RunId};
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ struct Surplus {
     /// Runs whose copies of files nobody puts back any more: this one's have taken their place.
     copies: Vec<RunId>,
     kept: usize,
+    /// Whether the current release has a process and has lost it.
+    ended: bool,
 }
 
 impl Surplus {
@@ -62,7 +64,21 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
     }
     let kept = there.len() + gone - releases.len();
     let pins = old.into_iter().filter(|pin| pin.run != *cx.run).collect();
-    Ok(Surplus { releases, pins, copies: copies(cx, site).await?, kept })
+    let (copies, ended) = (copies(cx, site).await?, has_ended(site, &parameters.release).await?);
+    Ok(Surplus { releases, pins, copies, kept, ended })
+}
+
+/// This is the last that a run does, so it sees to it that what it has switched to still runs.
+async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure> {
+    let record = site.require_record(release).await?;
+    if record.spec.run.is_none() || site.current().await?.as_ref() != Some(release) {
+        return Ok(false);
+    }
+    let routed = match record.spec.address() {
+        Some((_, port)) => site.router(port).await?.is_some(),
+        None => true,
+    };
+    Ok(!routed || !site.is_up(release).await?)
 }
 
 async fn copies(cx: &StepContext<'_>, site: &Site<'_>) -> Result<Vec<RunId>, Failure> {
@@ -90,20 +106,27 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let parameters: PruneParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
-    Ok(if surplus.releases.is_empty() && surplus.copies.is_empty() {
+    Ok(if surplus.releases.is_empty() && surplus.copies.is_empty() && !surplus.ended {
         let evidence = Evidence::seen(surplus.told());
         Inspection::Settled { evidence, output: Value::Null }
     } else {
         let releases = surplus.releases.iter().map(|release| format!("remove release `{release}`"));
         let copies = surplus.copies.iter().map(|run| format!("remove what run `{run}` kept of files"));
-        Inspection::Pending { changes: releases.chain(copies).collect() }
+        let ended = surplus.ended.then(|| format!("start release `{}` again", parameters.release));
+        Inspection::Pending { changes: ended.into_iter().chain(releases).chain(copies).collect() }
     })
 }
 
-pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
     let parameters: PruneParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
+    let mut seen = Vec::new();
+    if surplus.ended {
+        let record = site.require_record(&parameters.release).await?;
+        let routers: Vec<(String, u16)> = record.spec.address().into_iter().collect();
+        seen = site.ensure_up(&parameters.release, &routers, secrets).await?;
+    }
     for pin in &surplus.pins {
         site.files.remove(&site.layout().pin(&pin.run), site.token()).await?;
     }
@@ -120,9 +143,10 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         site.remove_release(release).await?;
     }
     let removed: Vec<&str> = surplus.releases.iter().map(ReleaseId::as_str).collect();
-    let kept = surplus.told();
-    Ok(match removed.as_slice() {
-        [] => Applied::unchanged(kept),
-        names => Applied::changed(format!("{kept}; removed {}", names.join(", "))),
-    })
+    seen.push(surplus.told());
+    if !removed.is_empty() {
+        seen.push(format!("removed {}", removed.join(", ")));
+    }
+    let evidence = seen.join("; ");
+    Ok(if removed.is_empty() && !surplus.ended { Applied::unchanged(evidence) } else { Applied::changed(evidence) })
 }

@@ -2,7 +2,7 @@
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::{FileKind, SourceRef, TreeDigest};
+use pleach_core::port::{FileKind, Secrets, SourceRef, TreeDigest};
 use serde_json::{Value, json};
 
 use crate::directory::layout::shared_path;
@@ -28,7 +28,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
 
 pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
-    let UploadParameters { place, release, spec } = &parameters;
+    let UploadParameters { place, release, spec, .. } = &parameters;
     let site = Site::of_step(cx, place)?;
     let layout = site.layout();
     if let Some(other) = site.record(release).await?.filter(|record| record.run != *cx.run) {
@@ -122,14 +122,21 @@ async fn require_no_links(
     Ok(())
 }
 
-pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+/// Of a service's steps this is the last to be taken back: after it, all is as before.
+pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
+    let gone = remove(&site, &parameters).await?;
+    let started = site.ensure_as_before(&parameters.previous, secrets).await?;
+    Ok(Evidence::seen(std::iter::once(gone).chain(started).collect::<Vec<_>>().join("; ")))
+}
+
+async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String, Failure> {
     let release = &parameters.release;
     match site.record(release).await? {
-        None => return Ok(Evidence::seen(format!("release `{release}` is not there"))),
-        Some(record) if record.run != *cx.run => {
-            return Ok(Evidence::seen(format!("release `{release}` belongs to run `{}` and stays", record.run)));
+        None => return Ok(format!("release `{release}` is not there")),
+        Some(record) if record.run != *site.run => {
+            return Ok(format!("release `{release}` belongs to run `{}` and stays", record.run));
         }
         Some(_) => {}
     }
@@ -145,7 +152,7 @@ pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
             .state("it is still there and still runs"));
     }
     site.remove_release(release).await?;
-    Ok(Evidence::seen(format!("release `{release}` is gone")))
+    Ok(format!("release `{release}` is gone"))
 }
 
 impl Site<'_> {
