@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::PlannedTarget;
-use pleach_core::port::Shell;
+use pleach_core::port::{Holder, Lease, Shell};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, TargetName};
-use pleach_remote::guard::Guard;
+use pleach_remote::guard::{Guard, HolderLife, LeaseState, TargetLeases};
 use pleach_remote::watchdog::{Watchdog, WatchdogPhase, WatchdogStatus};
+use pleach_store::{Life, ProcessIdentity};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -26,6 +27,7 @@ pub(crate) struct Watched {
     pub(crate) environment: EnvironmentName,
     pub(crate) name: TargetName,
     target: Arc<dyn Target>,
+    leases: TargetLeases,
     watchdog: Watchdog,
 }
 
@@ -39,13 +41,24 @@ pub(crate) fn watched_targets(
     if project.require_environment(environment)?.watchdog(environment).is_none() {
         return Ok(watched);
     }
-    for planned in planned.into_iter().filter(|planned| planned.kind == "ssh") {
+    let (targets, mut there) = project.workspace.open_with_leases(environment, &planned)?;
+    for planned in planned {
+        let key = (environment.clone(), planned.name.clone());
+        let (Some(leases), Some(target)) = (there.remove(&key), targets.get(&planned.name)) else { continue };
         let Some(path) = planned.settings.get("path").and_then(Value::as_str) else { continue };
-        let target = project.workspace.open_target(environment, &planned)?;
         let watchdog = Watchdog::new(Guard::below(Path::new(path)));
-        watched.push(Watched { environment: environment.clone(), name: planned.name, target, watchdog });
+        watched.push(Watched { environment: key.0, name: key.1, target: target.clone(), leases, watchdog });
     }
     Ok(watched)
+}
+
+fn is_at_work(state: &LeaseState, lease: &Lease) -> bool {
+    let lives = match state.life {
+        HolderLife::Gone => false,
+        HolderLife::Alive => true,
+        HolderLife::Stopped | HolderLife::Unknown => !state.expired,
+    };
+    lives && ProcessIdentity::from(&lease.holder).life() != Life::Dead
 }
 
 impl Watched {
@@ -60,8 +73,17 @@ impl Watched {
         self.watchdog.statuses(self.require_shell()?).await
     }
 
-    /// Says that all is well, for the run that the watchdog was armed for.
+    /// Says that all is well, for the run that the watchdog was armed for. A run at work, wherever that is, confirms by
+    /// itself once it has seen that all is well.
     pub(crate) async fn confirm(&self, status: &WatchdogStatus) -> Result<WatchdogStatus, Failure> {
+        let state = self.leases.show(&self.environment, &self.name).await?;
+        if let Some(lease) = state.lease.as_ref().filter(|lease| is_at_work(&state, lease)) {
+            let Holder { user, host, .. } = &lease.holder;
+            return Err(Failure::new(Kind::Conflict, format!("could not confirm on `{}`", self.name))
+                .because(format!("run {} of {user} on {host} is at work there, and confirms by itself", lease.run))
+                .state("nothing was touched")
+                .next(format!("see who it is with `pleach lease show {} {}`", self.environment, self.name)));
+        }
         self.watchdog.confirm(self.require_shell()?, &status.run).await
     }
 

@@ -69,7 +69,7 @@ impl Host {
     }
 
     /// Another person's clone, with a state directory of its own.
-    fn elsewhere(&self) -> PathBuf {
+    pub(crate) fn elsewhere(&self) -> PathBuf {
         let clone = self.bed.at("elsewhere");
         let git = |place: &Path, words: &[&str]| {
             let ended = Command::new("git").args(words).current_dir(place).stdin(Stdio::null()).status();
@@ -83,7 +83,7 @@ impl Host {
         clone
     }
 
-    fn pleach_in(&self, place: &Path, arguments: &[&str]) -> Said {
+    pub(crate) fn pleach_in(&self, place: &Path, arguments: &[&str]) -> Said {
         let mut command = Command::new(PLEACH);
         command.args(arguments).current_dir(place).stdin(Stdio::null()).env_remove("NO_COLOR");
         let output = command.output().expect("pleach runs");

@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::host::Host;
 use crate::scene::{Scene, Working};
 
-const DEADLINE: Duration = Duration::from_secs(6);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A host on which the first versions run, and that waits for signs of life.
 fn watched(policy: &str) -> Host {
     let host = Host::new();
-    host.environment(&format!("lease = \"5s\"\nwatchdog = \"6s\"\n{policy}"));
+    host.environment(&format!("lease = \"8s\"\nwatchdog = \"10s\"\n{policy}"));
     let first = host.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     assert!(first.stderr.contains("a watchdog is armed"), "{}", first.stderr);
     assert!(first.stderr.contains("the watchdog is confirmed"), "{}", first.stderr);
@@ -52,6 +52,10 @@ fn a_host_whose_deployer_died_takes_itself_back_and_says_so() {
     let clients = scene.clients();
     let mut working = half_way(&host);
     assert_eq!(phases(scene), ["armed"]);
+    let early = host.pleach_in(&host.elsewhere(), &["confirm", "uat"]);
+    assert_ne!(early.code, 0, "{}", early.stdout);
+    let told = format!("{}{}", early.stdout, early.stderr);
+    assert!(told.contains("is at work there, and confirms by itself"), "{told}");
     working.signal_if_alive(Signal::KILL);
     working.ends();
     let waits = scene.ends(0, &["status", "uat"]);
@@ -116,7 +120,7 @@ fn what_is_held_stays_if_a_person_confirms_and_goes_back_by_itself_if_nobody_doe
     let hold = |version: u32| {
         scene.version("beta", version);
         let held = scene.ends(111, &["deploy", "uat", "--yes"]);
-        assert!(held.stderr.contains("`vm` takes itself back in 6s unless"), "{}", held.stderr);
+        assert!(held.stderr.contains("`vm` takes itself back in 10s unless"), "{}", held.stderr);
         assert_eq!(scene.answers("beta"), Some(format!("{version}.0.0")));
     };
     hold(2);
