@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod faults;
 mod folders;
 mod full;
 mod health;
