@@ -34,10 +34,10 @@ use serde_json::Value;
 use crate::project::{Form, Project, agreed, names};
 
 /// Deployments side by side: most of the time of each is waiting.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 3;
 
-/// Every third, as all would take minutes; 1 tries all.
-const STRIDE: usize = 3;
+/// Every fourth, as all would take minutes; 1 tries all.
+const STRIDE: usize = 4;
 
 /// What a step may take where a call of it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(5);
@@ -159,15 +159,16 @@ impl Host {
             told = self::told(&said, at);
         }
         let about = format!("{at}: {said:?}");
-        let wanted = match told {
-            Told::New => {
-                self.live = version;
-                None
-            }
-            Told::Old => Some(before),
-            Told::Unfinished => panic!("it does not come to an end: {about}"),
-        };
-        self.require(wanted.as_ref(), &about);
+        assert!(told != Told::Unfinished, "it does not come to an end: {about}");
+        let has_pruned = has_pruned(&said);
+        if told == Told::New {
+            self.live = version;
+        }
+        self.require(&about, |found| match told {
+            Told::New => self.model(found),
+            _ if has_pruned => differences(&self.kept(&before), &self.kept(found)),
+            _ => differences(&before, found),
+        });
         let wanted = if told == Told::New { &new } else { &old };
         assert_eq!(self.project.current(), *wanted, "{about}");
         for answer in listener.map(|listener| listener.heard()).unwrap_or_default() {
@@ -181,21 +182,28 @@ impl Host {
         faults.calls()
     }
 
-    /// Waits until all is as it was before, or as a deployment of the live version leaves it.
-    fn require(&self, before: Option<&BTreeMap<String, String>>, about: &str) {
+    /// Waits until nothing is told to be wrong any more.
+    fn require(&self, about: &str, wrong: impl Fn(&BTreeMap<String, String>) -> String) {
         let begun = Instant::now();
         loop {
-            let found = self.manifest();
-            let wrong = match before {
-                Some(before) => differences(before, &found),
-                None => self.model(&found),
-            };
-            if wrong.is_empty() {
+            let told = wrong(&self.manifest());
+            if told.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < SETTLED, "what lies and runs there is not what it has to be:\n{wrong}{about}");
+            assert!(begun.elapsed() < SETTLED, "what lies and runs there is not what it has to be:\n{told}{about}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// All but what the removal of old releases takes away, which is not brought back.
+    fn kept(&self, found: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let current = self.project.current().unwrap_or_default();
+        let is_old = |name: &str| {
+            let name = name.split('.').next().unwrap_or_default();
+            name != current && name.split_once('-').is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+        };
+        let stays = |path: &str| !path.starts_with(".pleach/pins") && !path.split('/').any(is_old);
+        found.iter().filter(|(path, _)| stays(path)).map(|(path, what)| (path.clone(), what.clone())).collect()
     }
 
     /// Modes, owners, sizes or contents and links of all that lies there by path, what is known of releases, and what runs.
@@ -251,6 +259,11 @@ impl Host {
         };
         found.iter().map(|(path, what)| (named(path), told(path, what))).collect()
     }
+}
+
+fn has_pruned(said: &Result<Report, RunError>) -> bool {
+    let lanes = said.iter().flat_map(|report| &report.lanes);
+    lanes.flat_map(|lane| &lane.steps).any(|step| step.name.as_str() == "prune" && step.started.is_some())
 }
 
 fn walk(root: &Path, path: &Path, found: &mut BTreeMap<String, String>) {
