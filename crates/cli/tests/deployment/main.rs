@@ -29,6 +29,7 @@ mod scene;
 mod script;
 mod secrets;
 mod signals;
+mod signals_afar;
 mod silence;
 mod standing;
 mod stranger;
