@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::far::{Far, Manifest};
+use crate::far::Far;
 use crate::interrupt::side_by_side;
 use crate::scene::{Said, Working};
+use crate::steady::{DEPLOY, Steady};
 
 /// When a signal comes.
 #[derive(Clone, Copy, Debug)]
@@ -54,28 +55,7 @@ const CASES: [&[(Moment, Signal)]; 4] = [
     ],
 ];
 
-const DEPLOY: [&str; 6] = ["deploy", "uat", "--yes", "-v", "--only", "alpha"];
-
-/// A machine with two versions of one service, as many as are kept, and one of the other.
-struct Scenery {
-    far: Far,
-    live: u32,
-    next: u32,
-    model: Manifest,
-}
-
-impl Scenery {
-    fn new() -> Self {
-        let far = Far::new().expect("one was made before");
-        far.keep(2);
-        far.scene.git(&["commit", "-qam", "Keep two"]);
-        far.scene.ends(0, &["deploy", "uat", "--yes"]);
-        far.scene.version("alpha", 2);
-        far.scene.ends(0, &DEPLOY);
-        let model = far.manifest().plain("alpha", [1, 2]);
-        Self { far, live: 2, next: 2, model }
-    }
-
+impl Steady {
     /// Holds the deployment where its token would be let in.
     fn hold(&self) -> File {
         let lock = self.far.machine().see(&self.far.live().join(".pleach/fence.lock"));
@@ -84,16 +64,10 @@ impl Scenery {
         lock
     }
 
-    fn leases(&self) -> String {
-        self.far.scene.ends(0, &["lease", "list"]).stdout
-    }
-
     /// Deploys another version, sends the signal in this moment, and goes on where that is needed.
     fn signalled(&mut self, moment: Moment, signal: Signal) {
         let at = format!("{signal:?} {moment:?}");
-        let before = self.far.manifest();
-        self.next += 1;
-        self.far.scene.version("alpha", self.next);
+        self.commit();
         let runs = self.far.scene.runs().len();
         let held = matches!(moment, Moment::InLease).then(|| self.hold());
         let mut working = self.far.scene.start(&DEPLOY);
@@ -119,19 +93,15 @@ impl Scenery {
             _ => panic!("{told}"),
         };
         println!("{at}: {}, then {}", said.code, if is_new { "new" } else { "old" });
-        if is_new {
-            let versions = [std::mem::replace(&mut self.live, self.next), self.next];
-            let model = self.model.clone();
-            self.far.require_that(&told, |found| found.plain("alpha", versions).differences(&model));
-        } else if matches!(moment, Moment::At("prune")) {
+        match moment {
+            _ if is_new => self.require_new(&told),
             // Old releases that were removed are not brought back.
-            self.far.require_that(&told, |found| found.running().differences(&before.running()));
-        } else {
-            self.far.require(&before, &told);
+            Moment::At("prune") => {
+                self.far.require_that(&told, |found| found.running().differences(&self.before().running()));
+                self.require_settled(&told);
+            }
+            _ => self.require_old(&told),
         }
-        assert_eq!(self.far.version_of("alpha"), Some(format!("{}.0.0", self.live)), "{told}");
-        assert_eq!(self.leases(), "no lease is held\n", "{told}");
-        self.far.require_settled(2);
     }
 
     /// Waits until the machine knows who changes it.
@@ -173,7 +143,7 @@ fn a_signal_at_any_moment_over_ssh_ends_all_new_or_all_old_with_the_lease_free()
         return;
     }
     side_by_side(CASES, |cases| {
-        let mut scenery = Scenery::new();
-        cases.iter().for_each(|(moment, signal)| scenery.signalled(*moment, *signal));
+        let mut steady = Steady::new();
+        cases.iter().for_each(|(moment, signal)| steady.signalled(*moment, *signal));
     });
 }
