@@ -22,6 +22,7 @@ mod misfortune;
 mod network;
 mod network_back;
 mod power;
+mod reboot;
 mod refuse;
 mod restart;
 mod room;
