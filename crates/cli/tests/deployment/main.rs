@@ -30,6 +30,7 @@ mod saved_plan;
 mod scene;
 mod script;
 mod secrets;
+mod secrets_afar;
 mod signals;
 mod signals_afar;
 mod silence;
