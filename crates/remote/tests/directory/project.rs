@@ -116,7 +116,7 @@ impl Project {
     fn place(home: TempDir, live: Option<PathBuf>, port: u16, settings: String) -> Self {
         let live = live.unwrap_or_else(|| home.path().join("live"));
         let source = Arc::new(Folders::default());
-        for version in 1..30 {
+        for version in 1..100 {
             source.add(version, "version", EntryMode::File, version.to_string().as_bytes());
         }
         let mut registry = Registry::new();
