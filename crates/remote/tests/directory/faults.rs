@@ -1,5 +1,5 @@
-//! Faults around every port of a host over SSH, at every call of a whole deployment: it ends all-new or all-old, the report
-//! says which, and the service answers throughout.
+//! Faults around every port of a host over SSH, throughout a whole deployment: it ends all-new or all-old, the report says
+//! which, and the service answers all the time.
 //!
 //! A case is a kind of call and a way to go wrong, one of [`Fault::ALL`]; the calls of a kind take turns, from the first to
 //! the last. Of all cases every [`STRIDE`]th is tried, always the same ones: each kind meets several ways, each way several
