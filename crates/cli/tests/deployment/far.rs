@@ -64,6 +64,14 @@ impl Far {
         fs::write(file, config.replace("attempts = 1", &format!("attempts = {attempts}"))).expect("written");
     }
 
+    /// From now on, so many releases are kept.
+    pub(crate) fn keep(&self, releases: u32) {
+        let file = self.scene.root().join("pleach.toml");
+        let config = fs::read_to_string(&file).expect("a config");
+        let kept = config.replace("kind = \"ssh\"\n", &format!("kind = \"ssh\"\nkeep = {releases}\n"));
+        fs::write(file, kept).expect("written");
+    }
+
     pub(crate) fn machine(&self) -> &Machine {
         self.bed.machine()
     }
@@ -80,11 +88,7 @@ impl Far {
 
     /// The version that all services answer with, on the machine.
     pub(crate) fn answers(&self) -> Option<String> {
-        let answers = SERVICES.map(|service| {
-            let answer = self.machine().get(self.scene.port(service), "/metadata")?;
-            let (_, behind) = answer.split_once("\"version\": \"")?;
-            behind.split('"').next().map(str::to_owned)
-        });
+        let answers = SERVICES.map(|service| self.version_of(service));
         assert!(answers.iter().all(|answer| *answer == answers[0]), "they belong together: {answers:?}");
         answers[0].clone()
     }
@@ -100,17 +104,30 @@ impl Far {
         status
     }
 
+    /// The version that one service answers with, on the machine.
+    pub(crate) fn version_of(&self, service: &str) -> Option<String> {
+        let answer = self.machine().get(self.scene.port(service), "/metadata")?;
+        let (_, behind) = answer.split_once("\"version\": \"")?;
+        behind.split('"').next().map(str::to_owned)
+    }
+
     /// Waits for what ends by itself, and tells where it does not become this.
     pub(crate) fn require(&self, wanted: &Manifest, at: &str) {
+        self.require_that(at, |found| found.differences(wanted));
+    }
+
+    /// Waits until nothing is told to be wrong any more, and tells it where that does not come.
+    pub(crate) fn require_that(&self, at: &str, wrong: impl Fn(&Manifest) -> String) {
         let begun = Instant::now();
         loop {
-            let found = self.manifest();
-            if found == *wanted {
+            let told = wrong(&self.manifest());
+            if told.is_empty() {
                 return;
             }
-            if begun.elapsed() > Duration::from_secs(15) {
-                panic!("{at}: {}", found.differences(wanted));
-            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(15),
+                "{at}: what lies and runs there is not what it has to be:\n{told}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -118,7 +135,8 @@ impl Far {
     /// The same of what lies there, without records of processes.
     pub(crate) fn require_files(&self, wanted: &Manifest, at: &str) {
         let (found, wanted) = (self.manifest().files(), wanted.files());
-        assert!(found == wanted, "{at}: {}", found.differences(&wanted));
+        let told = found.differences(&wanted);
+        assert!(told.is_empty(), "{at}: what lies there is not what it has to be:\n{told}");
     }
 
     /// What lies below the target's directory and runs on the machine.
@@ -160,13 +178,35 @@ impl Far {
 }
 
 impl Manifest {
+    /// The same with other words for the versions that releases of a service hold, in their order.
+    pub(crate) fn plain(&self, service: &str, versions: [u32; 2]) -> Self {
+        let word = |at: usize, version: u32| (format!("\"{version}.0.0\\"), format!("\"VERSION {at}\\"));
+        let words = [word(0, versions[0]), word(1, versions[1])];
+        let below = format!("{service}/");
+        let told = |(path, what): (&String, &String)| {
+            let what = words
+                .iter()
+                .filter(|_| path.starts_with(&below))
+                .fold(what.clone(), |what, (from, to)| what.replace(from, to));
+            (path.clone(), what)
+        };
+        Self(self.0.iter().map(told).collect())
+    }
+
+    /// What runs there alone.
+    pub(crate) fn running(&self) -> Self {
+        let running = self.0.iter().filter(|(path, _)| path.starts_with("runs "));
+        Self(running.map(|(path, what)| (path.clone(), what.clone())).collect())
+    }
+
     fn files(&self) -> Self {
         let files = self.0.iter().filter(|(path, _)| !path.starts_with("runs ") && !path.contains("/run/"));
         Self(files.map(|(path, what)| (path.clone(), what.clone())).collect())
     }
 
-    fn differences(&self, wanted: &Self) -> String {
-        let mut text = String::from("what lies and runs there is not what it has to be:\n");
+    /// What is missing and what is too much; nothing where both are the same.
+    pub(crate) fn differences(&self, wanted: &Self) -> String {
+        let mut text = String::new();
         let missing = wanted.0.iter().filter(|(path, what)| self.0.get(*path) != Some(*what));
         missing.for_each(|(path, what)| text += &format!("- {path}: {what}\n"));
         let surplus = self.0.iter().filter(|(path, what)| wanted.0.get(*path) != Some(*what));

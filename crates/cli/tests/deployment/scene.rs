@@ -195,10 +195,7 @@ impl Scene {
 
     /// Starts the command and lets it work.
     pub(crate) fn start(&self, arguments: &[&str]) -> Working {
-        let mut command = self.command(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pleach starts");
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        Working { child, stderr, heard: String::new() }
+        Working::of(&mut self.command(arguments))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -313,6 +310,13 @@ impl Scene {
 }
 
 impl Working {
+    /// Starts it.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        Self { child, stderr, heard: String::new() }
+    }
+
     /// Waits until it says this on standard error.
     pub(crate) fn says(&mut self, words: &str) {
         assert!(self.says_or_ends(words), "it ended without saying {words:?}:\n{}", self.heard);

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::scene::Scene;
 
-const COUNT: usize = 30;
+pub(crate) const COUNT: usize = 30;
 
 /// Thirty values, each with something that is written in more than one way.
-fn canaries() -> Vec<String> {
+pub(crate) fn canaries(word: &str) -> Vec<String> {
     let odd = ["/", "\"", " ", "ö", "+", "'", "\\", "%", "=", "&"];
-    (0..COUNT).map(|at| format!("canary{at:02}{}{}x", odd[at % odd.len()], std::process::id())).collect()
+    (0..COUNT).map(|at| format!("{word}{at:02}{}{}x", odd[at % odd.len()], std::process::id())).collect()
 }
 
 /// Runs the command with the canaries in its environment, and gives all that it says.
@@ -48,7 +48,7 @@ fn require_nowhere(place: &Path, wanted: &[String]) {
 #[test]
 fn thirty_canaries_are_found_nowhere_though_builds_and_services_print_them_and_fail() {
     let scene = Scene::new();
-    let canaries = canaries();
+    let canaries = canaries("canary");
     let (mut variables, mut prints) = (String::new(), String::from("env; "));
     for at in 0..COUNT {
         write!(variables, "C{at} = {{ secret = \"env:CANARY_{at}\" }}, ").expect("written");

@@ -199,7 +199,7 @@ pub(super) enum OpenError {
 
 /// A live connection to one host, logged in.
 pub(super) struct Connection {
-    handle: Handle<Guard>,
+    handle: Arc<Handle<Guard>>,
     /// The connection that this one runs through.
     _through: Option<Box<Connection>>,
 }
@@ -250,7 +250,7 @@ impl Connection {
                     login
                         .map_err(|_| ConnectError::Silent { host: host.clone(), port, phase: "the login", limit })?
                         .map_err(|source| ConnectError::Login { host, source })?;
-                    return Ok(Self { handle, _through: through });
+                    return Ok(Self { handle: Arc::new(handle), _through: through });
                 }
                 Err(GreetingError::Key(source)) => return Err(ConnectError::HostKey { host, source }),
                 Err(GreetingError::Protocol(source)) if was_dropped(&source) => {
@@ -304,17 +304,43 @@ impl Connection {
     }
 
     pub(super) async fn open_session(&self) -> Result<Channel<Msg>, OpenError> {
-        self.handle.channel_open_session().await.map_err(open_error)
+        let handle = self.handle.clone();
+        open(async move { handle.channel_open_session().await }).await
     }
 
     pub(super) async fn open_way(&self, exit: &Exit) -> Result<Channel<Msg>, OpenError> {
-        let opened = match exit {
-            Exit::Tcp { host, port } => {
-                self.handle.channel_open_direct_tcpip(host, u32::from(*port), "127.0.0.1", 0).await
+        let (handle, exit) = (self.handle.clone(), exit.clone());
+        let opening = async move {
+            match exit {
+                Exit::Tcp { host, port } => {
+                    handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0).await
+                }
+                Exit::Socket(path) => handle.channel_open_direct_streamlocal(path.to_string_lossy()).await,
             }
-            Exit::Socket(path) => self.handle.channel_open_direct_streamlocal(path.to_string_lossy()).await,
         };
-        opened.map_err(open_error)
+        open(opening).await
+    }
+}
+
+/// A channel that nobody has taken yet.
+struct Opened(Option<Channel<Msg>>);
+
+/// Opens a channel. The server is asked to its end, also where whoever asks goes away meanwhile: an answer that nobody waits
+/// for leaves a channel open as long as the connection, with all that it holds on the host.
+async fn open(
+    opening: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
+) -> Result<Channel<Msg>, OpenError> {
+    let opened = tokio::spawn(async move { opening.await.map(|channel| Opened(Some(channel))) }).await;
+    let mut opened = opened.map_err(|_| OpenError::Lost(russh::Error::Disconnect))?.map_err(open_error)?;
+    opened.0.take().ok_or(OpenError::Lost(russh::Error::Disconnect))
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let (Some(channel), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            // A connection that is gone has closed it.
+            runtime.spawn(async move { drop(channel.close().await) });
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod faults;
 mod files;
 mod folders;
 mod full;

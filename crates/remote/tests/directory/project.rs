@@ -15,7 +15,7 @@ use pleach_core::engine::{Engine, RunError, RunTargets, cancel_channel};
 use pleach_core::error::Failure;
 use pleach_core::journal::Outcome;
 use pleach_core::plan::{
-    Consent, Operation, Plan, PlanInput, PlannedTarget, ServiceSource, TargetDescription, approve, plan,
+    ApprovedPlan, Consent, Operation, Plan, PlanInput, PlannedTarget, ServiceSource, TargetDescription, approve, plan,
 };
 use pleach_core::port::EntryMode;
 use pleach_core::registry::Registry;
@@ -28,6 +28,7 @@ use pleach_remote::local::LocalSecrets;
 use pleach_remote::supervise::InstanceRecord;
 use pleach_remote::{ServiceStatus, describe, open_target, register, service_statuses};
 use pleach_testbed::port::free_ports;
+use pleach_testbed::sshd::SshBed;
 use tempfile::TempDir;
 
 use crate::folders::{Folders, commit};
@@ -54,6 +55,8 @@ pub(crate) struct Project {
     pub(crate) source: Arc<Folders>,
     pub(crate) registry: Arc<Registry>,
     settings: String,
+    /// The lines of the target that say how it is reached.
+    way: String,
     engine: Engine,
     events: Arc<RecordingEvents>,
     runs: AtomicU32,
@@ -102,7 +105,7 @@ impl Project {
     fn place(home: TempDir, live: Option<PathBuf>, port: u16, settings: String) -> Self {
         let live = live.unwrap_or_else(|| home.path().join("live"));
         let source = Arc::new(Folders::default());
-        for version in 1..30 {
+        for version in 1..100 {
             source.add(version, "version", EntryMode::File, version.to_string().as_bytes());
         }
         let mut registry = Registry::new();
@@ -117,7 +120,15 @@ impl Project {
             clock: Arc::new(FixedClock::default()),
         };
         let settings = settings + "stop-grace = \"1s\"\nbranch = \"main\"\n";
-        Self { home, live, port, source, registry, settings, engine, events, runs: AtomicU32::new(0), keep: 5 }
+        let (way, runs) = ("kind = \"directory\"".to_owned(), AtomicU32::new(0));
+        Self { home, live, port, source, registry, settings, way, engine, events, runs, keep: 5 }
+    }
+
+    /// The same directory as a target over SSH.
+    #[must_use]
+    pub(crate) fn over(mut self, bed: &SshBed) -> Self {
+        self.way = format!("kind = \"ssh\"\nhost = \"target\"\nssh-config = \"{}\"", bed.at("config").display());
+        self
     }
 
     /// Keeps so many releases.
@@ -133,7 +144,12 @@ impl Project {
         self.settings = self.settings.replace(from, to);
     }
 
-    /// A file where secrets are looked for.
+    /// Where secrets are looked for.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A file there.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.home.path().join(name), text).unwrap();
     }
@@ -172,16 +188,16 @@ impl Project {
     }
 
     fn config(&self) -> Config {
-        let (settings, live, keep) = (&self.settings, self.live.display(), self.keep);
+        let (settings, way, live, keep) = (&self.settings, &self.way, self.live.display(), self.keep);
         let text = format!(
             "[project]\nname = \"trial\"\n[services.api]\n{settings}\n[environments.local]\n\
              retry = {{ attempts = 2, backoff = \"10ms\", longest = \"20ms\" }}\n\
-             [environments.local.targets.here]\nkind = \"directory\"\npath = \"{live}\"\nkeep = {keep}\n"
+             [environments.local.targets.here]\n{way}\npath = \"{live}\"\nkeep = {keep}\n"
         );
         parse("pleach.toml", &text).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 
-    fn planned(&self) -> (EnvironmentName, PlannedTarget, TargetDescription) {
+    pub(crate) fn planned(&self) -> (EnvironmentName, PlannedTarget, TargetDescription) {
         let (config, environment) = (self.config(), EnvironmentName::new("local").unwrap());
         let name = TargetName::new("here").unwrap();
         let target = &config.environments[&environment].targets[&name];
@@ -209,7 +225,7 @@ impl Project {
         self.plan_with(facts, operation, version).unwrap_or_else(|failures| panic!("{failures:#?}"))
     }
 
-    fn plan_with(&self, facts: Facts, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
+    pub(crate) fn plan_with(&self, facts: Facts, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
         let (environment, planned, description) = self.planned();
         let source =
             ServiceSource { commit: commit(version), subject: "version".into(), scripts: self.source.texts(version) };
@@ -227,14 +243,7 @@ impl Project {
     }
 
     pub(crate) async fn execute(&self, plan: Plan) -> Result<Report, RunError> {
-        let consent = Consent {
-            plan: plan.id(),
-            by: "ada".into(),
-            at: jiff::Timestamp::UNIX_EPOCH,
-            how: "typed".into(),
-            answers: BTreeMap::new(),
-        };
-        let approved = approve(plan, consent).unwrap();
+        let approved = agreed(plan);
         let run = RunId::new(format!("run-{}", self.runs.fetch_add(1, Ordering::Relaxed))).unwrap();
         let targets = RunTargets::from([(TargetName::new("here").unwrap(), self.target())]);
         let (_sender, stop) = cancel_channel();
@@ -370,6 +379,18 @@ impl Drop for Project {
     }
 }
 
+/// A plan that somebody has agreed to.
+pub(crate) fn agreed(plan: Plan) -> ApprovedPlan {
+    let consent = Consent {
+        plan: plan.id(),
+        by: "ada".into(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        how: "typed".into(),
+        answers: BTreeMap::new(),
+    };
+    approve(plan, consent).unwrap()
+}
+
 /// What the public port said over some time.
 pub(crate) struct Listener {
     stop: Arc<AtomicBool>,
@@ -380,20 +401,28 @@ impl Listener {
     /// Every single answer was a good one of `release`.
     #[track_caller]
     pub(crate) fn heard_only(self, release: &str) {
-        self.stop.store(true, Ordering::Relaxed);
-        let heard = self.thread.join().unwrap();
-        assert!(!heard.is_empty());
-        for answer in heard {
+        for answer in self.heard() {
             assert_eq!(answer, Some((200, release.to_owned())));
         }
     }
+
+    /// All answers.
+    pub(crate) fn heard(self) -> Vec<Option<(u16, String)>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let heard = self.thread.join().unwrap();
+        assert!(!heard.is_empty());
+        heard
+    }
 }
+
+/// No answer within this is none, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request; `None` if nobody answers.
 pub(crate) fn ask(port: u16) -> Option<(u16, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;

@@ -1,10 +1,14 @@
 //! The way to a host is the one that the user's own `ssh` takes.
 
+use std::time::Duration;
+
 use pleach_core::error::Failure;
 use pleach_core::error::Kind;
+use pleach_core::testing::cut_after;
 use pleach_remote::ssh::{ConfigError, Link, SshShell, Tunnel, load_config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::timeout;
 
 use crate::bed::{Bed, run_read};
 
@@ -107,4 +111,30 @@ async fn ports_and_sockets_are_reached_through_a_host_whose_sessions_are_all_tak
     server.sessions().into_iter().for_each(|session| crate::bed::kill(session, "KILL"));
     let (tunnel, other) = tokio::join!(link.open_socket(&path), socket.accept());
     echo(tunnel.expect("open"), other.expect("accepted").0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_or_a_session_that_is_opened_after_its_caller_has_gone_is_closed() {
+    let bed = Bed::new("MaxSessions 1");
+    let link = bed.link().await;
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let number = port.local_addr().expect("an address").port();
+    // Connected before: only the way itself is still to be opened.
+    let (tunnel, other) = tokio::join!(link.open_tcp("127.0.0.1", number), port.accept());
+    echo(tunnel.expect("open"), other.expect("accepted").0).await;
+    let gone = cut_after(0, link.open_tcp("127.0.0.1", number)).await;
+    assert!(gone.is_none(), "it has to wait for the host");
+    let (mut other, _) = port.accept().await.expect("the host connects all the same");
+    let mut heard = Vec::new();
+    let closed = timeout(Duration::from_secs(20), other.read_to_end(&mut heard)).await;
+    assert_eq!(closed.expect("it is closed").expect("in order"), 0);
+
+    // A session that stayed would be the only one that the host allows.
+    let shell = SshShell::new(link.clone(), bed.at("root"));
+    for _ in 0..3 {
+        assert!(cut_after(0, run_read(&shell, &["true"])).await.is_none(), "it has to wait for the host");
+        let output = timeout(Duration::from_secs(20), run_read(&shell, &["echo", "there"])).await;
+        assert_eq!(output.expect("there is a place").expect("it ran").text(), "there");
+    }
+    assert_eq!(link.connections(), 1);
 }
