@@ -17,8 +17,12 @@ use crate::scene::{Said, Working};
 const BOOT: &str = "0b007000-1111-4222-8333-444444444444";
 
 /// How far the deployment is, and how somebody goes on.
-const CASES: [(&str, &str); 3] =
-    [("alpha@vm | building", "rollback"), ("alpha@vm: start", "resume"), ("alpha@vm: switch", "resume")];
+const CASES: [(&str, &str); 4] = [
+    ("alpha@vm | building", "rollback"),
+    ("alpha@vm: start", "resume"),
+    ("alpha@vm: switch", "resume"),
+    ("alpha@vm: retire", "resume"),
+];
 
 /// Processes that have nothing to do with any deployment.
 struct Innocents(Vec<Child>);
@@ -131,6 +135,10 @@ fn reboot(far: &mut Far) -> Innocents {
 
 fn rebooted_at(place: &str, back: &str) {
     let mut far = Far::new().expect("one was made before");
+    if place.ends_with("retire") {
+        // The old release takes so long to end that the run is surely in that step.
+        far.scene.file("alpha", "stubborn");
+    }
     far.scene.ends(0, &["deploy", "uat", "--yes"]);
     let old = far.manifest();
     far.version(2);
@@ -158,7 +166,7 @@ fn rebooted_at(place: &str, back: &str) {
         ("resume", 0) => assert_eq!(alpha.as_deref(), Some("2.0.0"), "{told}"),
         ("resume", 110) | ("rollback", 0) => {
             far.require_files(&old, &told);
-            assert!(alpha.is_none_or(|alpha| alpha == "1.0.0"), "{told}");
+            assert_eq!(alpha.as_deref(), Some("1.0.0"), "{told}");
         }
         _ => panic!("{told}"),
     }
