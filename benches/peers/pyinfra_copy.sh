@@ -1,7 +1,6 @@
 #!/bin/sh
-# A folder on each host as it is here, hosts side by side: pyinfra. An answer is a host on which nothing had to be changed,
-# or where the fifth word is `first`, on which it was done.
-folder=$1 user=$2 source=$3 ports=$4 round=$5
+# A folder on each host as it is here, hosts side by side: pyinfra. An answer is a host on which nothing had to be changed.
+folder=$1 user=$2 source=$3 ports=$4
 {
     echo "hosts = ["
     for port in $(echo "$ports" | tr , ' '); do
@@ -15,6 +14,4 @@ from pyinfra.operations import files
 files.sync(name='copy', src='$source', dest=host.data.place)
 END
 cd "$folder" || exit 1
-said='No changes'
-[ "$round" = first ] && said='Success'
-pyinfra -y --parallel 50 inventory.py deploy.py 2>&1 | sed 's/\x1b\[[0-9;]*m//g' | tee "$folder/pyinfra.log" | grep -c " $said\$" | awk '{ print "answers", $1 }'
+pyinfra -y --parallel 50 inventory.py deploy.py 2>&1 | sed 's/\x1b\[[0-9;]*m//g' | tee "$folder/pyinfra.log" | grep -c " No changes$" | awk '{ print "answers", $1 }'
