@@ -9,17 +9,17 @@
 )]
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pleach_bench::{Table, Variant, describe_machine, git, in_turn, scratch};
+use pleach_bench::{Table, Variant, describe_machine, git, in_turn, pleach, scratch};
 
 const SERVICES: usize = 100;
 const TARGETS: usize = 10;
 
 fn main() {
     println!("{}", describe_machine());
-    let pleach = binary();
+    let pleach = pleach();
     let folder = scratch("command");
     let repository = folder.path().join("repository");
     make(&repository, &folder.path().join("targets"));
@@ -39,15 +39,6 @@ fn main() {
     let mut table = Table::new("Command: start to exit, median of 15", &Table::FIGURES);
     table.figures(&figures);
     table.print();
-}
-
-/// The release build beside this benchmark.
-fn binary() -> PathBuf {
-    let own = std::env::current_exe().expect("this program has a path");
-    let folder = own.parent().and_then(Path::parent).expect("target/release");
-    let binary = folder.join("pleach");
-    assert!(binary.exists(), "build it first: `cargo build --release -p pleach`");
-    binary
 }
 
 fn start(pleach: &Path, repository: &Path, arguments: &[&str]) {

@@ -5,16 +5,23 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::cast_precision_loss,
     reason = "a benchmark stops where something is wrong, and prints rounded figures"
 )]
 
+mod host;
 mod machine;
 mod measure;
+mod relay;
 mod repository;
 mod scratch;
+mod tree;
 
+pub use host::{Hosts, Peers, Told, own_client, pleach, watched};
 pub use machine::{MemoryPeak, describe_machine, peak_memory};
 pub use measure::{Figure, Table, Variant, in_turn, median};
+pub use relay::Relay;
 pub use repository::{BRANCHES, FILES, ensure_large, git};
 pub use scratch::scratch;
+pub use tree::{TwoTrees, run};

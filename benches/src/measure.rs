@@ -10,18 +10,27 @@ pub struct Variant<'a> {
     pub prepare: Box<dyn FnMut() + 'a>,
     /// What is timed.
     pub run: Box<dyn FnMut() + 'a>,
+    /// Whether it did what it had to; not timed.
+    pub check: Box<dyn FnMut() -> bool + 'a>,
 }
 
 impl<'a> Variant<'a> {
     /// A variant that needs no preparation.
     pub fn new(name: impl Into<String>, run: impl FnMut() + 'a) -> Self {
-        Self { name: name.into(), prepare: Box::new(|| {}), run: Box::new(run) }
+        Self { name: name.into(), prepare: Box::new(|| {}), run: Box::new(run), check: Box::new(|| true) }
     }
 
     /// Prepares before each round, untimed.
     #[must_use]
     pub fn prepared(mut self, prepare: impl FnMut() + 'a) -> Self {
         self.prepare = Box::new(prepare);
+        self
+    }
+
+    /// Looks after each round, untimed, whether it did what it had to.
+    #[must_use]
+    pub fn checked(mut self, check: impl FnMut() -> bool + 'a) -> Self {
+        self.check = Box::new(check);
         self
     }
 }
@@ -68,6 +77,9 @@ fn middle(ratios: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Runs all variants in turn, `rounds` times, after one round that is not counted.
+///
+/// # Panics
+/// When a variant did not do what it had to.
 pub fn in_turn(rounds: usize, mut variants: Vec<Variant<'_>>) -> Vec<Figure> {
     let empty = |variant: &Variant<'_>| Figure { name: variant.name.clone(), rounds: vec![], processor: vec![] };
     let mut figures: Vec<Figure> = variants.iter().map(empty).collect();
@@ -78,9 +90,11 @@ pub fn in_turn(rounds: usize, mut variants: Vec<Variant<'_>>) -> Vec<Figure> {
             let begin = Instant::now();
             (variant.run)();
             let elapsed = begin.elapsed();
+            let processor_then = crate::machine::processor_time();
+            assert!((variant.check)(), "{}: it did not do what it had to", variant.name);
             if round > 0 {
                 figure.rounds.push(elapsed);
-                figure.processor.push(crate::machine::processor_time().saturating_sub(processor));
+                figure.processor.push(processor_then.saturating_sub(processor));
             }
         }
     }

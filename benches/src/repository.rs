@@ -19,7 +19,7 @@ const WORDS: [&str; 24] = [
 ];
 
 /// Small, fast, and the same on every machine (SplitMix64).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -49,8 +49,13 @@ fn content(numbers: &mut Numbers) -> Vec<u8> {
         85..=97 => 20_000 + numbers.below(120_000),
         _ => 140_000 + numbers.below(300_000),
     };
-    let mut text = Vec::with_capacity(size as usize + 16);
-    while text.len() < size as usize {
+    text_of(numbers, size as usize)
+}
+
+/// Words, as many as make so many bytes.
+pub(crate) fn text_of(numbers: &mut Numbers, size: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(size + 16);
+    while text.len() < size {
         let number = numbers.next();
         text.extend_from_slice(WORDS[(number % 24) as usize].as_bytes());
         text.push(if number >> 8 & 15 == 0 { b'\n' } else { b' ' });

@@ -1,31 +1,52 @@
 //! The repository as the engine's source of files.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{EntryMode, Source, SourceEntry, SourceRef};
 
-use crate::{Mode, Repository, TreeEntry};
+use crate::{Mode, Repository, TreeEntry, TreeSource};
+
+/// Trees that are kept open: more than are read at once.
+const OPEN: usize = 32;
 
 /// Reads trees from git for the engine: [`Source`] over a [`Repository`]. Each call runs where blocking is allowed.
 #[derive(Clone, Debug)]
 pub struct GitSource {
     repository: Repository,
+    /// Opening one walks the whole commit for its attributes, which must not happen for each file again.
+    open: Arc<Mutex<Vec<(SourceRef, TreeSource)>>>,
 }
 
 impl GitSource {
     /// Reads from this repository.
     pub fn new(repository: Repository) -> Self {
-        Self { repository }
+        Self { repository, open: Arc::default() }
+    }
+
+    /// The tree, as it was opened before or for the first time.
+    fn open(&self, tree: &SourceRef) -> crate::Result<TreeSource> {
+        let trees = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, open)) = trees().iter().find(|(known, _)| known == tree) {
+            return Ok(open.clone());
+        }
+        let opened = self.repository.source(&tree.commit, &tree.path)?;
+        let mut trees = trees();
+        if trees.len() == OPEN {
+            trees.remove(0);
+        }
+        trees.push((tree.clone(), opened.clone()));
+        Ok(opened)
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Repository) -> crate::Result<T> + Send + 'static,
+        work: impl FnOnce(Self) -> crate::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
-        let repository = self.repository.clone();
-        match tokio::task::spawn_blocking(move || work(repository)).await {
+        let source = self.clone();
+        match tokio::task::spawn_blocking(move || work(source)).await {
             Ok(result) => result.map_err(Failure::from),
             Err(error) => Err(Failure::new(Kind::Internal, "could not read the repository").because(error.to_string())),
         }
@@ -36,18 +57,18 @@ impl GitSource {
 impl Source for GitSource {
     async fn list(&self, tree: &SourceRef) -> Result<Vec<SourceEntry>, Failure> {
         let tree = tree.clone();
-        let entries = self.blocking(move |repository| repository.source(&tree.commit, &tree.path)?.list()).await?;
+        let entries = self.blocking(move |source| source.open(&tree)?.list()).await?;
         Ok(entries.into_iter().filter_map(source_entry).collect())
     }
 
     async fn read(&self, tree: &SourceRef, entry: &SourceEntry) -> Result<Vec<u8>, Failure> {
         let (tree, entry) = (tree.clone(), tree_entry(entry));
-        self.blocking(move |repository| repository.source(&tree.commit, &tree.path)?.read(&entry)).await
+        self.blocking(move |source| source.open(&tree)?.read(&entry)).await
     }
 
     async fn export(&self, tree: &SourceRef, destination: &Path) -> Result<(), Failure> {
         let (tree, destination) = (tree.clone(), destination.to_owned());
-        self.blocking(move |repository| repository.export(&tree.commit, &tree.path, &destination).map(drop)).await
+        self.blocking(move |source| source.repository.export(&tree.commit, &tree.path, &destination).map(drop)).await
     }
 }
 

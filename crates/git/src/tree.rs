@@ -145,7 +145,7 @@ impl TreeSource {
         let failed = || Error::reading(&local, format!("read `{}` of {}", entry.path.display(), self.commit));
         let mut object = local.find_object(parse_id(&entry.id)?).map_err(failed())?;
         let data = std::mem::take(&mut object.data);
-        if entry.mode == Mode::Symlink {
+        if entry.mode == Mode::Symlink || self.attributes.is_plain() {
             return Ok(data);
         }
         let path = crate::commit::slashed(&self.base.join(&entry.path));

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use pleach_git::Error;
+use pleach_core::port::{Source as _, SourceRef};
+use pleach_git::{Error, GitSource};
 
 use crate::sample::{Sample, assert_same_files, git};
 
@@ -30,6 +31,35 @@ fn a_subdirectory_is_exported_with_the_attributes_above_it() {
     }
     let converted = fs::read(sample.beside("part").join("f02.py")).expect("read");
     assert!(converted.windows(2).any(|pair| pair == b"\r\n"));
+}
+
+#[tokio::test]
+async fn a_source_walks_a_tree_once_and_not_for_each_file_and_keeps_commits_apart() {
+    let sample = Sample::empty();
+    let mut trees = Vec::new();
+    for (attributes, expected) in [("", "one\n"), ("*.txt text eol=crlf\n", "one\r\n")] {
+        sample.write(".gitattributes", attributes);
+        sample.write("a.txt", "one\n");
+        sample.commit("Attributes");
+        let commit = sample.repository().resolve("main").expect("a commit");
+        trees.push((SourceRef { commit, path: "".into() }, expected));
+    }
+    let source = GitSource::new(sample.repository());
+    for round in 0..2 {
+        for (tree, expected) in &trees {
+            let object = sample.git(["rev-parse", &format!("{}^{{tree}}", tree.commit)]);
+            let (folder, name) = object.trim().split_at(2);
+            let place = sample.root.join(".git/objects").join(folder).join(name);
+            let aside = place.with_extension("aside");
+            let entries = source.list(tree).await.expect("listed");
+            // Without its tree, no walk can succeed.
+            fs::rename(&place, &aside).expect("a loose object");
+            let file = entries.iter().find(|entry| entry.path == Path::new("a.txt")).expect("listed");
+            let content = source.read(tree, file).await.expect("read");
+            fs::rename(&aside, &place).expect("put back");
+            assert_eq!(content, expected.as_bytes(), "{round}");
+        }
+    }
 }
 
 #[test]
