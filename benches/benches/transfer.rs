@@ -119,13 +119,16 @@ fn block() -> String {
     text
 }
 
+/// The size of each file.
+type Sizes = fn(usize) -> usize;
+
 fn measure_all() {
     let number =
         |name: &str, usual: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
     let (hosts, rounds) = (number("PLEACH_BENCH_HOSTS", 50), number("PLEACH_BENCH_ROUNDS", 3));
     let only = std::env::var("PLEACH_BENCH_ONLY").unwrap_or_default();
     println!("{}", describe_machine());
-    let shapes: [(&str, usize, usize, fn(usize) -> usize); 3] = [
+    let shapes: [(&str, usize, usize, Sizes); 3] = [
         ("20 MB in 1,000 files", hosts, 1000, |_| 20_000),
         ("20 MB in one file", hosts, 1, |_| 20_000_000),
         // Half of them below 2 KiB, as in a repository.

@@ -41,7 +41,7 @@ pub fn open_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Re
 /// The host that a plan names, with all that it can do beyond core's ports. Nothing is reached.
 pub fn open_ssh_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Result<SshTarget, Failure> {
     let settings: crate::ssh::SshSettings = settings(environment, planned)?;
-    let link = Link::limited(settings.destination(), &settings.limits)?;
+    let link = Link::shared(settings.destination(), &settings.limits)?;
     Ok(SshTarget::new(environment.clone(), planned.name.clone(), settings, link))
 }
 

@@ -7,33 +7,33 @@ use pleach_core::limit::{LimitError, TokenBucket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-/// Connections to one host, unless it takes fewer.
+/// Connections to one host for each target on it, unless it takes fewer.
 const CONNECTIONS: usize = 4;
 
 /// The limits of one link.
+#[derive(Default)]
 pub(super) struct LinkLimits {
-    /// Connections at once.
-    pub(super) connections: usize,
+    /// Connections at once, where the config says how many.
+    connections: Option<usize>,
     sessions: Option<Arc<Semaphore>>,
     connection_starts: Option<Rate>,
     session_starts: Option<Rate>,
-}
-
-impl Default for LinkLimits {
-    fn default() -> Self {
-        Self { connections: CONNECTIONS, sessions: None, connection_starts: None, session_starts: None }
-    }
 }
 
 impl LinkLimits {
     pub(super) fn of(limits: &HostLimits) -> Result<Self, LimitError> {
         let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
-            connections: limits.connections.map_or(CONNECTIONS, count).min(CONNECTIONS),
+            connections: limits.connections.map(|limit| count(limit).min(CONNECTIONS)),
             sessions: limits.sessions.map(|limit| Arc::new(Semaphore::new(count(limit)))),
             connection_starts: limits.connections_per_second.map(Rate::new).transpose()?,
             session_starts: limits.sessions_per_second.map(Rate::new).transpose()?,
         })
+    }
+
+    /// How many connections there may be at once for so many targets on one host.
+    pub(super) fn connections(&self, targets: usize) -> usize {
+        self.connections.unwrap_or(CONNECTIONS * targets)
     }
 
     /// Waits until a connection may start.
@@ -120,8 +120,9 @@ mod tests {
 
     #[test]
     fn a_host_without_limits_has_those_of_ssh_and_a_rate_of_nothing_is_refused() {
-        assert_eq!(limits(HostLimits::default()).connections, CONNECTIONS);
-        assert_eq!(limits(HostLimits { connections: Some(1), ..HostLimits::default() }).connections, 1);
+        assert_eq!(limits(HostLimits::default()).connections(1), CONNECTIONS);
+        assert_eq!(limits(HostLimits::default()).connections(20), 20 * CONNECTIONS);
+        assert_eq!(limits(HostLimits { connections: Some(1), ..HostLimits::default() }).connections(20), 1);
         assert!(LinkLimits::of(&HostLimits { sessions_per_second: Some(0.0), ..HostLimits::default() }).is_err());
     }
 }

@@ -7,17 +7,20 @@
 //! 1. at most [`SESSIONS`] are open on a connection at a time;
 //! 2. one that is refused is tried again after 1, 2, 4 … ms;
 //! 3. when it stays refused, that connection is taken to be full with what it has, and the next session goes to another
-//!    connection, of which there are at most four;
+//!    connection, of which there are at most four for each target on the host;
 //! 4. beyond that, sessions wait for others to end.
 //!
 //! A connection that is lost is forgotten, and the next session makes a new one. One at a time is made; whoever waited for
 //! one that could not be made is told why, and does not try the same again: of a host that has fallen silent, a hundred
 //! sessions hear in the time that one takes.
+//!
+//! Targets on one host [share](Link::shared) a link, and so its connections, for as long as one of them is in use.
 //! [`HostLimits`] allow less than that, and slow down how fast connections and sessions start; sessions that end others are
 //! not slowed down.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pleach_core::config::HostLimits;
@@ -121,6 +124,9 @@ impl Explain for LinkError {
     }
 }
 
+/// The links that targets share, by destination and limits.
+static SHARED: Mutex<BTreeMap<String, Weak<Link>>> = Mutex::new(BTreeMap::new());
+
 /// The way to one host. Connects when the first session is asked for.
 pub struct Link {
     destination: Destination,
@@ -131,6 +137,8 @@ pub struct Link {
     /// Held by the one who connects.
     connecting: tokio::sync::Mutex<()>,
     limits: LinkLimits,
+    /// How many targets it was given to.
+    targets: AtomicUsize,
     /// How often connecting failed, and how the last time.
     failed: Mutex<(u64, Option<Arc<ConnectError>>)>,
 }
@@ -195,11 +203,30 @@ impl Link {
         Ok(Self::make(destination, OnceCell::new(), limits))
     }
 
+    /// The link of all targets on this host, of which nothing is reached yet if this is the first.
+    ///
+    /// # Errors
+    /// As of [`limited`](Self::limited).
+    pub fn shared(destination: Destination, limits: &HostLimits) -> Result<Arc<Self>, Failure> {
+        let key = format!("{destination:?} {limits:?}");
+        // A map is whole after each call.
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = shared.get(&key).and_then(Weak::upgrade) {
+            link.targets.fetch_add(1, Ordering::Relaxed);
+            return Ok(link);
+        }
+        let link = Self::limited(destination, limits)?;
+        shared.retain(|_, link| link.strong_count() > 0);
+        shared.insert(key, Arc::downgrade(&link));
+        Ok(link)
+    }
+
     fn make(destination: Destination, config: OnceCell<HostConfig>, limits: LinkLimits) -> Arc<Self> {
         let pool = Mutex::new(Pool::default());
         let (freed, connecting) = (Notify::new(), tokio::sync::Mutex::new(()));
         let failed = Mutex::default();
-        Arc::new(Self { destination, config, pool, freed, connecting, limits, failed })
+        let targets = AtomicUsize::new(1);
+        Arc::new(Self { destination, config, pool, freed, connecting, limits, targets, failed })
     }
 
     /// How the host is called.
@@ -307,7 +334,7 @@ impl Link {
                 if let Some(place) = self.connect_once(0).await? {
                     return Ok(place);
                 }
-            } else if live < self.limits.connections {
+            } else if live < self.limits.connections(self.targets.load(Ordering::Relaxed)) {
                 tokio::select! {
                     () = &mut freed => {}
                     () = sleep(PATIENCE) => match self.connect_once(live).await {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use pleach_core::config::HostLimits;
+use pleach_remote::ssh::{Link, SshShell};
+
 use crate::bed::{Bed, run_read, run_script};
 
 /// A hundred commands at once through one link; gives how many connections that took.
@@ -36,6 +39,29 @@ async fn a_hundred_commands_at_once_get_through_ten_sessions() {
     let server = bed.second("MaxSessions 10");
     bed.configure(&format!("Port {}", server.port));
     hundred(&bed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_on_one_host_share_its_connections_for_as_long_as_one_of_them_is_used() {
+    let bed = Bed::new("");
+    let limits = HostLimits::default();
+    let link = || Link::shared(bed.destination("target"), &limits).expect("a link");
+    let links: Vec<Arc<Link>> = (0..40).map(|_| link()).collect();
+    let runs = links.iter().map(|link| {
+        let shell = SshShell::new(link.clone(), bed.at("root"));
+        tokio::spawn(async move { run_read(&shell, &["true"]).await.expect("it ran").succeeded() })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        assert!(run.await.expect("no panic"));
+    }
+    assert!(links.iter().all(|link| Arc::ptr_eq(link, &links[0])));
+    let connections = links[0].connections();
+    assert!((1..=10).contains(&connections), "{connections} for forty targets");
+    let one = HostLimits { connections: Some(1), ..limits };
+    let other = Link::shared(bed.destination("target"), &one).expect("a link");
+    assert!(!Arc::ptr_eq(&other, &links[0]), "other limits are another link's");
+    drop(links);
+    assert_eq!(link().connections(), 0, "nobody had a use for them any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
