@@ -52,6 +52,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if let Some(shared) = &options.shared {
         command.env("PLEACH_SHARED", shared);
     }
+    // Many of them wait for servers longer than they work.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        command.env("RUST_TEST_THREADS", (processors + 1).to_string());
+    }
     // What a developer's own shell holds must not change what tests see.
     for variable in ["PLEACH_CONFIG", "PLEACH_LOG", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "NO_COLOR"] {
         command.env_remove(variable);
