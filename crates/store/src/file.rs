@@ -120,6 +120,27 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 #[derive(Debug)]
 pub(crate) struct Locked(File);
 
+impl Locked {
+    /// A file whose lock was taken.
+    pub(crate) fn of(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl std::ops::Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
 impl Drop for Locked {
     fn drop(&mut self) {
         // Said aloud: a child process that is just being started has a copy of the file, and closing ours would leave

@@ -18,6 +18,7 @@ use super::error::{Closed, JournalError};
 use super::line::header;
 use super::read::{Found, parse};
 use super::write::{Order, Writer};
+use crate::file::Locked;
 use crate::process::ProcessIdentity;
 use crate::{FileError, file};
 
@@ -104,7 +105,7 @@ impl FileJournal {
         Self::start(path, file, last_seq, Replay { records, torn }, flush)
     }
 
-    fn start(path: &Path, mut file: File, seq: u64, replay: Replay, flush: Flush) -> Result<Self, JournalError> {
+    fn start(path: &Path, mut file: Locked, seq: u64, replay: Replay, flush: Flush) -> Result<Self, JournalError> {
         let length = file.stream_position().map_err(FileError::of("read", path))?;
         let durable = Arc::new(AtomicU64::new(length));
         let (orders, taken) = channel();
@@ -149,14 +150,15 @@ fn keep(path: &Path, torn: &TornTail, bytes: &[u8]) -> Result<(), JournalError> 
 }
 
 /// Holds the file against other processes for as long as it is open, and leaves a note who does.
-fn lock(file: File, path: &Path) -> Result<File, JournalError> {
+fn lock(file: File, path: &Path) -> Result<Locked, JournalError> {
     let note = path.with_file_name("writer.json");
     match file.try_lock() {
         Ok(()) => {
+            let locked = Locked::of(file);
             // For people and for the error below alone, so it need not be durable.
             let identity = serde_json::to_vec(&ProcessIdentity::current()).unwrap_or_default();
             std::fs::write(&note, identity).map_err(FileError::of("write", &note))?;
-            Ok(file)
+            Ok(locked)
         }
         Err(TryLockError::WouldBlock) => {
             let writer = file::read_if_there(&note)?

@@ -6,7 +6,6 @@
 //! | open | the write or the flush fails | closed; cut back to what was acknowledged |
 //! | closed | | closed; refused with the failure that closed it |
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 use super::append::Flush;
 use super::error::{Closed, JournalError};
 use super::line::write_line;
+use crate::file::Locked;
 
 /// Records on their way to the file, and who waits for them.
 pub(super) struct Order {
@@ -30,7 +30,7 @@ pub(super) struct Order {
 pub(super) struct Writer {
     path: PathBuf,
     /// Locked; stands behind the last line.
-    file: File,
+    file: Locked,
     seq: u64,
     /// Up to here all is durable and acknowledged.
     durable: Arc<AtomicU64>,
@@ -38,17 +38,9 @@ pub(super) struct Writer {
     flush: Flush,
 }
 
-/// Gives the lock back aloud: a child process that is just being started has a copy of the file, and closing ours would
-/// leave the lock to it for a moment.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let _ = self.file.unlock();
-    }
-}
-
 impl Writer {
     /// `file` is locked and stands behind its last line, which has number `seq`; all of it is durable.
-    pub(super) fn new(path: PathBuf, file: File, seq: u64, durable: Arc<AtomicU64>, flush: Flush) -> Self {
+    pub(super) fn new(path: PathBuf, file: Locked, seq: u64, durable: Arc<AtomicU64>, flush: Flush) -> Self {
         Self { path, file, seq, durable, closed: None, flush }
     }
 
