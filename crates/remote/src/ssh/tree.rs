@@ -1,8 +1,8 @@
 //! Sending a tree, but only what the host does not have.
 //!
 //! ```text
-//! hash what the source has ▶ clear the way ▶ for each base: ask for its digests, copy what is the same ▶ send the rest
-//! ▶ compare the digest of all ▶ rename
+//! clear the way ▶ where there is a base: hash what the source has; for each base: ask for its digests, copy what is the
+//! same ▶ send the rest, hashing it ▶ compare the digest of all ▶ rename
 //! ```
 //!
 //! A base is what an earlier try left, or the tree that was put last below the same root. Only names that the source has
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use pleach_core::error::Failure;
 use pleach_core::port::{EntryMode, FencingToken, Source, SourceEntry, SourceRef, TreeDigest};
 use sha2::{Digest, Sha256};
@@ -28,6 +29,9 @@ use crate::local::hex;
 /// Bytes of an archive that are sent in one piece.
 const PIECE: usize = 256 * 1024;
 
+/// Files that are read ahead; each is whole in memory.
+const AHEAD: usize = 4;
+
 pub(super) async fn put_tree(
     files: &SshFiles,
     path: &Path,
@@ -37,19 +41,23 @@ pub(super) async fn put_tree(
 ) -> Result<TreeDigest, Failure> {
     let put = Put { files, path, partial: beside(path, ".partial-new"), old: beside(path, ".partial-old"), token };
     let entries = source.list(tree).await?;
-    let wanted = hash(source.as_ref(), tree, &entries).await?;
     let bases = put.clear().await?;
+    let mut wanted = match bases.as_slice() {
+        // All will be sent, and hashed then: nothing has to be read twice.
+        [] => Tree::new(),
+        _ => hash(source.as_ref(), tree, &entries).await?,
+    };
     let mut missing: BTreeMap<Vec<u8>, SourceEntry> =
         entries.into_iter().map(|entry| (bytes(&entry.path).to_vec(), entry)).collect();
     for base in bases {
         let same = put.same(&base, &wanted, &missing).await?;
         if !same.is_empty() {
             put.copy(&base, &same).await?;
-            missing.retain(|path, _| !same.contains(path));
+            same.iter().for_each(|path| drop(missing.remove(path)));
         }
     }
     if !missing.is_empty() {
-        put.send(source, tree, missing.into_values().collect()).await?;
+        wanted.extend(put.send(source, tree, missing.into_values().collect()).await?);
     }
     let expected = digest(&wanted);
     if files.tree_digest(&put.partial).await? != expected {
@@ -68,18 +76,31 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 /// The tree as it has to be.
 async fn hash(source: &dyn Source, tree: &SourceRef, entries: &[SourceEntry]) -> Result<Tree, Failure> {
     let mut wanted = Tree::new();
-    for entry in entries {
-        let content = source.read(tree, entry).await?;
-        let size = content.len() as u64;
-        let sha256 = || hex(&Sha256::digest(&content));
-        let told = match entry.mode {
-            EntryMode::Symlink => TreeEntry::Link(content),
-            EntryMode::File => TreeEntry::File { executable: false, sha256: sha256(), size },
-            EntryMode::Executable => TreeEntry::File { executable: true, sha256: sha256(), size },
-        };
-        wanted.insert(bytes(&entry.path).to_vec(), told);
+    let mut read = ahead(source, tree, entries);
+    while let Some((entry, content)) = read.try_next().await? {
+        wanted.insert(bytes(&entry.path).to_vec(), hash_entry(entry.mode, content));
     }
     Ok(wanted)
+}
+
+/// The contents in their order, some of them read ahead: each read waits for a thread of its own.
+fn ahead<'a>(
+    source: &'a dyn Source,
+    tree: &'a SourceRef,
+    entries: &'a [SourceEntry],
+) -> impl Stream<Item = Result<(&'a SourceEntry, Vec<u8>), Failure>> + Unpin {
+    let read = move |entry: &'a SourceEntry| async move { Ok((entry, source.read(tree, entry).await?)) };
+    Box::pin(stream::iter(entries).map(read).buffered(AHEAD))
+}
+
+fn hash_entry(mode: EntryMode, content: Vec<u8>) -> TreeEntry {
+    let size = content.len() as u64;
+    let sha256 = || hex(&Sha256::digest(&content));
+    match mode {
+        EntryMode::Symlink => TreeEntry::Link(content),
+        EntryMode::File => TreeEntry::File { executable: false, sha256: sha256(), size },
+        EntryMode::Executable => TreeEntry::File { executable: true, sha256: sha256(), size },
+    }
 }
 
 struct Put<'a> {
@@ -148,29 +169,41 @@ if [ -f "$__r/.pleach/last-tree" ]; then cat -- "$__r/.pleach/last-tree"; fi; ex
         Ok(())
     }
 
-    async fn send(&self, source: Arc<dyn Source>, tree: &SourceRef, entries: Vec<SourceEntry>) -> Result<(), Failure> {
+    /// Gives what was sent.
+    async fn send(
+        &self,
+        source: Arc<dyn Source>,
+        tree: &SourceRef,
+        entries: Vec<SourceEntry>,
+    ) -> Result<Tree, Failure> {
         let script = r#"exec 9>&-; umask 022; tar -C "$__new" -xmof -; exit $?"#;
         let variables = [("__new", bytes(&self.partial))];
         let errand = self.errand("unpack", &variables, script);
         let (sender, receiver) = mpsc::channel(4);
+        let count = entries.len();
         let read = async move {
-            let mut piece = Vec::new();
-            for entry in &entries {
-                let content = source.read(tree, entry).await?;
+            let (mut piece, mut sent) = (Vec::new(), Tree::new());
+            let mut read = ahead(source.as_ref(), tree, &entries);
+            while let Some((entry, content)) = read.try_next().await? {
                 piece.extend(archive::entry(&entry.path, entry.mode, &content));
+                sent.insert(bytes(&entry.path).to_vec(), hash_entry(entry.mode, content));
                 if piece.len() >= PIECE && sender.send(std::mem::take(&mut piece)).await.is_err() {
-                    return Ok(());
+                    return Ok(sent);
                 }
             }
             piece.extend(archive::end());
             // The other side says why it stopped reading.
             let _ = sender.send(piece).await;
-            Ok::<(), Failure>(())
+            Ok::<Tree, Failure>(sent)
         };
         let (sent, unpacked) = tokio::join!(read, self.files.change(&errand, self.token, Feed::Parts(receiver)));
-        sent?;
+        let sent = sent?;
         unpacked?;
-        Ok(())
+        // It stopped reading and says that all is well: what it has must not be compared with what it was given.
+        if sent.len() != count {
+            return Err(FilesError::Differs { path: self.path.to_owned(), host: self.files.host() }.into());
+        }
+        Ok(sent)
     }
 
     async fn settle(&self) -> Result<(), FilesError> {
