@@ -156,7 +156,7 @@ async fn a_tree_that_broke_off_is_absent_and_the_next_try_goes_on_from_it() {
     files.ensure_directory(&bed.at("root/releases"), TOKEN).await.expect("made");
     let file = |name: &'static str| (name, EntryMode::File, vec![name.as_bytes()[0]; 400_000]);
     let whole = Memory::with(["a", "b", "c", "d"].map(file));
-    let broken = Memory { fails_after: Some(4 + 3), ..Memory::default() };
+    let broken = Memory { fails_after: Some(3), ..Memory::default() };
     *broken.files.lock().unwrap() = whole.files.lock().unwrap().clone();
     let failure = files.put_tree(&to, Arc::new(broken), &some_tree(), TOKEN).await.expect_err("it broke");
     assert_eq!(failure.what, "the source is broken");
