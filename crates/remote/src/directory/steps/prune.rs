@@ -57,8 +57,7 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
     let mut releases = remnants(site, &there).await?;
     let gone = releases.len();
     for (_, release) in there.iter().skip(keep) {
-        let runs = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
-        if !runs && !needed.contains(release) {
+        if !site.is_up(release).await? && !needed.contains(release) {
             releases.push(release.clone());
         }
     }
@@ -148,5 +147,6 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         seen.push(format!("removed {}", removed.join(", ")));
     }
     let evidence = seen.join("; ");
-    Ok(if removed.is_empty() && !surplus.ended { Applied::unchanged(evidence) } else { Applied::changed(evidence) })
+    let unchanged = removed.is_empty() && surplus.copies.is_empty() && !surplus.ended;
+    Ok(if unchanged { Applied::unchanged(evidence) } else { Applied::changed(evidence) })
 }
