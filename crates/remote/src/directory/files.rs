@@ -60,7 +60,7 @@ impl FilesSnapshot {
             }
             return site.run_line(ServiceCommand::Start, start, &record, self.secrets.as_ref()).await.map(Some);
         }
-        if !site.instance(&release).await?.is_some_and(|(_, state)| state.is_up()) {
+        if !site.is_up(&release).await? {
             return Ok(None);
         }
         let request = AgainRequest {
@@ -83,7 +83,7 @@ fn told(paths: &[KeptPath]) -> String {
     paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn quoted(paths: &[PathBuf]) -> String {
+pub(super) fn quoted(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 

@@ -201,8 +201,7 @@ impl<'a> Scene<'a> {
             return Ok(());
         }
         let id = SnapshotId::new(format!("{}/{}@{}", files::KIND, self.request.service, self.request.target));
-        let named: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
-        let summary = format!("put {} back as before, if all is taken back", named.join(", "));
+        let summary = format!("put {} back as before, if all is taken back", files::quoted(&paths));
         let kept = FilesParameters { place: self.place.clone(), paths };
         steps.add(Work::Files, summary, &kept, FILES)?.restored_from(id.map_err(wrong)?);
         steps.kept = Some(kept);

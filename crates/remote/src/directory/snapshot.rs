@@ -86,7 +86,7 @@ impl Snapshot for ReleaseSnapshot {
         let mut running = false;
         if let Some(release) = &release {
             require_whole(&site, release).await?;
-            running = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
+            running = site.is_up(release).await?;
         }
         let pin = Pin { run: cx.run.clone(), release: release.clone(), token: cx.token };
         site.write_json(&site.layout().pin(cx.run), &pin).await?;

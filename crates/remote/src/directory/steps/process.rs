@@ -77,7 +77,7 @@ pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, 
     let site = Site::of_step(cx, &parameters.place)?;
     let mut changes = Vec::new();
     for release in &parameters.releases {
-        if site.instance(release).await?.is_some_and(|(_, state)| state.is_up()) {
+        if site.is_up(release).await? {
             changes.push(format!("end the process of release `{release}`"));
         }
     }

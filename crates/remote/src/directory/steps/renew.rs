@@ -91,7 +91,7 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
     let site = Site::of_step(cx, &parameters.place)?;
     let release = &parameters.release;
     let record = site.require_record(release).await?;
-    let runs = site.instance(release).await?.is_some_and(|(_, state)| state.is_up());
+    let runs = site.is_up(release).await?;
     let seen = if runs { site.require_healthy(release, &asked(&record.spec), None, secrets).await.ok() } else { None };
     let healthy = match seen {
         Some(healthy) => healthy,
