@@ -5,6 +5,7 @@
 //! event and printed by one printer, also in another process and a week later.
 
 use std::fmt;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,11 @@ pub enum Kind {
     Unsupported,
     /// A defect in Pleach itself.
     Internal,
+}
+
+/// A path as one word of a command that is to be pasted into a shell.
+pub fn quote_path(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// An error that can tell its four parts.

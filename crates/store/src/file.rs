@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pleach_core::error::{Explain, Kind};
+use pleach_core::error::{Explain, Kind, quote_path};
 
 /// The longest that a change waits for another process to finish its own: changes take milliseconds, so whoever takes
 /// longer is stopped or waits for a dead disk.
@@ -43,21 +43,21 @@ impl Explain for FileError {
         Some("the file is as it was before".into())
     }
     fn next(&self) -> Option<String> {
-        let path = self.path.display();
+        let path = quote_path(&self.path);
         Some(match self.source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 format!(
-                    "free some space (`df -h '{}'` shows how much there is), then try again",
-                    self.existing().display()
+                    "free some space (`df -h {}` shows how much there is), then try again",
+                    quote_path(self.existing())
                 )
             }
             io::ErrorKind::ReadOnlyFilesystem => {
                 format!(
-                    "make it writable (`findmnt -T '{}'` shows where it is mounted), then try again",
-                    self.existing().display()
+                    "make it writable (`findmnt -T {}` shows where it is mounted), then try again",
+                    quote_path(self.existing())
                 )
             }
-            io::ErrorKind::TimedOut => format!("see who holds it with `fuser -v '{path}'`, then try again"),
+            io::ErrorKind::TimedOut => format!("see who holds it with `fuser -v {path}`, then try again"),
             io::ErrorKind::InvalidData => format!("look at it with `cat '{path}'`"),
             _ => format!("see what stands in the way with `namei -l '{path}'`"),
         })

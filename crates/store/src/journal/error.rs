@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pleach_core::error::{Explain, Kind};
+use pleach_core::error::{Explain, Kind, quote_path};
 use pleach_core::journal::FORMAT;
 
 use crate::FileError;
@@ -120,13 +120,13 @@ impl Explain for JournalError {
             Self::File(error) => return error.next(),
             Self::Damaged { path, line, .. } => {
                 let run = run_of(path);
-                let path = path.display();
+                let (path, aside) = (quote_path(path), quote_path(Path::new(&format!("{}.damaged", path.display()))));
                 format!(
-                    "look at it with `sed -n {line}p '{path}'`; restore the file from a backup, or see to the targets of run \
-                     `{run}` by hand and set it aside with `mv '{path}' '{path}.damaged'`"
+                    "look at it with `sed -n {line}p {path}`; restore the file from a backup, or see to the targets of run \
+                     `{run}` by hand and set it aside with `mv {path} {aside}`"
                 )
             }
-            Self::Foreign(path) => format!("look at it with `head -1 '{}'`", path.display()),
+            Self::Foreign(path) => format!("look at it with `head -1 {}`", quote_path(path)),
             Self::Newer { .. } | Self::Unread { .. } => {
                 "use the Pleach that wrote it, or a newer one: this is `pleach --version`".into()
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pleach_core::error::{Explain, Kind};
+use pleach_core::error::{Explain, Kind, quote_path};
 use pleach_core::port::Lease;
 
 use crate::{FileError, Life};
@@ -119,9 +119,9 @@ fn next_of(held: &HeldBy) -> String {
             )
         }
         Life::Elsewhere => format!(
-            "end run `{run}` on `{}`; if that machine is gone for good, give the lease back with `rm '{}'`",
+            "end run `{run}` on `{}`; if that machine is gone for good, give the lease back with `rm {}`",
             holder.host,
-            held.path.display()
+            quote_path(&held.path)
         ),
         Life::Running | Life::Dead => format!(
             "wait for run `{run}` (`pleach status --watch`), or end it with `kill {process}`, then `pleach resume`"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pleach_core::error::{Explain, Kind};
+use pleach_core::error::{Explain, Kind, quote_path};
 use pleach_core::word::{EnvironmentName, PlanId, RunId};
 
 use crate::{FileError, JournalError};
@@ -70,7 +70,7 @@ impl Explain for RunsError {
             Self::Used { environment: None, .. } | Self::Taken(_) => {
                 Some("make a new plan with `pleach plan ENVIRONMENT`".into())
             }
-            Self::Unknown { folder, .. } => Some(format!("see which there are with `ls '{}'`", folder.display())),
+            Self::Unknown { folder, .. } => Some(format!("see which there are with `ls {}`", quote_path(folder))),
             Self::NeverBegan(_) => Some("start another with `pleach deploy`".into()),
         }
     }
