@@ -1,6 +1,8 @@
 //! What tests and benchmarks talk to: real servers on this machine.
 
+mod boot;
 pub mod clock;
+pub mod docker;
 pub mod machine;
 pub mod port;
 pub mod proxy;

@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::boot::{self, Boot};
 use crate::sshd::kill;
 
 /// The network's base, 198.18.0.0, and how many cables of four addresses fit behind it.
@@ -30,15 +31,29 @@ done"#;
 
 /// A machine; all that runs on it is ended when it is dropped.
 pub struct Machine {
-    holder: Child,
+    pub(crate) holder: Child,
     address: Ipv4Addr,
+    boot: Option<Boot>,
 }
 
 impl Machine {
     /// A machine with a network and nothing that runs; none where this user may not make one, which is said.
     pub fn new() -> Option<Self> {
+        Self::held_by(HOLD)
+    }
+
+    /// The same with a real systemd as its first process, and processes, names, `/etc`, `/run` and a boot's id of its own. Of
+    /// this machine's units it knows only the targets, and starts nothing.
+    pub fn with_systemd() -> Option<Self> {
+        assert!(Path::new(boot::SYSTEMD).exists(), "there is no `{}`: `cargo testbed` installs it", boot::SYSTEMD);
+        let mut machine = Self::held_by(boot::HOLD)?;
+        machine.boot = Some(Boot::new(machine.holder.id()));
+        Some(machine)
+    }
+
+    pub(crate) fn held_by(hold: &str) -> Option<Self> {
         let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", HOLD])
+            .args(["--net", "--mount", "sh", "-c", hold])
             // Whoever kills the test with all of its group leaves this one.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -53,7 +68,7 @@ impl Machine {
             eprintln!("not tried, no machine can be made here: {}", String::from_utf8_lossy(&output.stderr).trim());
             return None;
         }
-        let mut machine = Self { holder, address: Ipv4Addr::UNSPECIFIED };
+        let mut machine = Self { holder, address: Ipv4Addr::UNSPECIFIED, boot: None };
         machine.connect();
         Some(machine)
     }
@@ -92,8 +107,13 @@ impl Machine {
 
     /// A command that runs on it.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--target", &self.holder.id().to_string(), "--net", "--mount", program]);
+        let holder = self.holder.id().to_string();
+        let words = self.boot.as_ref().map_or_else(
+            || ["nsenter", "--target", &holder, "--net", "--mount"].map(str::to_owned).to_vec(),
+            Boot::words,
+        );
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(program);
         command
     }
 
@@ -114,7 +134,8 @@ impl Machine {
 
     /// A place on it, as seen from here.
     pub fn see(&self, path: &Path) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        let process = self.boot.as_ref().map_or(self.holder.id(), Boot::watch);
+        let root = PathBuf::from(format!("/proc/{process}/root"));
         root.join(path.strip_prefix("/").expect("an absolute path"))
     }
 
@@ -146,6 +167,17 @@ impl Machine {
         self.require(&["mount", "-t", "tmpfs", "-o", &options, "none", &place.display().to_string()]);
     }
 
+    /// Puts an empty disk there whose files can share blocks. It lies in the file `image`, which takes what is written to it.
+    pub fn sharing_disk(&self, place: &Path, image: &Path) {
+        fs::create_dir_all(self.see(place)).expect("made");
+        let file = fs::File::create(self.see(image)).expect("made");
+        // The smallest that btrfs takes is 109 MiB.
+        file.set_len(128 << 20).expect("sparse");
+        let (place, image) = (place.display().to_string(), image.display().to_string());
+        self.require(&["mkfs.btrfs", "-q", &image]);
+        self.require(&["mount", "-o", "loop", &image, &place]);
+    }
+
     /// Lets nobody write to the disk at a place any more.
     pub fn freeze(&self, place: &Path) {
         let place = place.display().to_string();
@@ -169,11 +201,22 @@ impl Machine {
         let own = space(self.holder.id());
         let entries = fs::read_dir("/proc").expect("/proc").flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        ids.filter(|id| *id != self.holder.id() && own.is_some() && space(*id) == own).collect()
+        let apart = [Some(self.holder.id()), self.boot.as_ref().map(Boot::watch)];
+        ids.filter(|id| !apart.contains(&Some(*id)) && own.is_some() && space(*id) == own).collect()
+    }
+
+    /// Takes the power of one with systemd away, and gives it back: the same disk, another boot.
+    pub fn reboot(&mut self) {
+        self.lose_power();
+        drop(self.boot.take().expect("it has something to boot"));
+        self.boot = Some(Boot::new(self.holder.id()));
     }
 
     /// Ends all that runs on it at once, as a loss of power does.
     pub fn lose_power(&self) {
+        if let Some(boot) = &self.boot {
+            boot.end();
+        }
         loop {
             let left = self.processes();
             if left.is_empty() {
@@ -187,7 +230,11 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.lose_power();
-        let _ = self.holder.kill();
+        match self.boot.take() {
+            // Told that the test is over, it takes the cgroup along.
+            Some(_) => drop(self.holder.stdin.take()),
+            None => drop(self.holder.kill()),
+        }
         let _ = self.holder.wait();
     }
 }

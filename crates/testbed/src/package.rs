@@ -28,7 +28,13 @@ const NEEDS: &[Need] = &[
     Need { program: "setpriv", proof: &["--version"], package: "util-linux", purpose: "runs as a user without rights" },
     Need { program: "sudo", proof: &["-V"], package: "sudo", purpose: "runs scripts as another user" },
     Need { program: "dash", proof: &["-c", ":"], package: "dash", purpose: "runs the scripts for targets" },
-    Need { program: "busybox", proof: &["true"], package: "busybox", purpose: "runs the scripts for targets" },
+    Need {
+        program: "sh",
+        // `ldd` knows nothing of what is linked to nothing.
+        proof: &["-c", "busybox true && ! ldd \"$(command -v busybox)\" 2>&1"],
+        package: "busybox-static",
+        purpose: "`busybox` linked to nothing runs the scripts for targets, and is what images of the tests hold",
+    },
     Need {
         program: "shellcheck",
         proof: &["--version"],
@@ -36,9 +42,19 @@ const NEEDS: &[Need] = &[
         purpose: "reads the scripts for targets",
     },
     Need { program: "ip", proof: &["-V"], package: "iproute2", purpose: "cables to machines of their own" },
+    Need { program: "/lib/systemd/systemd", proof: &["--version"], package: "systemd", purpose: "machines that boot" },
     Need { program: "nft", proof: &["--version"], package: "nftables", purpose: "loses packets" },
     Need { program: "tcsh", proof: &["--version"], package: "tcsh", purpose: "a login shell unlike POSIX's" },
     Need { program: "fish", proof: &["--version"], package: "fish", purpose: "a login shell unlike POSIX's" },
+    Need { program: "dockerd", proof: &["--version"], package: "docker.io", purpose: "runs containers" },
+    Need { program: "iptables", proof: &["--version"], package: "iptables", purpose: "leads to ports of containers" },
+    Need {
+        program: "mkfs.btrfs",
+        proof: &["--version"],
+        package: "btrfs-progs",
+        purpose: "makes disks that share blocks",
+    },
+    Need { program: "zstd", proof: &["--version"], package: "zstd", purpose: "packs copies" },
     Need { program: "faketime", proof: &["--version"], package: "faketime", purpose: "sets clocks ahead" },
 ];
 

@@ -151,6 +151,13 @@ impl SshBed {
         self.machine.as_ref().expect("the bed was made on a machine")
     }
 
+    /// Boots the machine anew, and then the first server.
+    pub fn reboot(&mut self, options: &str) {
+        self.server.end();
+        self.machine.as_mut().expect("the bed was made on a machine").reboot();
+        self.restart(options);
+    }
+
     /// A place in the folder.
     pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -205,7 +212,9 @@ impl SshBed {
 fn start(folder: &Path, options: &str, port: Option<u16>, machine: Option<&Machine>) -> Server {
     assert!(Path::new(SSHD).exists(), "there is no `{SSHD}`: `sudo apt-get install openssh-server`");
     if run("id", &["-u"]) == "0" {
-        fs::create_dir_all("/run/sshd").expect("root can make the folder that sshd wants");
+        let wanted = Path::new("/run/sshd");
+        let wanted = machine.map_or_else(|| wanted.to_owned(), |machine| machine.see(wanted));
+        fs::create_dir_all(wanted).expect("root can make the folder that sshd wants");
     }
     let port = port.or(machine.map(|_| MACHINE_PORT));
     for _ in 0..20 {
