@@ -85,4 +85,4 @@ pub use merge::{MergeError, MergeOutcome, MergeRequest};
 pub use push::{PushBackend, PushError, PushRequest, PushUpdate, Pushed};
 pub use repository::{Layout, Repository};
 pub use source::GitSource;
-pub use tree::{Mode, TreeEntry, TreeSource};
+pub use tree::{Mode, TreeEntry, TreeReader, TreeSource};

@@ -107,7 +107,8 @@ impl Repository {
     }
 }
 
-/// The files of one path of one commit, converted as a check-out would. `Send` and `Sync`; each read opens its own view.
+/// The files of one path of one commit, converted as a check-out would. `Send` and `Sync`; each [`TreeReader`] has its own
+/// view.
 #[derive(Clone, Debug)]
 pub struct TreeSource {
     repository: Repository,
@@ -141,16 +142,38 @@ impl TreeSource {
 
     /// One file's content as a check-out would write it; of a symbolic link, where it points.
     pub fn read(&self, entry: &TreeEntry) -> Result<Vec<u8>> {
-        let local = self.repository.local();
-        let failed = || Error::reading(&local, format!("read `{}` of {}", entry.path.display(), self.commit));
+        self.reader().read(entry)
+    }
+
+    /// Reads many files; one for each thread.
+    pub fn reader(&self) -> TreeReader<'_> {
+        TreeReader { source: self, local: self.repository.local(), converter: None }
+    }
+}
+
+/// Reads the files of a [`TreeSource`] one after the other.
+pub struct TreeReader<'a> {
+    source: &'a TreeSource,
+    local: gix::Repository,
+    converter: Option<Converter>,
+}
+
+impl TreeReader<'_> {
+    /// One file's content as a check-out would write it; of a symbolic link, where it points.
+    pub fn read(&mut self, entry: &TreeEntry) -> Result<Vec<u8>> {
+        let (source, local) = (self.source, &self.local);
+        let failed = || Error::reading(local, format!("read `{}` of {}", entry.path.display(), source.commit));
         let mut object = local.find_object(parse_id(&entry.id)?).map_err(failed())?;
         let data = std::mem::take(&mut object.data);
-        if entry.mode == Mode::Symlink || self.attributes.is_plain() {
+        if entry.mode == Mode::Symlink || source.attributes.is_plain() {
             return Ok(data);
         }
-        let path = crate::commit::slashed(&self.base.join(&entry.path));
-        let mut converter = Converter::new(&local, &self.attributes)?;
-        Ok(converter.convert(&local, path.as_bstr(), &data)?.unwrap_or(data))
+        let path = crate::commit::slashed(&source.base.join(&entry.path));
+        let converter = match &mut self.converter {
+            Some(converter) => converter,
+            none => none.insert(Converter::new(local, &source.attributes)?),
+        };
+        Ok(converter.convert(local, path.as_bstr(), &data)?.unwrap_or(data))
     }
 }
 

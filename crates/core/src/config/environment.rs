@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::target::TargetConfig;
+use super::target::{TargetConfig, TotalLimits};
 use crate::period::Period;
 use crate::plan::{BatchSize, Limits, OnFailure, Policy, Retry};
 use crate::word::{EnvironmentName, ServiceName, TargetName};
@@ -65,6 +65,10 @@ pub struct EnvironmentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"10m")]
     pub watchdog: Option<Period>,
+    /// How much all hosts together are asked for: connections and commands in a second, commands at once.
+    #[serde(default, skip_serializing_if = "TotalLimits::is_none")]
+    #[schemars(example = serde_json::json!({ "connections-per-second": 5.0, "sessions": 32 }))]
+    pub total_limits: TotalLimits,
     /// Where to, by name.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "here": { "kind": "directory", "path": "../odoobo-local" } }))]

@@ -39,18 +39,25 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"pip install --target vendor -r requirements.txt")]
     pub build: Option<CommandLine>,
+    /// Where `build` is run: on each target, or once where Pleach runs, in a copy of the commit's tree whose result then goes
+    /// to all targets of the environment. There is no `PLEACH_RELEASE` then, and what `build` leaves as an empty directory
+    /// does not arrive.
+    #[serde(default, skip_serializing_if = "BuildPlace::is_target")]
+    #[schemars(example = &"here")]
+    pub build_on: BuildPlace,
     /// A process that is started in the release's directory, kept running, and given the port to listen on in `PORT`
     /// (and the address in `HOST`). Not together with `start` and `stop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"uvicorn main:app --host $HOST --port $PORT")]
     pub run: Option<CommandLine>,
-    /// Starts or restarts the service from `current`, for a service that something else keeps running.
+    /// Starts or restarts the service from `current`, for a service that something else keeps running. It is also how the
+    /// old release comes back: a unit of systemd that ended too often starts again only after `reset-failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"systemctl --user restart pr-review")]
+    #[schemars(example = &"systemctl reset-failed pr-review; systemctl restart pr-review")]
     pub start: Option<CommandLine>,
     /// Stops what `start` started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"systemctl --user stop pr-review")]
+    #[schemars(example = &"systemctl stop pr-review")]
     pub stop: Option<CommandLine>,
     /// The user that `start` and `stop` run as, by `sudo`, which must allow that user `/bin/sh`. What it asks for is the
     /// target's `sudo-password`.
@@ -122,6 +129,24 @@ fn default_build_limit() -> Period {
 
 fn default_stop_grace() -> Period {
     Period::seconds(10)
+}
+
+/// Where a service is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildPlace {
+    /// On each target.
+    #[default]
+    Target,
+    /// Where Pleach runs, for all targets of an environment together.
+    Here,
+}
+
+impl BuildPlace {
+    /// Whether it is the usual one.
+    pub fn is_target(&self) -> bool {
+        *self == Self::Target
+    }
 }
 
 /// A command: a line for the target's POSIX shell, or a program and its arguments.

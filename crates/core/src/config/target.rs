@@ -169,6 +169,32 @@ pub struct HostLimits {
     pub sessions_per_second: Option<f64>,
 }
 
+/// How much all hosts of an environment together are asked for at once, or whatever guards them takes: a jump host, a
+/// gateway, a directory of users. Absent: as each of them takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct TotalLimits {
+    /// Connections that may start in one second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), example = 5.0)]
+    pub connections_per_second: Option<f64>,
+    /// Commands and transfers at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), example = 32)]
+    pub sessions: Option<u32>,
+    /// Commands and transfers that may start in one second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0), example = 100.0)]
+    pub sessions_per_second: Option<f64>,
+}
+
+impl TotalLimits {
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl HostLimits {
     /// Whether there are none.
     pub fn is_none(&self) -> bool {

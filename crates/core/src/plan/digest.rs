@@ -12,14 +12,19 @@ pub(super) fn plan_id(plan: &Plan) -> PlanId {
     // A plan has string keys only and no failing serializers, so both steps always give a value; a digest of nothing
     // would be refused at approval.
     let canonical = serde_json::to_value(plan).map(|value| canonical(&value)).unwrap_or_default();
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(canonical.as_bytes()) {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    match PlanId::new(&hex) {
+    match PlanId::new(sha256(canonical.as_bytes())) {
         Ok(id) => id,
         Err(_) => unreachable!("64 hexadecimal digits are a plan id"),
     }
+}
+
+/// The SHA-256 of some bytes in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// Writes `value` in its canonical form.

@@ -5,7 +5,7 @@
 //! expects to find on each target. The engine adds no choice to it.
 
 mod approve;
-mod digest;
+pub(crate) mod digest;
 mod expect;
 mod make;
 mod model;

@@ -19,7 +19,7 @@ pub use journal::{Journal, Replay, RunEntry, Runs, TornTail};
 pub use lease::{FencingToken, Holder, Lease, LeaseRequest, Leases};
 pub use secret::{Secret, SecretName, SecretNameError, Secrets};
 pub use shell::{Call, Command, CommandOutput, Effect, ExitStatus, LineSink, NoLines, Shell, Stream, Value};
-pub use source::{EntryMode, Source, SourceEntry, SourceRef};
+pub use source::{EntryMode, FileDigest, Source, SourceEntry, SourceRef};
 
 #[cfg(feature = "testing")]
 pub use self::{

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::{FencingToken, Secret};
@@ -38,11 +39,14 @@ pub struct Command {
     /// Whether it may change the target.
     pub effect: Effect,
     /// What it reads from standard input; nothing if absent.
-    pub stdin: Option<Vec<u8>>,
+    pub stdin: Option<Bytes>,
     /// Variables on top of the target's own environment.
     pub environment: BTreeMap<String, Value>,
     /// Where it runs; the target's own default if absent.
     pub directory: Option<PathBuf>,
+    /// Whether it may leave something running that goes on printing, as a command that somebody else wrote may. One that
+    /// only looks shares a shell with others unless this is set.
+    pub alone: bool,
 }
 
 impl Command {
@@ -59,19 +63,26 @@ impl Command {
     /// A command line for the target's POSIX shell, given on standard input so that it never stands in an argument.
     pub fn script(effect: Effect, text: impl Into<String>) -> Self {
         let mut command = Self::new(effect, ["sh", "-s"]);
-        command.stdin = Some(text.into().into_bytes());
+        command.stdin = Some(text.into().into_bytes().into());
         command
     }
 
     fn new<S: Into<String>>(effect: Effect, argv: impl IntoIterator<Item = S>) -> Self {
         let argv = argv.into_iter().map(Into::into).collect();
-        Self { argv, effect, stdin: None, environment: BTreeMap::new(), directory: None }
+        Self { argv, effect, stdin: None, environment: BTreeMap::new(), directory: None, alone: false }
     }
 
     /// Runs in `directory`.
     #[must_use]
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
+        self
+    }
+
+    /// Shares nothing with other commands: nobody knows what it leaves running.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 

@@ -20,6 +20,10 @@ pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
                 found.push(finding.because_of(key.at("start")).expected("expected `start` beside it"));
             }
         }
+        if service.build.is_none() && !service.build_on.is_target() {
+            let finding = Finding::new(key.at("build-on"), "`build-on` without `build`").at_key();
+            found.push(finding.because_of(key.at("build")).expected("expected `build` beside it"));
+        }
         if service.run.is_some() {
             continue;
         }

@@ -78,7 +78,7 @@ impl Case<'_> {
 
     async fn input_environment_and_directory_arrive(&self) {
         let mut command = Command::read(["cat"]);
-        command.stdin = Some(vec![b'x'; 300_000]);
+        command.stdin = Some(vec![b'x'; 300_000].into());
         assert_eq!(self.run(&command).await.stdout.len(), 300_000, "standard input arrives whole");
         let output = self.run(&Command::read(["cat"])).await;
         assert!(output.succeeded() && output.stdout.is_empty(), "without input there is an end of file at once");
