@@ -9,12 +9,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
+use pleach_core::period::Period;
+use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::process::MARK;
+use crate::process::{Identity, MARK};
 
 /// This executable, also if its file was replaced or removed since.
 pub(crate) const OWN_EXECUTABLE: &str = "/proc/self/exe";
@@ -105,6 +108,34 @@ pub(crate) fn detach(name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// What a lock tells of the daemon that holds it, once that was asked to end.
+#[derive(Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Leaving {
+    daemon: Identity,
+    within: Period,
+}
+
+/// Asks a daemon to end and notes it in its lock: whoever starts the next one must not take this one for one that stays,
+/// also when the asker is gone by then. `false` if the daemon is.
+pub(crate) fn ask_to_end(lock: &Path, daemon: &Identity, within: Period) -> bool {
+    let note = serde_json::to_vec(&Leaving { daemon: daemon.clone(), within }).unwrap_or_default();
+    // Without room for the note it still ends; only a starter that comes before that would be misled.
+    let _ = std::fs::write(lock, note);
+    daemon.signal(Signal::TERM)
+}
+
+/// Sees to the end of a daemon that was asked to end by what its lock notes: its asker may be gone. Gives the time that it was
+/// given, of which so much has been waited; `None` if nobody has asked it.
+pub(crate) fn see_to_end(lock: &Path, daemon: &Identity, waited: Duration) -> Option<Duration> {
+    let note: Leaving = serde_json::from_slice(&std::fs::read(lock).ok()?).ok()?;
+    if note.daemon != *daemon {
+        return None;
+    }
+    daemon.signal(if waited > note.within.0 { Signal::KILL } else { Signal::TERM });
+    Some(note.within.0)
+}
+
 /// Whether the lock that this daemon has as its standard error was removed, and with it whatever it is a daemon of.
 pub(crate) fn is_removed() -> bool {
     rustix::fs::fstat(io::stderr()).is_ok_and(|lock| lock.st_nlink == 0)
@@ -124,7 +155,7 @@ pub(crate) fn read_request<T: DeserializeOwned>() -> Result<T, Failure> {
 pub(crate) fn cannot_lock(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Kind::Rejected, format!("could not lock `{}`", path.display()))
         .because(error.to_string())
-        .next(format!("look whether its file system knows locks: `findmnt -T '{}'`", path.display()))
+        .next(format!("look whether its file system knows locks: `findmnt -T {}`", quote_path(path)))
 }
 
 /// Opens or makes a lock file. One that is there is opened to read, which is enough to lock it: a router goes on routing
@@ -133,7 +164,7 @@ pub(crate) fn lock_file(path: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| {
         Failure::new(Kind::Rejected, format!("could not open the lock `{}`", path.display()))
             .because(error.to_string())
-            .next(format!("look with `ls -ld '{}'`", path.display()))
+            .next(format!("look with `ls -ld {}`", quote_path(path)))
     };
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

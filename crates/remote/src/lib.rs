@@ -7,6 +7,7 @@
 //! | [`http`] | asking services |
 //! | [`check`] | believing a service only when it is right often enough; the five-stage service test |
 //! | [`directory`] | releases in a directory: phases, snapshot, recipe, status; over ports only |
+//! | [`docker`] | Docker engines: images brought without a registry, builds, containers |
 //! | [`supervise`] | keeping a release's process running, beyond the end of Pleach |
 //! | [`route`] | one address for all releases of a service |
 //! | [`ssh`] | hosts over SSH: config, host keys, connection, shell, files, and the target `ssh` |
@@ -22,6 +23,7 @@ mod daemon;
 
 pub mod check;
 pub mod directory;
+pub mod docker;
 pub mod guard;
 pub mod http;
 pub mod kept;

@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use pleach_core::port::{Command, LineSink, Stream, Value};
 
+use crate::local::hex;
+
 /// The shortest text that is searched for, in bytes.
 pub const SHORTEST: usize = 4;
 
@@ -104,7 +106,7 @@ fn forms(secret: &str) -> Vec<String> {
         byte => format!("%{byte:02X}"),
     };
     forms.push(secret.bytes().map(percent).collect());
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(secret.as_bytes());
     forms.push(hex.to_uppercase());
     forms.push(hex);
     forms.push(STANDARD_NO_PAD.encode(secret));

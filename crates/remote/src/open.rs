@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pleach_core::config::TargetConfig;
+use pleach_core::config::{EnvironmentConfig, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::{PlannedTarget, TargetDescription};
 use pleach_core::target::Target;
@@ -13,12 +13,16 @@ use serde::de::DeserializeOwned;
 use crate::local::{DirectoryTarget, describe_directory};
 use crate::ssh::{Link, SshTarget, describe_ssh};
 
-/// A target of the config as plans name it. `root` is the repository's root, where relative paths start. Nothing is
-/// reached.
-pub fn describe(config: &TargetConfig, root: &Path) -> Result<TargetDescription, Failure> {
-    match config {
+/// A target of an environment of the config as plans name it. `root` is the repository's root, where relative paths start.
+/// Nothing is reached.
+pub fn describe(
+    environment: &EnvironmentConfig,
+    target: &TargetConfig,
+    root: &Path,
+) -> Result<TargetDescription, Failure> {
+    match target {
         TargetConfig::Directory(directory) => describe_directory(directory, root),
-        TargetConfig::Ssh(ssh) => describe_ssh(ssh, root),
+        TargetConfig::Ssh(ssh) => describe_ssh(ssh, root, &environment.total_limits),
     }
 }
 
@@ -41,7 +45,7 @@ pub fn open_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Re
 /// The host that a plan names, with all that it can do beyond core's ports. Nothing is reached.
 pub fn open_ssh_target(environment: &EnvironmentName, planned: &PlannedTarget) -> Result<SshTarget, Failure> {
     let settings: crate::ssh::SshSettings = settings(environment, planned)?;
-    let link = Link::shared(settings.destination(), &settings.limits)?;
+    let link = Link::shared(settings.destination(), &settings.limits, &settings.total_limits)?;
     Ok(SshTarget::new(environment.clone(), planned.name.clone(), settings, link))
 }
 

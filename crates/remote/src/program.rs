@@ -7,6 +7,7 @@ use pleach_core::error::{Failure, Kind};
 use sha2::{Digest, Sha256};
 
 use crate::daemon::OWN_EXECUTABLE;
+use crate::local::hex;
 
 /// The bytes of this executable, also if its file was replaced since.
 pub(crate) fn read_own() -> Result<Vec<u8>, Failure> {
@@ -23,7 +24,7 @@ pub fn own_digest() -> Result<String, Failure> {
     if let Some(digest) = DIGEST.get() {
         return Ok(digest.clone());
     }
-    let digest: String = Sha256::digest(read_own()?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(read_own()?));
     Ok(DIGEST.get_or_init(|| digest).clone())
 }
 

@@ -101,7 +101,7 @@ impl Asker<'_> {
 
     async fn ask_command(&self, line: &CommandLine) -> Answer {
         let Some(shell) = self.shell else { return Answer::gone("the target runs no commands") };
-        let mut command = Command::read(line.argv()).directory(&self.place.directory);
+        let mut command = Command::read(line.argv()).alone().directory(&self.place.directory);
         if let (Some((host, port)), Some(url)) = (&self.place.address, self.place.url()) {
             command = command.variable("HOST", host).variable("PORT", port.to_string()).variable("URL", url);
         }

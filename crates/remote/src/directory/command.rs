@@ -10,6 +10,8 @@
 //! | begun | may have been run | its counterpart |
 //! | ended | was run | its counterpart |
 
+use std::path::Path;
+
 use pleach_core::config::CommandLine;
 use pleach_core::error::Failure;
 use pleach_core::port::{Files, Secrets};
@@ -17,8 +19,10 @@ use pleach_core::word::{ReleaseId, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
+use super::parameter::word;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{Site, read_json};
+use crate::ssh::quote_text;
 
 /// A command of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +90,20 @@ pub(super) async fn is_halted(
     Ok(record.spec.start.is_some() && !last.is_none_or(started))
 }
 
+/// A command as a person types it on the target.
+pub(super) fn typed(line: &CommandLine, user: Option<&String>, directory: &Path) -> String {
+    let line = match (line, user) {
+        (CommandLine::Line(line), None) => line.clone(),
+        // All of a line is the other user's, also behind a `;`.
+        (line, user) => {
+            let front = user.map(|user| ["sudo".to_owned(), "-u".to_owned(), user.clone()]);
+            let words = front.into_iter().flatten().chain(line.argv());
+            words.map(|word| quote_text(&word)).collect::<Vec<_>>().join(" ")
+        }
+    };
+    format!("cd {} && {line}", word(directory))
+}
+
 impl Site<'_> {
     /// What this run has run last; `None` if that was nothing.
     pub(super) async fn own_last_command(&self) -> Result<Option<LastCommand>, Failure> {
@@ -123,12 +141,27 @@ impl Site<'_> {
         let user = record.spec.sudo.as_ref().filter(|_| command != ServiceCommand::Build);
         let ready = self.as_user(ready, user, secrets).await?;
         let doing = format!("run the `{}` command `{line}`", command.word());
-        let by_hand = self.layout().release(&record.release);
+        let directory = self.layout().release(&record.release);
         self.run_command(&ready, &doing).await.map_err(|failure| {
-            let sudo = user.map(|user| format!("sudo -u {user} ")).unwrap_or_default();
-            let there = self.place.typed(format!("cd '{}' && {sudo}{line}", by_hand.display()));
+            let there = self.place.typed(typed(line, user, &directory));
             failure.next(format!("see what it says by hand: `{there}`"))
         })?;
         Ok(format!("`{line}` exited with 0"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_is_told_to_type_is_the_same_command_as_the_same_user() {
+        let line = CommandLine::Line("systemctl reset-failed x; systemctl restart x".into());
+        let words = CommandLine::Words(["echo", "it's"].map(str::to_owned).to_vec());
+        let (here, root) = (Path::new("/srv/x"), "root".to_owned());
+        assert_eq!(typed(&line, None, here), "cd /srv/x && systemctl reset-failed x; systemctl restart x");
+        let elevated = "cd /srv/x && sudo -u root sh -c 'systemctl reset-failed x; systemctl restart x'";
+        assert_eq!(typed(&line, Some(&root), here), elevated);
+        assert_eq!(typed(&words, None, here), r"cd /srv/x && echo 'it'\''s'");
     }
 }

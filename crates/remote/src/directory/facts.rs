@@ -113,7 +113,7 @@ async fn probe_processes(
     let (mut running, mut orphaned) = (Vec::new(), Vec::new());
     for release in releases {
         match instance(files, layout, &release).await? {
-            Some((_, InstanceState::Orphaned)) => {
+            Some((_, InstanceState::Orphaned | InstanceState::Ending)) => {
                 running.push(release.clone());
                 orphaned.push(release);
             }

@@ -11,6 +11,8 @@ pub enum InstanceState {
     Running,
     /// Supervised and, after a crash, about to be started again.
     Restarting,
+    /// Supervised and asked to end.
+    Ending,
     /// Running, but its supervisor is gone: nobody starts it again after a crash.
     Orphaned,
     /// Neither.
@@ -21,6 +23,11 @@ impl InstanceState {
     /// Whether something runs or will.
     pub fn is_up(self) -> bool {
         self != Self::Stopped
+    }
+
+    /// Whether something runs and nobody has asked it to end.
+    pub fn stays(self) -> bool {
+        self.is_up() && self != Self::Ending
     }
 }
 

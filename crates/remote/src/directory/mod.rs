@@ -44,6 +44,7 @@
 //! So `renew` ends the one before it starts the other. It changes no files, so a restart takes no snapshot: its pins would
 //! push out those of deployments.
 
+mod built;
 mod command;
 mod facts;
 mod files;

@@ -1,6 +1,6 @@
 //! The parameters of steps, as plans carry them. Plain data; secrets by name only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pleach_core::config::CheckConfig;
 use pleach_core::period::Period;
@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
 use crate::ssh::quote_text;
+
+/// A path as one word of a command that a person types.
+pub(super) fn word(path: &Path) -> String {
+    quote_text(&path.to_string_lossy())
+}
 
 /// Where a service lies on its target, and the executable there that knows `supervise` and `route`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

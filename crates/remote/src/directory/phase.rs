@@ -5,11 +5,15 @@ use std::sync::Arc;
 use pleach_core::port::{Secrets, Source};
 use pleach_core::word::PhaseName;
 
+use super::built::BuiltTrees;
+
 /// Made once, when the program starts.
 #[derive(Clone)]
 pub(super) struct Means {
     pub(super) source: Arc<dyn Source>,
     pub(super) secrets: Arc<dyn Secrets>,
+    /// Trees that are built before they are sent.
+    pub(super) built: Arc<BuiltTrees>,
 }
 
 /// The phases, by what they are called in plans.
@@ -17,6 +21,7 @@ pub(super) struct Means {
 pub(super) enum Work {
     Install,
     Files,
+    BuildHere,
     Upload,
     Build,
     Script,
@@ -35,9 +40,10 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Install,
         Self::Files,
+        Self::BuildHere,
         Self::Upload,
         Self::Build,
         Self::Script,
@@ -60,6 +66,7 @@ impl Work {
         match self {
             Self::Install => "install",
             Self::Files => "files",
+            Self::BuildHere => "build-here",
             Self::Upload => "upload",
             Self::Build => "build",
             Self::Script => "script",

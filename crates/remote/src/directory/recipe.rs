@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::command::typed;
 use super::facts::KeptRelease;
 use super::files::{self, kept_paths};
 use super::parameter::{
     Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
-    RouteParameters, StartParameters, SwitchParameters, UploadParameters,
+    RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
@@ -180,6 +181,7 @@ impl<'a> Scene<'a> {
             commit: self.request.commit.clone(),
             path: config.path.clone(),
             build: config.build.clone(),
+            build_on: config.build_on,
             run: config.run.clone(),
             start: config.start.clone(),
             stop: config.stop.clone(),
@@ -247,15 +249,19 @@ impl<'a> Scene<'a> {
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
-        let by_hand = self.place.typed(format!("rm -rf '{}'", self.place.layout().release(&release).display()));
+        let by_hand = self.place.typed(format!("rm -rf {}", word(&self.place.layout().release(&release))));
         let upload = UploadParameters {
             place: self.place.clone(),
             release: release.clone(),
             spec: spec.clone(),
             previous: self.previous.clone(),
         };
+        if let (true, Some(build)) = (spec.is_built_here(), &spec.build) {
+            let limit = self.request.service_config.build_limit;
+            steps.add(Work::BuildHere, format!("run `{build}` here"), &upload, limit)?;
+        }
         steps.add(Work::Upload, format!("put {path} of {short} in `releases/{release}`"), &upload, FILES)?.by(by_hand);
-        if let Some(build) = &spec.build {
+        if let (false, Some(build)) = (spec.is_built_here(), &spec.build) {
             let limit = self.request.service_config.build_limit;
             steps.add(Work::Build, format!("run `{build}`"), &self.about(&release), limit)?;
         }
@@ -351,9 +357,20 @@ impl<'a> Scene<'a> {
         };
         let from = self.previous.release.as_ref().map_or_else(|| "nothing".to_owned(), |from| format!("`{from}`"));
         let to = format!("switch `current` from {from} to `{release}`");
-        let by_hand = match &self.previous.release {
-            Some(previous) => format!("ln -sfn 'releases/{previous}' '{}'", layout.current().display()),
-            None => format!("rm '{}'", layout.current().display()),
+        let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
+        let ran = |kept: &KeptRelease| {
+            let start = kept.spec.start.as_ref()?;
+            Some(typed(start, kept.spec.sudo.as_ref(), &layout.release(&kept.release)))
+        };
+        let stop = || Some(typed(spec.stop.as_ref()?, spec.sudo.as_ref(), &layout.release(release)));
+        let back = match &self.previous.release {
+            Some(previous) => format!("ln -sfn releases/{previous} {}", word(&layout.current())),
+            None => format!("rm {}", word(&layout.current())),
+        };
+        // As the way back does it: the old one starts behind the link, the new one stops in front of it.
+        let by_hand = match old.and_then(ran) {
+            Some(start) => format!("{back} && {start}"),
+            None => stop().map_or_else(|| back.clone(), |stop| format!("{stop}; {back}")),
         };
         let by_hand = self.place.typed(by_hand);
         let health = |asked: &Asked, address: Option<(String, u16)>| HealthParameters {
@@ -398,7 +415,6 @@ impl<'a> Scene<'a> {
             }
         }
         self.add_scripts(steps, release, scripts, ScriptPlace::AfterSwitch)?;
-        let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let way_back = WayBack {
             place: &self.place,
             release,

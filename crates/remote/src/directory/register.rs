@@ -1,10 +1,12 @@
 //! Handing all of it to a program's registry.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use pleach_core::port::{Secrets, Source};
 use pleach_core::registry::Registry;
 
+use super::built::BuiltTrees;
 use super::files::FilesSnapshot;
 use super::phase::{Means, Work};
 use super::recipe::DirectoryRecipe;
@@ -13,8 +15,11 @@ use super::steps::DirectoryPhase;
 use crate::watchdog::{ConfirmPhase, WatchdogSnapshot};
 
 /// Adds the phases, the snapshots and the recipe of the kinds `directory` and `ssh`.
-pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>) {
-    let means = Means { source, secrets };
+///
+/// In the folder `built` of this machine lie the trees that are built here; it is made when it is needed.
+pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<dyn Secrets>, built: &Path) {
+    let built = Arc::new(BuiltTrees::new(built.to_owned()));
+    let means = Means { source, secrets, built };
     for work in Work::ALL {
         if let Some(phase) = DirectoryPhase::new(work, means.clone()) {
             registry.add_phase(Arc::new(phase));

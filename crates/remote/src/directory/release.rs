@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pleach_core::config::{CheckConfig, CommandLine, EnvironmentValue, ScriptConfig};
+use pleach_core::config::{BuildPlace, CheckConfig, CommandLine, EnvironmentValue, ScriptConfig};
 use pleach_core::period::Period;
 use pleach_core::port::TreeDigest;
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
@@ -27,6 +27,9 @@ pub struct ReleaseSpec {
     /// Run once in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<CommandLine>,
+    /// Where.
+    #[serde(default, skip_serializing_if = "BuildPlace::is_target")]
+    pub build_on: BuildPlace,
     /// The process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<CommandLine>,
@@ -69,6 +72,11 @@ impl ReleaseSpec {
         }
         // The keys of a JSON object are sorted here, so equal settings are equal bytes.
         crate::local::hex(&Sha256::digest(value.to_string()))
+    }
+
+    /// Whether it is built before it is sent.
+    pub(super) fn is_built_here(&self) -> bool {
+        self.build.is_some() && self.build_on == BuildPlace::Here
     }
 
     /// The public address, if it has one.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pleach_core::config::EnvironmentValue;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::port::{Command, Secrets};
 use pleach_core::word::ReleaseId;
 
-use super::parameter::Asked;
+use super::parameter::{Asked, word};
 use super::release::{ReleaseRecord, ReleaseSpec};
-use super::site::Site;
+use super::site::{Site, fetched};
 use super::sudo::elevated;
 use crate::check::{Answer, Asker, CheckPlace, Verdict, Watched, watch};
 use crate::directory::instance::InstanceState;
@@ -35,6 +34,9 @@ impl Ends {
         let last_end = record.last_end.as_deref().unwrap_or("ended");
         if state == InstanceState::Stopped {
             return Some(Answer::gone("its process is gone"));
+        }
+        if state == InstanceState::Ending {
+            return Some(Answer::gone("its process was asked to end"));
         }
         // It would be gone for good after its next crash.
         if state == InstanceState::Orphaned {
@@ -69,25 +71,7 @@ impl Site<'_> {
             ("PLEACH_COMMIT".to_owned(), plain(spec.commit.as_str())),
             ("PLEACH_ENVIRONMENT".to_owned(), plain(spec.environment.as_str())),
         ]);
-        variables.extend(self.fetched(&spec.variables, secrets).await?);
-        Ok(variables)
-    }
-
-    /// The variables of a table, secrets fetched.
-    pub(super) async fn fetched(
-        &self,
-        table: &BTreeMap<String, EnvironmentValue>,
-        secrets: &dyn Secrets,
-    ) -> Result<BTreeMap<String, pleach_core::port::Value>, Failure> {
-        use pleach_core::port::Value;
-        let mut variables = BTreeMap::new();
-        for (name, value) in table {
-            let value = match value {
-                EnvironmentValue::Plain(text) => Value::Plain(text.clone()),
-                EnvironmentValue::Secret { secret } => Value::Secret(secrets.fetch(secret).await?),
-            };
-            variables.insert(name.clone(), value);
-        }
+        variables.extend(fetched(&spec.variables, secrets).await?);
         Ok(variables)
     }
 
@@ -222,11 +206,18 @@ impl Site<'_> {
         Err(Failure::new(Kind::Rejected, format!("release `{release}` of service `{service}` is not healthy"))
             .because(seen)
             .because(format!("{how}: {asked}"))
-            .next(format!(
-                "look at its log: `{}`",
-                self.place.typed(format!("tail '{}'", self.layout().log(release).display()))
-            ))
+            .next(self.where_to_look(release).await)
             .output(lines))
+    }
+
+    /// A release that something else keeps running has no log here.
+    async fn where_to_look(&self, release: &ReleaseId) -> String {
+        if let Ok(None) = self.instance(release).await {
+            let service = &self.place.service;
+            return format!("read `pleach logs {service}`, and the log of whatever keeps `{service}` running");
+        }
+        let tail = format!("tail {}", word(&self.layout().log(release)));
+        format!("look at its log: `{}`", self.place.typed(tail))
     }
 
     async fn ask_once(

@@ -1,7 +1,9 @@
 //! A service's place on a target together with the ports that reach it: what phases, snapshots and probes work with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use pleach_core::config::EnvironmentValue;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::StepContext;
 use pleach_core::port::{
@@ -14,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::instance::{InstanceState, told_status};
 use super::layout::{ServiceLayout, release_number};
-use super::parameter::Place;
+use super::parameter::{Place, word};
 use super::release::ReleaseRecord;
 use crate::mask::Mask;
 use crate::process::{Identity, ProcessStat};
@@ -71,7 +73,7 @@ impl<'a> Site<'a> {
         self.record(release).await?.ok_or_else(|| {
             Failure::new(Kind::Conflict, format!("release `{release}` of `{}` is not there", self.place.service))
                 .because(format!("`{}` does not exist", layout.record(release).display()))
-                .next(format!("look with `{}`", self.place.typed(format!("ls '{}'", layout.releases().display()))))
+                .next(format!("look with `{}`", self.place.typed(format!("ls {}", word(&layout.releases())))))
         })
     }
 
@@ -91,11 +93,11 @@ impl<'a> Site<'a> {
         instance(self.files, &self.layout(), release).await
     }
 
-    /// The record of a port's router that lives.
+    /// The record of a port's router that listens.
     pub(super) async fn router(&self, port: u16) -> Result<Option<RouterRecord>, Failure> {
         let record: Option<RouterRecord> = read_process_json(self.files, &self.layout().router(port)).await?;
         match record {
-            Some(record) if is_alive(self.files, &record.router).await? => Ok(Some(record)),
+            Some(record) if listens(self.files, &record).await? => Ok(Some(record)),
             _ => Ok(None),
         }
     }
@@ -110,7 +112,7 @@ impl<'a> Site<'a> {
         let mut command = Command::write([program.as_str(), words[0], words[1]]);
         let bytes = serde_json::to_vec(request)
             .map_err(|error| Failure::new(Kind::Internal, "could not send a request").because(error.to_string()))?;
-        command.stdin = Some(bytes);
+        command.stdin = Some(bytes.into());
         // Its answer is for this program; people get the step's own words.
         let quiet = Call { lines: &pleach_core::port::NoLines, ..self.call };
         let output = self.require_shell()?.run(&command, quiet).await?;
@@ -177,7 +179,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(files: &dyn Files, path: &Pat
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         Failure::new(Kind::Rejected, format!("could not understand `{}`", path.display()))
             .because(error.to_string())
-            .next(format!("look at it: `cat '{}'`", path.display()))
+            .next(format!("look at it: `cat {}`", word(path)))
     })
 }
 
@@ -213,13 +215,14 @@ pub(super) async fn instance(
     let state = match (record.activity, supervised, serves) {
         (Activity::Stopped, ..) | (_, false, false) => InstanceState::Stopped,
         (_, false, true) => InstanceState::Orphaned,
+        (Activity::Ending, true, _) => InstanceState::Ending,
         (Activity::Running, true, true) => InstanceState::Running,
         _ => InstanceState::Restarting,
     };
     Ok(Some((record, state)))
 }
 
-/// The routers of a service that live, and the releases that have a record of a process, whatever became of it.
+/// The routers of a service that listen, and the releases that have a record of a process, whatever became of it.
 pub(super) async fn read_run_folder(
     files: &dyn Files,
     layout: &ServiceLayout,
@@ -230,7 +233,7 @@ pub(super) async fn read_run_folder(
         if name.starts_with("router-") {
             let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
             if let Some(record) = record
-                && is_alive(files, &record.router).await?
+                && listens(files, &record).await?
             {
                 routers.push(record);
             }
@@ -239,6 +242,11 @@ pub(super) async fn read_run_folder(
         }
     }
     Ok((routers, releases))
+}
+
+/// Whether a router lives and takes connections.
+pub(super) async fn listens(files: &dyn Files, record: &RouterRecord) -> Result<bool, Failure> {
+    Ok(!record.leaving && is_alive(files, &record.router).await?)
 }
 
 /// Whether a process of the target lives, as its `/proc` says.
@@ -251,4 +259,21 @@ pub(super) async fn is_alive(files: &dyn Files, process: &Identity) -> Result<bo
     let stat = files.read(Path::new(&format!("/proc/{}/stat", process.pid))).await.unwrap_or_default();
     let stat = stat.and_then(|bytes| ProcessStat::parse(&String::from_utf8_lossy(&bytes)));
     Ok(stat.is_some_and(|stat| process.matches(&stat)))
+}
+
+/// The variables of a table, secrets fetched.
+pub(super) async fn fetched(
+    table: &BTreeMap<String, EnvironmentValue>,
+    secrets: &dyn Secrets,
+) -> Result<BTreeMap<String, pleach_core::port::Value>, Failure> {
+    use pleach_core::port::Value;
+    let mut variables = BTreeMap::new();
+    for (name, value) in table {
+        let value = match value {
+            EnvironmentValue::Plain(text) => Value::Plain(text.clone()),
+            EnvironmentValue::Secret { secret } => Value::Secret(secrets.fetch(secret).await?),
+        };
+        variables.insert(name.clone(), value);
+    }
+    Ok(variables)
 }

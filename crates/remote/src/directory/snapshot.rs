@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::layout::ServiceLayout;
-use super::parameter::Place;
+use super::parameter::{Place, word};
 use super::pin::Pin;
 use super::site::{Site, read_json};
 
@@ -61,7 +61,7 @@ async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, F
                 .state("nothing was touched")
                 .next(format!(
                     "deploy as if it were the first time: `{}`",
-                    site.place.typed(format!("rm '{}'", site.layout().current().display()))
+                    site.place.typed(format!("rm {}", word(&site.layout().current())))
                 )));
         }
     }
@@ -132,7 +132,7 @@ impl Snapshot for ReleaseSnapshot {
         if seen != captured.release {
             return Err(Failure::new(Kind::Conflict, format!("snapshot `{}` was restored and is not there", cx.id))
                 .because("`current` was switched meanwhile")
-                .next(format!("look with `{}`", site.place.typed(format!("ls -l '{}'", current.display())))));
+                .next(format!("look with `{}`", site.place.typed(format!("ls -l {}", word(&current))))));
         }
         Ok(Evidence::seen(
             seen.map_or_else(

@@ -12,7 +12,7 @@ use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::release::{ReleaseRecord, ReleaseSpec};
-use super::site::{current, instance, is_alive, is_service, read_json, read_process_json};
+use super::site::{current, instance, is_service, listens, read_json, read_process_json};
 use crate::route::RouterRecord;
 
 /// What the current release does.
@@ -119,7 +119,7 @@ async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) ->
                 InstanceState::Running => ReleaseStatus::Running,
                 InstanceState::Restarting => ReleaseStatus::Restarting,
                 InstanceState::Orphaned => ReleaseStatus::Orphaned,
-                InstanceState::Stopped => ReleaseStatus::Stopped,
+                InstanceState::Ending | InstanceState::Stopped => ReleaseStatus::Stopped,
             });
             status.private = state.is_up().then(|| (process.host.clone(), process.port));
             status.since = Some(process.since);
@@ -129,7 +129,7 @@ async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) ->
         if let Some((host, port)) = record.spec.address() {
             let router: Option<RouterRecord> = read_process_json(files, &layout.router(port)).await?;
             if let Some(router) = router
-                && is_alive(files, &router.router).await?
+                && listens(files, &router).await?
             {
                 status.address = Some((host, port));
             }

@@ -81,7 +81,7 @@ pub(super) fn elevated(mut command: Command, user: &str, password: Option<&Secre
     stdin.extend(line);
     stdin.extend(b"unset __n\n");
     stdin.extend(command.stdin.take().unwrap_or_default());
-    command.stdin = Some(stdin);
+    command.stdin = Some(stdin.into());
     let mode = if password.is_some() { "-S" } else { "-n" };
     let front = ["sh", "-c", ASKING, "pleach-sudo", user, mode, MARK, ACTING];
     command.argv = front.into_iter().map(str::to_owned).chain(command.argv).collect();

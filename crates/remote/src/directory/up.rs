@@ -31,7 +31,7 @@ impl Site<'_> {
         secrets: &dyn Secrets,
     ) -> Result<Vec<String>, Failure> {
         let mut started = Vec::new();
-        if !self.is_up(release).await? {
+        if !self.instance(release).await?.is_some_and(|(_, state)| state.stays()) {
             let record = self.require_record(release).await?;
             let healthy = self.ensure_healthy(&record, secrets).await?;
             started.push(format!("release `{release}` had ended and runs again: {healthy}"));

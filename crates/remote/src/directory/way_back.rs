@@ -210,6 +210,7 @@ path = "/srv/x"
             commit: "0".repeat(40).parse().expect("a commit"),
             path: service.path.clone(),
             build: None,
+            build_on: pleach_core::config::BuildPlace::Target,
             run: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use pleach_core::error::Failure;
 use pleach_core::port::{Call, Command, CommandOutput, ExitStatus, FencingToken, NoLines, Shell};
 use pleach_core::word::{EnvironmentName, TargetName};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::GuardError;
 use super::state::{LeaseState, StateError};
+use crate::local::hex;
 
 const SCRIPT: &str = concat!(include_str!("base.sh"), include_str!("chain.sh"), include_str!("guard.sh"));
 
@@ -167,8 +169,8 @@ impl Guard {
         argv.extend([path, operation.into(), text(place)]);
         argv.extend(arguments.iter().map(|&argument| argument.to_owned()));
         // A read, though it writes in the guard's own folder: there is no token yet that could go with it.
-        let mut command = Command::read(argv);
-        command.stdin = request.map(String::into_bytes);
+        let mut command = Command::read(argv).alone();
+        command.stdin = request.map(Bytes::from);
         let what = || format!("`{operation}` of its {}", script.kind);
         let output = run(shell, &command, what).await?;
         if output.status != ExitStatus::Code(96) {
@@ -191,8 +193,7 @@ impl Script {
     /// The name of its file: its kind and the beginning of its SHA-256.
     pub(crate) fn name(&self) -> String {
         let digest = Sha256::digest(self.text.as_bytes());
-        let hex: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{hex}", self.kind)
+        format!("{}-{}", self.kind, hex(&digest[..6]))
     }
 }
 
@@ -209,7 +210,7 @@ pub(super) fn unreadable(place: &Path, source: StateError) -> GuardError {
 async fn install(shell: &dyn Shell, folder: &Path, script: &Script) -> Result<(), GuardError> {
     let name = script.name();
     let mut command = Command::read(["sh", "-c", INSTALL, "pleach", &text(folder), &name]);
-    command.stdin = Some(script.text.as_bytes().to_vec());
+    command.stdin = Some(Bytes::from_static(script.text.as_bytes()));
     let output = run(shell, &command, || format!("room for the script `{name}`")).await?;
     if output.succeeded() {
         Ok(())

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Call, Command, Effect, ExitStatus, NoLines, Shell};
 
@@ -146,7 +147,7 @@ impl KeptFiles {
         let words = ["sh", "-c", LAUNCH, "pleach", operation, &text(&self.place)].map(str::to_owned);
         let argv = words.into_iter().chain(paths.iter().map(|path| escape(&text(path))));
         let mut command = if effect == Effect::Write { Command::write(argv) } else { Command::read(argv) };
-        command.stdin = Some(SCRIPT.as_bytes().to_vec());
+        command.stdin = Some(Bytes::from_static(SCRIPT.as_bytes()));
         // Its answer is for this program.
         let output = shell.run(&command, Call { lines: &NoLines, ..call }).await?;
         let doing = operation.replace('-', " ");

@@ -190,6 +190,15 @@ pub(crate) fn beside(path: &Path, purpose: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Whether a name is one that is written beside and was never renamed: of [`beside`], or of a host's [`Files`].
+///
+/// [`Files`]: pleach_core::port::Files
+pub(crate) fn is_half_written(name: &str) -> bool {
+    name.rsplit_once(".new-").is_some_and(|(file, id)| {
+        !file.is_empty() && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    })
+}
+
 /// Makes a name in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pleach_core::error::{Explain, Failure, Kind};
+use pleach_core::error::{Explain, Failure, Kind, quote_path};
 use pleach_core::port::{FencingToken, FileKind, FileStat, Files, Permissions, Source, SourceRef, TreeDigest};
 
 use super::fence::{Fence, beside, sync_folder};
@@ -63,9 +63,9 @@ impl Explain for FilesError {
     fn next(&self) -> Option<String> {
         match self {
             Self::Relative(_) => None,
-            Self::Occupied(path) | Self::Io { path, .. } => Some(format!("look with `ls -ld '{}'`", path.display())),
+            Self::Occupied(path) | Self::Io { path, .. } => Some(format!("look with `ls -ld {}`", quote_path(path))),
             Self::Full { path, .. } => {
-                Some(format!("make room: `df -h '{}'`", path.parent().unwrap_or(path).display()))
+                Some(format!("make room: `df -h {}`", quote_path(path.parent().unwrap_or(path))))
             }
         }
     }

@@ -18,6 +18,7 @@ mod target;
 mod tree;
 mod work;
 
+pub(crate) use fence::is_half_written;
 pub use fence::{Fence, FenceError};
 pub(crate) use files::replace_file;
 pub use files::{FilesError, LocalFiles};
@@ -26,5 +27,5 @@ pub use secret::{LocalSecrets, SecretError};
 pub(crate) use shell::exit_status;
 pub use shell::{LocalShell, ShellError};
 pub use target::{DirectorySettings, DirectoryTarget, describe_directory, planned_directory};
-pub(crate) use tree::hex;
 pub use tree::{TreeError, tree_digest};
+pub(crate) use tree::{collect, file_digest, hex};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use async_trait::async_trait;
-use pleach_core::error::{Explain, Failure, Kind};
+use pleach_core::error::{Explain, Failure, Kind, quote_path};
 use pleach_core::port::{Secret, SecretName, Secrets};
 
 /// Why a secret could not be fetched. Never holds what was read.
@@ -53,7 +53,7 @@ impl Explain for SecretError {
     fn next(&self) -> Option<String> {
         Some(match self {
             Self::Unset(name) => format!("`export {name}=…`, then run the same command again"),
-            Self::File { path, .. } => format!("look with `ls -l '{}'`", path.display()),
+            Self::File { path, .. } => format!("look with `ls -l {}`", quote_path(path)),
             Self::Start { line, .. } | Self::Command { line, .. } => format!("run `{line}` by hand"),
             Self::NotText(_) => "give it as text".into(),
         })

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
 use pleach_core::config::DirectoryConfig;
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
 use pleach_core::plan::TargetDescription;
 use pleach_core::port::{FencingToken, Files, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
@@ -87,12 +87,7 @@ fn require_place(path: &Path) -> Result<(), Failure> {
     Err(Failure::new(Kind::Rejected, format!("`{}` cannot be a target", path.display()))
         .because(because)
         .state("nothing was touched")
-        .next(format!("`ls -ld {}`, or another `path` in `pleach.toml`", quoted(there))))
-}
-
-/// As a shell takes it for one word.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+        .next(format!("`ls -ld {}`, or another `path` in `pleach.toml`", quote_path(there))))
 }
 
 /// Without `.` and `..`, so that the same place has one name in plans. Links are not looked at: the place may not exist.

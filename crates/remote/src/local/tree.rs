@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use pleach_core::error::{Explain, Kind};
+use pleach_core::error::{Explain, Kind, quote_path};
 use pleach_core::port::TreeDigest;
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,7 @@ impl Explain for TreeError {
     }
 
     fn next(&self) -> Option<String> {
-        Some(format!("look with `ls -la '{}'`", self.path.display()))
+        Some(format!("look with `ls -la {}`", quote_path(&self.path)))
     }
 }
 
@@ -76,7 +76,8 @@ pub fn tree_digest(root: &Path) -> Result<TreeDigest, TreeError> {
     Ok(TreeDigest { sha256: hex(&digest.finalize()), files, bytes })
 }
 
-fn collect(root: &Path, folder: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<(), TreeError> {
+/// All that is no folder below `folder` of `root`.
+pub(crate) fn collect(root: &Path, folder: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<(), TreeError> {
     let place = root.join(folder);
     for entry in fs::read_dir(&place).map_err(failed("list", &place))? {
         let entry = entry.map_err(failed("list", &place))?;
@@ -92,7 +93,8 @@ fn collect(root: &Path, folder: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -
     Ok(())
 }
 
-fn file_digest(path: &Path) -> io::Result<(String, u64)> {
+/// The SHA-256 of a file in hexadecimal, and its length.
+pub(crate) fn file_digest(path: &Path) -> io::Result<(String, u64)> {
     let mut file = File::open(path)?;
     let mut digest = Sha256::new();
     let mut chunk = vec![0; 64 * 1024];

@@ -74,11 +74,12 @@ async fn serve(request: &RouteRequest) -> Result<(), Failure> {
         port: request.port,
         since: Timestamp::now(),
         refused: 0,
+        leaving: false,
     };
     record.save(&layout.router(request.port)).map_err(failed)?;
     announce(Ok(&record));
     let refusals = Arc::new(Refusals::default());
-    let counting = tokio::spawn(refusals.clone().count(layout.clone(), record));
+    let counting = tokio::spawn(refusals.clone().count(layout.clone(), record.clone()));
     let uses = Arc::new(Uses::new(layout.clone()));
     let mut connections = JoinSet::new();
     let mut look = interval(REMOVED_LOOK);
@@ -101,8 +102,11 @@ async fn serve(request: &RouteRequest) -> Result<(), Failure> {
     }
     // Whoever asked waits for the drain and kills what has not ended by then.
     drop(listener);
-    while connections.join_next().await.is_some() {}
     counting.abort();
+    let record = RouterRecord { refused: refusals.number.load(Ordering::Relaxed), leaving: true, ..record };
+    // Where it cannot be written, it is told as listening for as long as it still has connections.
+    let _ = record.save(&layout.router(request.port));
+    while connections.join_next().await.is_some() {}
     Ok(())
 }
 

@@ -56,6 +56,9 @@ pub struct RouterRecord {
     /// Connections that were closed because no release took them; counted at most a second late.
     #[serde(default)]
     pub refused: u64,
+    /// Whether it was asked to end: it takes nobody new, and lives until the connections that it has are closed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
 }
 
 impl RouterRecord {

@@ -4,11 +4,11 @@ use std::fs::TryLockError;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
 use rustix::process::Signal;
 
 use super::record::{RouteRequest, RouteStop, RouterRecord};
-use crate::daemon::{cannot_lock, launch, lock_file};
+use crate::daemon::{ask_to_end, cannot_lock, launch, lock_file, see_to_end};
 use crate::directory::ServiceLayout;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -19,26 +19,31 @@ pub(super) fn start(request: &RouteRequest) -> Result<RouterRecord, Failure> {
     let layout = ServiceLayout::new(&request.directory);
     let begun = Instant::now();
     loop {
-        let lock = lock_file(&layout.router_lock(request.port))?;
+        let path = layout.router_lock(request.port);
+        let lock = lock_file(&path)?;
         match lock.try_lock() {
             Ok(()) => {
                 let address = format!("{}:{}", request.host, request.port);
                 return launch(["route", "run"], &[request.service.as_str(), &address], request, lock);
             }
             Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&layout.router_lock(request.port), &error)),
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, &error)),
         }
         let record = RouterRecord::load(&layout.router(request.port)).filter(|record| record.router.is_alive());
-        match record {
+        let leaving = record.as_ref().and_then(|record| see_to_end(&path, &record.router, begun.elapsed()));
+        let limit = OTHER_STARTER + leaving.unwrap_or_default();
+        match record.filter(|_| leaving.is_none()) {
             Some(record) if record.host == request.host => return Ok(record),
             Some(record) => {
                 return Err(Failure::new(Kind::Conflict, format!("port {} has a router already", request.port))
                     .because(format!("it listens on `{}`, not on `{}`", record.host, request.host))
                     .next("stop the service with `pleach stop`, then deploy again"));
             }
-            None if begun.elapsed() > OTHER_STARTER => {
-                return Err(Failure::new(Kind::Conflict, format!("port {} is being given a router", request.port))
-                    .next(format!("look with `fuser '{}'`", layout.router_lock(request.port).display())));
+            None if begun.elapsed() > limit => {
+                let what = format!("port {} is being given a router, or is given up", request.port);
+                return Err(Failure::new(Kind::Conflict, what)
+                    .because(format!("`{}` is locked by something that does not end", path.display()))
+                    .next(format!("look with `fuser {}`", quote_path(&path))));
             }
             None => sleep(LOOK_AGAIN),
         }
@@ -63,7 +68,7 @@ pub(super) fn stop(request: &RouteStop) -> Result<bool, Failure> {
         }
         if let Some(record) = RouterRecord::load(&path).filter(|record| record.router.is_alive()) {
             if !asked {
-                asked = record.router.signal(Signal::TERM);
+                asked = ask_to_end(&layout.router_lock(request.port), &record.router, request.drain);
             }
             if begun.elapsed() > request.drain.0 {
                 record.router.signal(Signal::KILL);
@@ -71,7 +76,7 @@ pub(super) fn stop(request: &RouteStop) -> Result<bool, Failure> {
         }
         if begun.elapsed() > request.drain.0 + OTHER_STARTER {
             return Err(Failure::new(Kind::Conflict, format!("the router of port {} does not end", request.port))
-                .next(format!("look with `fuser '{}'`", layout.router_lock(request.port).display())));
+                .next(format!("look with `fuser {}`", quote_path(&layout.router_lock(request.port)))));
         }
         sleep(LOOK_AGAIN);
     }

@@ -7,36 +7,35 @@ use std::path::Path;
 
 use pleach_core::port::EntryMode;
 
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
-/// The records of one entry: `content` is a file's bytes, or where a link points.
-pub(super) fn entry(path: &Path, mode: EntryMode, content: &[u8]) -> Vec<u8> {
+/// The largest size in octal digits.
+pub(crate) const OCTAL: u64 = 0o77_777_777_777;
+
+/// Adds what stands in front of one entry; `content` is a file's bytes, or where a link points. Gives what has to follow,
+/// and [`pad`] behind it.
+pub(crate) fn front<'c>(records: &mut Vec<u8>, path: &Path, mode: EntryMode, content: &'c [u8]) -> &'c [u8] {
     let name = bytes(path);
-    let (kind, permissions, size, link) = match mode {
-        EntryMode::File => (b'0', 0o644, content.len(), &[][..]),
-        EntryMode::Executable => (b'0', 0o755, content.len(), &[][..]),
-        EntryMode::Symlink => (b'2', 0o777, 0, content),
+    let (kind, permissions, follows, link) = match mode {
+        EntryMode::File => (b'0', 0o644, content, &[][..]),
+        EntryMode::Executable => (b'0', 0o755, content, &[][..]),
+        EntryMode::Symlink => (b'2', 0o777, &[][..], content),
     };
-    let mut records = Vec::with_capacity(size + 2 * BLOCK);
     for (kind, long) in [(b'K', link), (b'L', name)] {
         if long.len() >= 100 {
-            header(&mut records, b"././@LongLink", kind, 0, long.len() + 1, &[]);
+            header(records, b"././@LongLink", kind, 0, long.len() as u64 + 1, &[]);
             records.extend_from_slice(long);
             records.push(0);
-            pad(&mut records);
+            pad(records, long.len() + 1);
         }
     }
-    header(&mut records, name, kind, permissions, size, link);
-    if size > 0 {
-        records.extend_from_slice(content);
-        pad(&mut records);
-    }
-    records
+    header(records, name, kind, permissions, follows.len() as u64, link);
+    follows
 }
 
-/// What stands behind the last entry.
-pub(super) fn end() -> Vec<u8> {
-    vec![0; 2 * BLOCK]
+/// Adds what stands behind the last entry.
+pub(crate) fn end(records: &mut Vec<u8>) {
+    records.resize(records.len() + 2 * BLOCK, 0);
 }
 
 fn bytes(path: &Path) -> &[u8] {
@@ -44,18 +43,25 @@ fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-fn pad(records: &mut Vec<u8>) {
-    records.resize(records.len().next_multiple_of(BLOCK), 0);
+/// Fills the last block of what is so long.
+pub(crate) fn pad(records: &mut Vec<u8>, length: usize) {
+    records.resize(records.len() + length.next_multiple_of(BLOCK) - length, 0);
 }
 
-fn header(records: &mut Vec<u8>, name: &[u8], kind: u8, permissions: u32, size: usize, link: &[u8]) {
+/// Adds a header. A size that eleven octal digits cannot say is written in binary, as GNU does.
+pub(crate) fn header(records: &mut Vec<u8>, name: &[u8], kind: u8, permissions: u32, size: u64, link: &[u8]) {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, field: &[u8]| block[at..at + field.len()].copy_from_slice(field);
     put(0, &name[..name.len().min(99)]);
     put(100, format!("{permissions:07o}\0").as_bytes());
     put(108, b"0000000\0");
     put(116, b"0000000\0");
-    put(124, format!("{size:011o}\0").as_bytes());
+    if size > OCTAL {
+        put(124, &[0x80, 0, 0, 0]);
+        put(128, &size.to_be_bytes());
+    } else {
+        put(124, format!("{size:011o}\0").as_bytes());
+    }
     put(136, b"00000000000\0");
     put(148, b"        ");
     put(156, &[kind]);
@@ -84,6 +90,7 @@ mod tests {
             .spawn()
             .expect("tar");
         let deep = "d/".repeat(80) + "file ä\nb";
+        let mut archive = Vec::new();
         let mut stdin = child.stdin.take().expect("piped");
         for (path, mode, content) in [
             ("plain", EntryMode::File, vec![7; 513]),
@@ -92,9 +99,12 @@ mod tests {
             (&deep, EntryMode::File, b"deep".to_vec()),
             ("link", EntryMode::Symlink, deep.clone().into_bytes()),
         ] {
-            stdin.write_all(&entry(Path::new(path), mode, &content)).expect("written");
+            let follows = front(&mut archive, Path::new(path), mode, &content);
+            archive.extend_from_slice(follows);
+            pad(&mut archive, follows.len());
         }
-        stdin.write_all(&end()).expect("written");
+        end(&mut archive);
+        stdin.write_all(&archive).expect("written");
         drop(stdin);
         assert!(child.wait().expect("ended").success());
         let at = |name: &str| folder.path().join(name);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use pleach_core::port::{ExitStatus, Stream};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -15,8 +16,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::fate::{Force, Leader, Whom, end};
-use super::link::{Link, LinkError, Place};
-use super::wrapper::BOOTSTRAP;
+use super::link::{Link, LinkError, Place, Seat};
+use super::resident::{Resident, Tail, read_status, settle};
+use super::wrapper::{BOOTSTRAP, session_line};
 
 /// How long a command may take to end after it was asked to.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -44,7 +46,7 @@ pub(super) enum Feed {
     /// Nothing: an end of file at once.
     Nothing,
     /// This.
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     /// These, one after the other, until the sender is dropped; it is an end too early if the second word is missing.
     Parts(mpsc::Receiver<Vec<u8>>),
 }
@@ -93,6 +95,16 @@ impl Head {
     }
 }
 
+/// What is to be done with a line that did not begin on a session that was there already.
+enum Unbegun {
+    /// The session was made for it, so the host does not run it.
+    Told,
+    /// It may have begun all the same, and must not run twice.
+    Lost,
+    /// This line is run on a session of its own.
+    Again(Vec<u8>),
+}
+
 /// A started line.
 pub(super) struct Execution {
     parts: Option<Parts>,
@@ -102,7 +114,11 @@ struct Parts {
     link: Arc<Link>,
     read: ChannelReadHalf,
     write: Arc<ChannelWriteHalf<Msg>>,
-    _place: Place,
+    place: Place,
+    /// Where it is a resident's: its word, and the ends of the line's part of its streams.
+    resident: Option<(String, [Tail; 2])>,
+    /// What is to be done where that resident turns out to have ended before it began the line.
+    unbegun: Unbegun,
     feeding: AbortHandle,
     marker: String,
     heads: [Head; 2],
@@ -120,47 +136,90 @@ impl Execution {
         marker: String,
         feed: Feed,
         registered: Option<Whom>,
-        urgency: Urgency,
+        session: Session,
     ) -> Result<Self, LinkError> {
-        let session = match urgency {
-            Urgency::Normal => link.open().await?,
-            Urgency::Ending => link.open_urgently().await?,
+        let alone = registered.is_some() || !matches!(feed, Feed::Nothing);
+        let open = match session {
+            Session::Shared(twice) if !alone && link.keeps_residents() => {
+                return Self::give(link, line, marker, twice).await;
+            }
+            Session::Shared(_) | Session::Own => link.open().await?,
+            Session::Urgent => link.open_urgently().await?,
         };
-        let (read, write) = session.channel.split();
+        let (read, write) = open.channel.split();
         let write = Arc::new(write);
-        let feeding = tokio::spawn(send(write.clone(), line, feed)).abort_handle();
-        let heads = [Head::Before(Vec::new()), Head::Before(Vec::new())];
-        let link = link.clone();
-        let (leader, refusal) = (None, None);
-        let parts =
-            Parts { link, read, write, _place: session.place, feeding, marker, heads, leader, refusal, registered };
-        Ok(Self { parts: Some(parts) })
+        let feeding = tokio::spawn(send(write.clone(), session_line(&line), feed)).abort_handle();
+        let parts = Parts::new(link, read, write, open.place, feeding, marker);
+        Ok(Self { parts: Some(Parts { registered, ..parts }) })
+    }
+
+    /// Gives the line to a resident, of which there may be none yet.
+    async fn give(link: &Arc<Link>, line: Vec<u8>, marker: String, twice: Twice) -> Result<Self, LinkError> {
+        let (resident, place, first, unbegun) = match link.open_resident().await? {
+            Seat::Kept(resident, place) => {
+                let unbegun = if twice == Twice::Allowed { Unbegun::Again(line.clone()) } else { Unbegun::Lost };
+                (resident, place, None, unbegun)
+            }
+            Seat::New(open) => {
+                let (read, write) = open.channel.split();
+                let (word, first) = settle();
+                (Resident { read, write: Arc::new(write), word }, open.place, Some(first), Unbegun::Told)
+            }
+        };
+        let Resident { read, write, word } = resident;
+        let feeding = tokio::spawn(hand(write.clone(), first, line)).abort_handle();
+        let tails = [Tail::new(&word), Tail::new(&word)];
+        let parts = Parts::new(link, read, write, place, feeding, marker);
+        Ok(Self { parts: Some(Parts { resident: Some((word, tails)), unbegun, ..parts }) })
     }
 
     /// Follows it to its end, or ends it when `cancel` asks for that.
     pub(super) async fn finish(mut self, sink: &mut dyn Sink, cancel: &CancellationToken) -> Finish {
         let Some(parts) = &mut self.parts else { return Finish::Lost };
-        let finish = parts.follow(sink, cancel).await;
+        let mut finish = parts.follow(sink, cancel).await;
+        let mut unbegun = Unbegun::Told;
+        if matches!(finish, Finish::Lost | Finish::NoWrapper(_)) && parts.leader.is_none() {
+            unbegun = std::mem::replace(&mut parts.unbegun, Unbegun::Told);
+        }
+        if !matches!(unbegun, Unbegun::Told) {
+            finish = Finish::Lost;
+        }
         // A write is its caller's to ask about; of anything else nobody will ever hear again.
         if matches!(finish, Finish::Lost) && parts.registered.is_none() {
             parts.spawn_end(Force::Kill);
         }
+        let (link, marker) = (parts.link.clone(), parts.marker.clone());
         if let Some(parts) = self.parts.take() {
-            parts.feeding.abort();
-            // The server may have closed it first.
-            let _ = parts.write.close().await;
+            parts.leave(&finish).await;
+        }
+        if let Unbegun::Again(line) = unbegun {
+            let again = Self::start(&link, line, marker, Feed::Nothing, None, Session::Own);
+            if let Ok(again) = Box::pin(again).await {
+                return Box::pin(again.finish(sink, cancel)).await;
+            }
         }
         finish
     }
 }
 
-/// Whether a session may wait for its turn.
+/// Which session a line gets.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Urgency {
-    /// It waits.
-    Normal,
-    /// It is there to end another.
-    Ending,
+pub(super) enum Session {
+    /// One that other lines have had before, if the line reads nothing and has no identity.
+    Shared(Twice),
+    /// One of its own.
+    Own,
+    /// One of its own that does not wait for its turn: it is there to end another.
+    Urgent,
+}
+
+/// Whether a line may run twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Twice {
+    /// It only looks, or changes nothing more the second time.
+    Allowed,
+    /// The second time could be another thing.
+    Forbidden,
 }
 
 async fn send(write: Arc<ChannelWriteHalf<Msg>>, line: Vec<u8>, feed: Feed) {
@@ -182,9 +241,57 @@ async fn send(write: Arc<ChannelWriteHalf<Msg>>, line: Vec<u8>, feed: Feed) {
     let _: Result<(), russh::Error> = sent.await;
 }
 
+async fn hand(write: Arc<ChannelWriteHalf<Msg>>, first: Option<Vec<u8>>, line: Vec<u8>) {
+    let sent = async {
+        if let Some(first) = first {
+            write.exec(true, BOOTSTRAP).await?;
+            write.data_bytes(first).await?;
+        }
+        write.data_bytes(line).await
+    };
+    let _: Result<(), russh::Error> = sent.await;
+}
+
 impl Parts {
+    fn new(
+        link: &Arc<Link>,
+        read: ChannelReadHalf,
+        write: Arc<ChannelWriteHalf<Msg>>,
+        place: Place,
+        feeding: AbortHandle,
+        marker: String,
+    ) -> Self {
+        let heads = [Head::Before(Vec::new()), Head::Before(Vec::new())];
+        let (resident, leader, refusal, registered, unbegun) = (None, None, None, None, Unbegun::Told);
+        let link = link.clone();
+        Self { link, read, write, place, resident, unbegun, feeding, marker, heads, leader, refusal, registered }
+    }
+
+    /// Gives the session back, if it is a resident's that has said that the line is over; ends it otherwise.
+    async fn leave(self, finish: &Finish) {
+        let is_over = self.said().is_some();
+        if let (Some((word, _)), true, Finish::Exited(_) | Finish::Refused(_)) = (&self.resident, is_over, finish) {
+            let resident = Resident { read: self.read, write: self.write, word: word.clone() };
+            self.link.keep(resident, self.place);
+            return;
+        }
+        self.feeding.abort();
+        // The server may have closed it first.
+        let _ = self.write.close().await;
+    }
+
+    /// How a resident says that the line ended, once it has said so on both streams.
+    fn said(&self) -> Option<&str> {
+        let (_, [stdout, stderr]) = self.resident.as_ref()?;
+        stderr.said.as_ref()?;
+        stdout.said.as_deref()
+    }
+
     fn hear(&mut self, stream: Stream, chunk: &[u8], sink: &mut dyn Sink) {
-        let head = &mut self.heads[usize::from(stream == Stream::Stderr)];
+        let at = usize::from(stream == Stream::Stderr);
+        let before = self.resident.as_mut().map(|(_, tails)| tails[at].take(chunk));
+        let chunk = before.as_deref().unwrap_or(chunk);
+        let head = &mut self.heads[at];
         let mut rest = Vec::new();
         let (said, behind) = head.take(&self.marker, chunk, &mut rest);
         if let (Some(said), Stream::Stdout) = (said, stream) {
@@ -240,6 +347,10 @@ impl Parts {
                 Some(ChannelMsg::Failure) => return Finish::NoWrapper(self.noise()),
                 Some(ChannelMsg::Close) | None => break,
                 Some(_) => {}
+            }
+            if let Some(said) = self.said() {
+                status = read_status(said);
+                break;
             }
             if status.is_some() {
                 limit = Some((Instant::now() + OUTPUT_GRACE).min(last));

@@ -14,7 +14,7 @@ use pleach_core::port::{ExitStatus, Stream};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::execution::{Execution, Feed, Finish, Sink, Urgency};
+use super::execution::{Execution, Feed, Finish, Session, Sink, Twice};
 use super::link::Link;
 use super::shell::ShellError;
 use super::wrapper::{Pass, own_line};
@@ -165,7 +165,7 @@ fi;
 /// What became of a write.
 pub(super) async fn fate(link: &Arc<Link>, root: &std::path::Path, id: &CommandId) -> Result<Fate, ShellError> {
     let text = format!("__i=\"$__c/{id}\"; {LIVES} {READ} {TELL}");
-    let answer = ask(link, Some(root), &text, Urgency::Normal).await?;
+    let answer = ask(link, Some(root), &text, Session::Shared(Twice::Allowed)).await?;
     read_fate(&answer).ok_or_else(|| ShellError::Answer { host: link.host().to_owned(), text: answer })
 }
 
@@ -188,11 +188,11 @@ pub(super) async fn end(link: &Arc<Link>, whom: &Whom, force: Force) -> Result<(
         Whom::Registered { root, id } => {
             let text =
                 format!("__i=\"$__c/{id}\"; {LIVES} {READ} if [ \"$__w\" = running ]; then {ending} fi; echo done");
-            ask(link, Some(root), &text, Urgency::Ending).await?;
+            ask(link, Some(root), &text, Session::Urgent).await?;
         }
         Whom::Leader(Leader { process, group, start, boot }) => {
             let text = format!("__i=; __P={process}; __G={group}; __S={start}; __B={boot}; {LIVES} {ending} echo done");
-            ask(link, None, &text, Urgency::Ending).await?;
+            ask(link, None, &text, Session::Urgent).await?;
         }
     }
     Ok(())
@@ -208,7 +208,7 @@ case $__i in *.n|*.stop|*'/*') continue;; esac;
 if look && [ \"$__w\" = running ] && lives; then {ending} fi;
 done; echo done"
     );
-    ask(link, Some(root), &text, Urgency::Ending).await?;
+    ask(link, Some(root), &text, Session::Urgent).await?;
     Ok(())
 }
 
@@ -227,13 +227,13 @@ pub(super) async fn ask(
     link: &Arc<Link>,
     root: Option<&std::path::Path>,
     text: &str,
-    urgency: Urgency,
+    session: Session,
 ) -> Result<String, ShellError> {
     let marker = CommandId::new().to_string();
     let line = own_line(root, Pass::Free, &[], text, &marker);
     let host = link.host().to_owned();
     // Without identity: what it does, it does in an instant, and doing it twice is doing it once.
-    let started = Box::pin(Execution::start(link, line, marker, Feed::Nothing, None, urgency)).await;
+    let started = Box::pin(Execution::start(link, line, marker, Feed::Nothing, None, session)).await;
     let execution = started.map_err(|source| ShellError::Link { host: host.clone(), source })?;
     let mut answer = Answer(Vec::new());
     match execution.finish(&mut answer, &CancellationToken::new()).await {

@@ -17,9 +17,9 @@ use pleach_core::port::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::execution::{Execution, Feed, Finish, Sink, Urgency};
+use super::execution::{Execution, Feed, Finish, Session, Sink, Twice};
 use super::fate::CommandId;
-use super::listing::{DIGEST_BATCH, LINK_BATCH, LIST_BATCH, digest, read_list, read_stat, read_tree};
+use super::listing::{BATCHES, HASH, LIST_BATCH, digest, read_list, read_stat, read_tree};
 use super::quote::quote_text;
 use super::shell::{ShellError, SshShell};
 use super::tree::put_tree;
@@ -221,7 +221,8 @@ impl SshFiles {
         let script = format!("{COMMON}{}", errand.script);
         let line = own_line(Some(self.shell.root()), pass, &variables, &script, &marker);
         let link = self.shell.link();
-        let started = Execution::start(link, line, marker, feed, None, Urgency::Normal).await;
+        let twice = if matches!(pass, Pass::Free) { Twice::Allowed } else { Twice::Forbidden };
+        let started = Execution::start(link, line, marker, feed, None, Session::Shared(twice)).await;
         let execution = started.map_err(|source| ShellError::Link { host: host.clone(), source })?;
         let mut both = Both::default();
         match execution.finish(&mut both, &CancellationToken::new()).await {
@@ -276,12 +277,8 @@ impl SshFiles {
 
     /// The digest of a tree.
     pub(super) async fn tree_digest(&self, path: &Path) -> Result<TreeDigest, FilesError> {
-        let script = r#"cd -- "$__a" || exit 1;
-find . -type f -exec sh -c "$__files" sh {} + || exit 1; printf '\0';
-find . -type l -exec sh -c "$__links" sh {} + || exit 1; printf '\0';
-find . ! -type f ! -type l ! -type d -print0"#;
-        let variables = [("__files", DIGEST_BATCH.as_bytes()), ("__links", LINK_BATCH.as_bytes())];
-        let errand = Errand { doing: "read the tree", path, variables: &variables, script };
+        let script = [HASH, r#"cd -- "$__a" || exit 1; eval "$__tree""#].concat();
+        let errand = Errand { doing: "read the tree", path, variables: &BATCHES, script: &script };
         let answer = self.look(&errand, Feed::Nothing).await?.unwrap_or_default();
         Ok(digest(&read_tree(&answer).ok_or_else(|| self.nonsense(&errand))?))
     }
@@ -351,7 +348,7 @@ rm -f -- "$__n2"; exit 1"#;
         let (id, size) = (CommandId::new().to_string(), contents.len().to_string());
         let variables = [("__id", id.as_bytes()), ("__size", size.as_bytes()), ("__mode", mode.as_bytes())];
         let errand = Errand { doing: "write", path, variables: &variables, script };
-        self.change(&errand, token, Feed::Bytes(contents.to_vec())).await?;
+        self.change(&errand, token, Feed::Bytes(contents.to_vec().into())).await?;
         Ok(())
     }
 

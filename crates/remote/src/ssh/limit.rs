@@ -1,8 +1,9 @@
-//! How much one host takes of us.
+//! How much one host takes of us, and how much all of them together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use pleach_core::config::HostLimits;
+use pleach_core::config::{HostLimits, TotalLimits};
 use pleach_core::limit::{LimitError, TokenBucket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
@@ -10,24 +11,75 @@ use tokio::time::{Instant, sleep_until};
 /// Connections to one host for each target on it, unless it takes fewer.
 const CONNECTIONS: usize = 4;
 
+/// What all links with the same total have in common.
+static TOTALS: Mutex<BTreeMap<String, Weak<Starts>>> = Mutex::new(BTreeMap::new());
+
 /// The limits of one link.
 #[derive(Default)]
 pub(super) struct LinkLimits {
     /// Connections at once, where the config says how many.
     connections: Option<usize>,
+    host: Starts,
+    total: Arc<Starts>,
+}
+
+/// What may start, and how many sessions may be open.
+#[derive(Default)]
+struct Starts {
     sessions: Option<Arc<Semaphore>>,
     connection_starts: Option<Rate>,
     session_starts: Option<Rate>,
 }
 
+/// Held for as long as a session is open.
+#[derive(Default)]
+pub(super) struct Permit {
+    _places: [Option<OwnedSemaphorePermit>; 2],
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+impl Starts {
+    fn new(
+        sessions: Option<u32>,
+        connections: Option<f64>,
+        sessions_a_second: Option<f64>,
+    ) -> Result<Self, LimitError> {
+        Ok(Self {
+            sessions: sessions.map(|limit| Arc::new(Semaphore::new(count(limit)))),
+            connection_starts: connections.map(Rate::new).transpose()?,
+            session_starts: sessions_a_second.map(Rate::new).transpose()?,
+        })
+    }
+
+    fn total(limits: &TotalLimits) -> Result<Arc<Self>, LimitError> {
+        let key = format!("{limits:?}");
+        // A map is whole after each call.
+        let mut totals = TOTALS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(total) = totals.get(&key).and_then(Weak::upgrade) {
+            return Ok(total);
+        }
+        let total = Self::new(limits.sessions, limits.connections_per_second, limits.sessions_per_second)?;
+        let total = Arc::new(total);
+        totals.retain(|_, total| total.strong_count() > 0);
+        totals.insert(key, Arc::downgrade(&total));
+        Ok(total)
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        self.sessions.as_ref()?.clone().acquire_owned().await.ok()
+    }
+}
+
 impl LinkLimits {
-    pub(super) fn of(limits: &HostLimits) -> Result<Self, LimitError> {
-        let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
+    pub(super) fn of(limits: &HostLimits, total: &TotalLimits) -> Result<Self, LimitError> {
         Ok(Self {
             connections: limits.connections.map(|limit| count(limit).min(CONNECTIONS)),
-            sessions: limits.sessions.map(|limit| Arc::new(Semaphore::new(count(limit)))),
-            connection_starts: limits.connections_per_second.map(Rate::new).transpose()?,
-            session_starts: limits.sessions_per_second.map(Rate::new).transpose()?,
+            host: Starts::new(limits.sessions, limits.connections_per_second, limits.sessions_per_second)?,
+            total: Starts::total(total)?,
         })
     }
 
@@ -36,22 +88,28 @@ impl LinkLimits {
         self.connections.unwrap_or(CONNECTIONS * targets)
     }
 
+    /// Whether no more than so many sessions may be open at once.
+    pub(super) fn counts_sessions(&self) -> bool {
+        self.host.sessions.is_some() || self.total.sessions.is_some()
+    }
+
     /// Waits until a connection may start.
     pub(super) async fn connection(&self) {
-        if let Some(rate) = &self.connection_starts {
-            rate.turn().await;
+        for starts in [&self.host, &self.total] {
+            if let Some(rate) = &starts.connection_starts {
+                rate.turn().await;
+            }
         }
     }
 
     /// Waits until a session may start; what it gives is held for as long as the session is open.
-    pub(super) async fn session(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = match &self.sessions {
-            // Never closed.
-            Some(sessions) => sessions.clone().acquire_owned().await.ok(),
-            None => None,
-        };
-        if let Some(rate) = &self.session_starts {
-            rate.turn().await;
+    pub(super) async fn session(&self) -> Permit {
+        // The host's own first: who waits for that must not take a place that another host could use.
+        let permit = Permit { _places: [self.host.place().await, self.total.place().await] };
+        for starts in [&self.host, &self.total] {
+            if let Some(rate) = &starts.session_starts {
+                rate.turn().await;
+            }
         }
         permit
     }
@@ -88,7 +146,31 @@ mod tests {
     use super::*;
 
     fn limits(limits: HostLimits) -> LinkLimits {
-        LinkLimits::of(&limits).expect("limits")
+        LinkLimits::of(&limits, &TotalLimits::default()).expect("limits")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_hosts_together_are_asked_for_no_more_than_the_total() {
+        let total =
+            TotalLimits { sessions: Some(3), sessions_per_second: Some(2.0), connections_per_second: Some(1.0) };
+        let of = |limits: HostLimits| LinkLimits::of(&limits, &total).expect("limits");
+        let narrow = of(HostLimits { sessions: Some(1), ..HostLimits::default() });
+        let wide = of(HostLimits::default());
+        let begun = Instant::now();
+        for limits in [&narrow, &wide, &narrow, &wide] {
+            limits.connection().await;
+        }
+        assert_eq!(begun.elapsed().as_secs(), 3, "one at once, and three more at one a second");
+        let begun = Instant::now();
+        let (first, _second, _third) = (narrow.session().await, wide.session().await, wide.session().await);
+        assert_eq!(begun.elapsed().as_millis(), 500, "two at once, and a third half a second later");
+        let soon = std::time::Duration::from_secs(5);
+        assert!(tokio::time::timeout(soon, wide.session()).await.is_err(), "three are open");
+        drop(first);
+        assert!(tokio::time::timeout(soon, wide.session()).await.is_ok());
+        let others =
+            LinkLimits::of(&HostLimits::default(), &TotalLimits { sessions: Some(4), ..total }).expect("limits");
+        assert!(tokio::time::timeout(soon, others.session()).await.is_ok(), "another total is another's");
     }
 
     #[tokio::test(start_paused = true)]
@@ -123,6 +205,12 @@ mod tests {
         assert_eq!(limits(HostLimits::default()).connections(1), CONNECTIONS);
         assert_eq!(limits(HostLimits::default()).connections(20), 20 * CONNECTIONS);
         assert_eq!(limits(HostLimits { connections: Some(1), ..HostLimits::default() }).connections(20), 1);
-        assert!(LinkLimits::of(&HostLimits { sessions_per_second: Some(0.0), ..HostLimits::default() }).is_err());
+        assert!(
+            LinkLimits::of(
+                &HostLimits { sessions_per_second: Some(0.0), ..HostLimits::default() },
+                &TotalLimits::default()
+            )
+            .is_err()
+        );
     }
 }

@@ -10,33 +10,40 @@
 //!    connection, of which there are at most four for each target on the host;
 //! 4. beyond that, sessions wait for others to end.
 //!
+//! Some sessions are [residents](super::resident): they stay for the lines to come, and are ended when another session needs
+//! their place.
+//!
 //! A connection that is lost is forgotten, and the next session makes a new one. One at a time is made; whoever waited for
 //! one that could not be made is told why, and does not try the same again: of a host that has fallen silent, a hundred
 //! sessions hear in the time that one takes.
 //!
 //! Targets on one host [share](Link::shared) a link, and so its connections, for as long as one of them is in use.
-//! [`HostLimits`] allow less than that, and slow down how fast connections and sessions start; sessions that end others are
-//! not slowed down.
+//! [`HostLimits`] allow less than that, and slow down how fast connections and sessions start, [`TotalLimits`] over all links;
+//! sessions that end others are not slowed down.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use pleach_core::config::HostLimits;
+use pleach_core::config::{HostLimits, TotalLimits};
 use pleach_core::error::{Explain, Failure, Kind};
 use russh::Channel;
 use russh::client::Msg;
-use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::sleep;
 
 use super::config::{ConfigError, Destination, HostConfig, load_config};
 use super::connect::{ConnectError, Connection, OpenError};
-use super::limit::LinkLimits;
+use super::limit::{LinkLimits, Permit};
 use super::quote::quote_text;
+use super::resident::Resident;
 
 /// Sessions on one connection; two below what OpenSSH allows, for those that end others.
 const SESSIONS: usize = 8;
+
+/// Residents without a line that are kept on one connection.
+const RESIDENTS: usize = 4;
 
 /// How long a session waits for another to end before a further connection is made for it.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -155,6 +162,8 @@ struct Entry {
     connection: Arc<Connection>,
     used: usize,
     capacity: usize,
+    /// Residents without a line; each has its place among those that are used.
+    free: Vec<Resident>,
 }
 
 /// One session's place on a connection, given back when dropped.
@@ -163,13 +172,21 @@ pub(super) struct Place {
     id: u64,
     connection: Arc<Connection>,
     /// Of all sessions that may be open at once; those that end others have none.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
 }
 
 /// An open session.
 pub(super) struct OpenSession {
     pub(super) channel: Channel<Msg>,
     pub(super) place: Place,
+}
+
+/// Where a line finds a resident.
+pub(super) enum Seat {
+    /// One that is there.
+    Kept(Resident, Place),
+    /// A session that can become one.
+    New(OpenSession),
 }
 
 impl std::fmt::Debug for Link {
@@ -193,12 +210,12 @@ impl Link {
     ///
     /// # Errors
     /// A rate is out of all bounds.
-    pub fn limited(destination: Destination, limits: &HostLimits) -> Result<Arc<Self>, Failure> {
-        let limits = LinkLimits::of(limits).map_err(|error| {
+    pub fn limited(destination: Destination, limits: &HostLimits, total: &TotalLimits) -> Result<Arc<Self>, Failure> {
+        let limits = LinkLimits::of(limits, total).map_err(|error| {
             Failure::new(Kind::Rejected, format!("could not keep the limits of `{}`", destination.host))
                 .because(error.to_string())
                 .state("nothing was touched")
-                .next("correct `limits` of the target in `pleach.toml`")
+                .next("correct `limits` of the target, or `total-limits` of its environment, in `pleach.toml`")
         })?;
         Ok(Self::make(destination, OnceCell::new(), limits))
     }
@@ -207,15 +224,15 @@ impl Link {
     ///
     /// # Errors
     /// As of [`limited`](Self::limited).
-    pub fn shared(destination: Destination, limits: &HostLimits) -> Result<Arc<Self>, Failure> {
-        let key = format!("{destination:?} {limits:?}");
+    pub fn shared(destination: Destination, limits: &HostLimits, total: &TotalLimits) -> Result<Arc<Self>, Failure> {
+        let key = format!("{destination:?} {limits:?} {total:?}");
         // A map is whole after each call.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = shared.get(&key).and_then(Weak::upgrade) {
             link.targets.fetch_add(1, Ordering::Relaxed);
             return Ok(link);
         }
-        let link = Self::limited(destination, limits)?;
+        let link = Self::limited(destination, limits, total)?;
         shared.retain(|_, link| link.strong_count() > 0);
         shared.insert(key, Arc::downgrade(&link));
         Ok(link)
@@ -251,10 +268,58 @@ impl Link {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether sessions may stay open for the lines to come: where they are counted, another could wait for them.
+    pub(super) fn keeps_residents(&self) -> bool {
+        !self.limits.counts_sessions()
+    }
+
+    /// A resident without a line, or a session that can become one.
+    pub(super) async fn open_resident(self: &Arc<Self>) -> Result<Seat, LinkError> {
+        let permit = self.limits.session().await;
+        while let Some((mut resident, mut place)) = self.claim_resident() {
+            if resident.is_over().await {
+                continue;
+            }
+            place.permit = Some(permit);
+            return Ok(Seat::Kept(resident, place));
+        }
+        self.open_with(permit).await.map(Seat::New)
+    }
+
+    fn claim_resident(self: &Arc<Self>) -> Option<(Resident, Place)> {
+        let mut pool = self.pool();
+        pool.forget_lost();
+        let (id, entry) = pool.connections.iter_mut().find(|(_, entry)| !entry.free.is_empty())?;
+        let resident = entry.free.pop()?;
+        // Its place stays its own.
+        let place = Place { link: self.clone(), id: *id, connection: entry.connection.clone(), permit: None };
+        Some((resident, place))
+    }
+
+    /// Keeps a resident for the next line, unless there are enough.
+    pub(super) fn keep(self: &Arc<Self>, resident: Resident, place: Place) {
+        let mut pool = self.pool();
+        match pool.connections.get_mut(&place.id) {
+            Some(entry) if entry.free.len() < RESIDENTS => {
+                entry.free.push(resident);
+                entry.used += 1;
+            }
+            _ => resident.dismiss(),
+        }
+        drop(pool);
+        // The one that the line had.
+        drop(place);
+    }
+
     /// A session, as soon as there is a place for one.
     pub(super) async fn open(self: &Arc<Self>) -> Result<OpenSession, LinkError> {
+        let permit = self.limits.session().await;
+        self.open_with(permit).await
+    }
+
+    async fn open_with(self: &Arc<Self>, permit: Permit) -> Result<OpenSession, LinkError> {
         let mut lost = 0;
-        let mut permit = self.limits.session().await;
+        let mut permit = Some(permit);
         loop {
             let mut place = self.wait_for_place().await?;
             place.permit = permit.take();
@@ -350,12 +415,13 @@ impl Link {
         }
     }
 
-    /// A free place on a connection that is there, or how many connections there are.
+    /// A free place on a connection that is there, if need be a resident's without a line; or how many connections there
+    /// are.
     fn claim(self: &Arc<Self>) -> Result<Place, usize> {
         let mut pool = self.pool();
         pool.forget_lost();
         let free = pool.connections.iter().find(|(_, entry)| entry.used < entry.capacity).map(|(id, _)| *id);
-        free.and_then(|id| pool.take(self, id)).ok_or(pool.connections.len())
+        free.or_else(|| pool.dismiss_resident()).and_then(|id| pool.take(self, id)).ok_or(pool.connections.len())
     }
 
     /// Makes a further connection unless another has meanwhile made one.
@@ -403,7 +469,7 @@ impl Link {
         pool.next += 1;
         let capacity = pool.capacity.unwrap_or(SESSIONS);
         let connection = Arc::new(connection);
-        pool.connections.insert(id, Entry { connection: connection.clone(), used: 1, capacity });
+        pool.connections.insert(id, Entry { connection: connection.clone(), used: 1, capacity, free: Vec::new() });
         drop(pool);
         self.freed.notify_waiters();
         Ok(Place { link: self.clone(), id, connection, permit: None })
@@ -419,6 +485,15 @@ impl Pool {
         let entry = self.connections.get_mut(&id)?;
         entry.used += 1;
         Some(Place { link: link.clone(), id, connection: entry.connection.clone(), permit: None })
+    }
+
+    /// The connection on which a resident without a line made room for another session.
+    fn dismiss_resident(&mut self) -> Option<u64> {
+        let (id, entry) = self.connections.iter_mut().find(|(_, entry)| !entry.free.is_empty())?;
+        entry.free.pop()?.dismiss();
+        entry.used -= 1;
+        // It may have turned out to take fewer since.
+        (entry.used < entry.capacity).then_some(*id)
     }
 
     /// Takes the connection to be full with the sessions that it has besides the refused one; no if it has none.

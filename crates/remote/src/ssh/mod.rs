@@ -8,6 +8,7 @@
 //! | [`Link`] | the way to one host: as few connections as do, made again when lost |
 //! | `wrapper`, `quote` | the shell text that runs a command on the target; pure |
 //! | `execution` | one such text running on one session |
+//! | `resident` | one session that runs many such texts |
 //! | `fate` | what became of a command, and its end |
 //! | [`SshShell`] | core's port for commands |
 //! | [`SshFiles`], `tree`, `listing`, `archive` | core's port for files, made of scripts |
@@ -19,7 +20,7 @@
 //! services are to be kept running: there the phase `install` puts this very executable.
 
 mod answer;
-mod archive;
+pub(crate) mod archive;
 mod config;
 mod connect;
 mod execution;
@@ -34,6 +35,7 @@ mod listing;
 mod login;
 mod pattern;
 mod quote;
+mod resident;
 mod shell;
 mod target;
 mod tree;

@@ -17,7 +17,7 @@ use pleach_core::port::{Call, Command, CommandOutput, Effect, ExitStatus, Fencin
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::execution::{Execution, Feed, Finish, Sink, Urgency};
+use super::execution::{Execution, Feed, Finish, Session, Sink, Twice};
 use super::fate::{CommandId, Fate, Force, Whom, end, end_all, fate};
 use super::link::{Link, LinkError};
 use super::quote::quote_text;
@@ -330,7 +330,8 @@ impl SshShell {
                 command_line(command, Some(&passage), &marker)
             }
         };
-        let started = Execution::start(&self.link, line, marker, feed, registered, Urgency::Normal).await;
+        let session = if command.alone { Session::Own } else { Session::Shared(Twice::Allowed) };
+        let started = Execution::start(&self.link, line, marker, feed, registered, session).await;
         let execution = started.map_err(|source| ShellError::Link { host: host.clone(), source })?;
         let finish = execution.finish(sink, cancel).await;
         if command.effect == Effect::Write && !matches!(finish, Finish::Lost) {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use pleach_core::config::{HostLimits, SshConfig};
+use pleach_core::config::{HostLimits, SshConfig, TotalLimits};
 use pleach_core::error::Failure;
 use pleach_core::plan::TargetDescription;
 use pleach_core::port::{FencingToken, Files, Holder, Http, Shell};
@@ -66,6 +66,9 @@ pub struct SshSettings {
     /// How much the host takes.
     #[serde(default, skip_serializing_if = "HostLimits::is_none")]
     pub limits: HostLimits,
+    /// How much all hosts of the environment together are asked for.
+    #[serde(default, skip_serializing_if = "TotalLimits::is_none")]
+    pub total_limits: TotalLimits,
 }
 
 impl SshSettings {
@@ -76,7 +79,7 @@ impl SshSettings {
 }
 
 /// A host as plans name it. `root` is the repository's root, where relative paths start.
-pub fn describe_ssh(config: &SshConfig, root: &Path) -> Result<TargetDescription, Failure> {
+pub fn describe_ssh(config: &SshConfig, root: &Path, total: &TotalLimits) -> Result<TargetDescription, Failure> {
     let settings = SshSettings {
         host: config.host.clone(),
         path: config.path.clone(),
@@ -89,6 +92,7 @@ pub fn describe_ssh(config: &SshConfig, root: &Path) -> Result<TargetDescription
         },
         install: config.program.is_none(),
         limits: config.limits,
+        total_limits: *total,
     };
     Ok(TargetDescription {
         kind: "ssh".to_owned(),
@@ -149,8 +153,8 @@ impl SshTarget {
     /// What the host tells of itself.
     async fn host_facts(&self) -> Result<Facts, Failure> {
         let script = r#"__q=$__a; while [ -n "$__q" ] && ! [ -d "$__q" ]; do __q=${__q%/*}; done;
-printf 'name %s\n' "$(uname -n)"; printf 'system %s\n' "$(uname -srm)"; printf 'user %s\n' "$(id -un)";
-printf 'clock %s\n' "$(date +%s)"; printf 'free %s\n' "$(df -Pk -- "${__q:-/}" | tail -n 1 | awk '{ print $4 }')";
+printf 'name '; uname -n; printf 'system '; uname -srm; printf 'user '; id -un || echo; printf 'clock '; date +%s;
+df -Pk -- "${__q:-/}" | { read -r __q; read -r __q __q __q __free __q; printf 'free %s\n' "$__free"; };
 if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi;
 for __q in flock stat find sha256sum tar xargs readlink sync; do
 command -v "$__q" >/dev/null || printf 'missing %s\n' "$__q"; done;

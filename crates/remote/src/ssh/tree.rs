@@ -1,36 +1,69 @@
 //! Sending a tree, but only what the host does not have.
 //!
 //! ```text
-//! clear the way ▶ where there is a base: hash what the source has; for each base: ask for its digests, copy what is the
-//! same ▶ send the rest, hashing it ▶ compare the digest of all ▶ rename
+//! clear the way, learn what is there ▶ copy that, send the rest, read the seal of all back ▶ rename
 //! ```
 //!
-//! A base is what an earlier try left, or the tree that was put last below the same root. Only names that the source has
-//! are looked at in it: what was built or logged there is neither read nor copied. Files are copied and not linked, so
-//! that a service that writes into its own release does not write into another one. The digest of all is read back from
-//! the host before the rename, so nothing depends on the bases being what they seem.
+//! What is there is the tree that was put last into the same folder: the host has noted its commit and its names, so what
+//! differs follows from the repository, and neither contents nor lists travel for what is the same. Or it is what an
+//! earlier try left, which the host hashes. Only names of the tree are copied: what was built or logged beside them is
+//! neither read nor copied. Files are copied and not linked, so that a service that writes into its own release does not
+//! write into another one.
+//!
+//! The seal is one digest over all digests, modes, links and names. It is made on the host from what lies there, after
+//! all of it was written, so nothing depends on what was noted: where the seal differs, the list it was made from is
+//! asked for, and what is not as it has to be is sent as well.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use pleach_core::error::Failure;
-use pleach_core::port::{EntryMode, FencingToken, Source, SourceEntry, SourceRef, TreeDigest};
+use pleach_core::port::{EntryMode, FencingToken, FileDigest, Source, SourceEntry, SourceRef, TreeDigest};
+use pleach_core::word::CommitId;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::archive;
 use super::execution::Feed;
 use super::files::{Errand, FilesError, SshFiles, bytes};
-use super::listing::{CHECK_BATCH, Tree, TreeEntry, digest, read_check};
+use super::listing::{BATCHES, HASH, Tree, TreeEntry, digest, read_tree, seal};
+use super::quote::quote;
 use crate::local::hex;
 
 /// Bytes of an archive that are sent in one piece.
 const PIECE: usize = 256 * 1024;
 
+/// Pieces that wait for the connection.
+const PIECES: usize = 2;
+
 /// Files that are read ahead; each is whole in memory.
 const AHEAD: usize = 4;
+
+/// Where the last tree of the folder is noted: `base` leads to it, `names` are those of its files, each ended by NUL,
+/// `commit` tells which commit and which path of that it is.
+const NOTE: &str = r#"__note="$__r/.pleach/tree/$__note";"#;
+
+/// Finds out how to copy: by reference where the file system can. Owners, times and what only a service's own hand has set
+/// are not copied.
+const WAY: &str = "__copy='cp --parents'; if cp --reflink=auto --version >/dev/null 2>&1; \
+    then __copy='cp --parents --reflink=auto'; fi;";
+
+/// Copies the files of the last tree that are still files.
+const COPY: &str = r#"if cd -- "$__note/base" 2>/dev/null; then
+xargs -0 -r sh -c "$__plain" sh <"$__note/names" | xargs -0 -r $__copy -t "$__new"; fi;"#;
+
+/// Removes what the tree does not have.
+const DROP: &str = r#"eval "set -- $__drop"; printf '%s\0' "$@" | xargs -0 rm -f -- || exit 1;
+find . -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null;"#;
+
+/// Takes an archive, sees to the modes of what was copied and prints the seal. `tar` does not always say that there was no room.
+const UNPACK: &str = r#"tar -xmof - || { df -P . >&2; exit 1; };
+find . -type f -perm -100 ! -perm 755 -exec chmod 755 {} + && find . -type f ! -perm -100 ! -perm 644 -exec chmod 644 {} + &&
+find . -type f -print0 >"$__new.names" || exit 1;
+eval "$__seal"; exit"#;
 
 pub(super) async fn put_tree(
     files: &SshFiles,
@@ -39,68 +72,104 @@ pub(super) async fn put_tree(
     tree: &SourceRef,
     token: Option<FencingToken>,
 ) -> Result<TreeDigest, Failure> {
-    let put = Put { files, path, partial: beside(path, ".partial-new"), old: beside(path, ".partial-old"), token };
+    let put = Put::new(files, path, token);
     let entries = source.list(tree).await?;
-    let bases = put.clear().await?;
-    let mut wanted = match bases.as_slice() {
-        // All will be sent, and hashed then: nothing has to be read twice.
-        [] => Tree::new(),
-        _ => hash(source.as_ref(), tree, &entries).await?,
+    let there = put.clear().await?;
+    let mut wanted = Tree::new();
+    let plain = |entry: &SourceEntry| entry.mode != EntryMode::Symlink;
+    let (mut start, mut surplus) = (Start::AsItIs, Vec::new());
+    let has = match there {
+        There::Nothing => Has::Nothing,
+        There::Part(part) => Has::Hashed(part),
+        There::Tree(old) => match source.list(&old).await {
+            Ok(old) => {
+                start = Start::FromBase;
+                Has::Listed(old.into_iter().filter(plain).map(|entry| (name(&entry), entry)).collect())
+            }
+            // It was put there from another repository, or its commit is gone.
+            Err(_) => Has::Nothing,
+        },
     };
-    let mut missing: BTreeMap<Vec<u8>, SourceEntry> =
-        entries.into_iter().map(|entry| (bytes(&entry.path).to_vec(), entry)).collect();
-    for base in bases {
-        let same = put.same(&base, &wanted, &missing).await?;
-        if !same.is_empty() {
-            put.copy(&base, &same).await?;
-            same.iter().for_each(|path| drop(missing.remove(path)));
+    // What is sent is hashed on its way, so only of what is there it needs to be known.
+    if !matches!(has, Has::Nothing) {
+        let digests = source.digests(tree).await?;
+        let digested = entries.iter().zip(digests.iter()).filter(|(entry, _)| plain(entry));
+        wanted.extend(digested.map(|(entry, digest)| (name(entry), file(entry.mode, digest))));
+        surplus = has.names().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+    }
+    let (mut missing, mut rest): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| !plain(entry) || !has.holds(entry, &wanted));
+    loop {
+        let (sent, read_back) = put.send(source.as_ref(), tree, &missing, start, &surplus).await?;
+        wanted.extend(sent);
+        if read_back == seal(&wanted) {
+            break;
+        }
+        let found = put.found().await?;
+        if found == wanted {
+            break;
+        }
+        start = Start::AsItIs;
+        surplus = found.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        (missing, rest) = rest.into_iter().partition(|entry| found.get(&name(entry)) != wanted.get(&name(entry)));
+        if missing.is_empty() {
+            return Err(FilesError::Differs { path: path.to_owned(), host: files.host() }.into());
         }
     }
-    if !missing.is_empty() {
-        wanted.extend(put.send(source, tree, missing.into_values().collect()).await?);
-    }
-    let expected = digest(&wanted);
-    if files.tree_digest(&put.partial).await? != expected {
-        return Err(FilesError::Differs { path: path.to_owned(), host: files.host() }.into());
-    }
-    put.settle().await?;
-    Ok(expected)
+    put.settle(tree).await?;
+    Ok(digest(&wanted))
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.components().collect::<PathBuf>().into_os_string();
-    name.push(ending);
-    name.into()
+/// What the host has from before.
+enum There {
+    Nothing,
+    /// What an earlier try left, in the new place already.
+    Part(Tree),
+    /// Another tree, which can be copied.
+    Tree(SourceRef),
 }
 
-/// The tree as it has to be.
-async fn hash(source: &dyn Source, tree: &SourceRef, entries: &[SourceEntry]) -> Result<Tree, Failure> {
-    let mut wanted = Tree::new();
-    let mut read = ahead(source, tree, entries);
-    while let Some((entry, content)) = read.try_next().await? {
-        wanted.insert(bytes(&entry.path).to_vec(), hash_entry(entry.mode, content));
+/// What a tree is made from, besides what is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Start {
+    /// What lies in the new place.
+    AsItIs,
+    /// What is noted as the last tree.
+    FromBase,
+}
+
+/// What is known of that.
+enum Has {
+    Nothing,
+    Hashed(Tree),
+    /// By the ids of the repository.
+    Listed(BTreeMap<Vec<u8>, SourceEntry>),
+}
+
+impl Has {
+    fn names(&self) -> Box<dyn Iterator<Item = &Vec<u8>> + '_> {
+        match self {
+            Self::Nothing => Box::new(std::iter::empty()),
+            Self::Hashed(tree) => Box::new(tree.keys()),
+            Self::Listed(entries) => Box::new(entries.keys()),
+        }
     }
-    Ok(wanted)
-}
 
-/// The contents in their order, some of them read ahead: each read waits for a thread of its own.
-fn ahead<'a>(
-    source: &'a dyn Source,
-    tree: &'a SourceRef,
-    entries: &'a [SourceEntry],
-) -> impl Stream<Item = Result<(&'a SourceEntry, Vec<u8>), Failure>> + Unpin {
-    let read = move |entry: &'a SourceEntry| async move { Ok((entry, source.read(tree, entry).await?)) };
-    Box::pin(stream::iter(entries).map(read).buffered(AHEAD))
-}
-
-fn hash_entry(mode: EntryMode, content: Vec<u8>) -> TreeEntry {
-    let size = content.len() as u64;
-    let sha256 = || hex(&Sha256::digest(&content));
-    match mode {
-        EntryMode::Symlink => TreeEntry::Link(content),
-        EntryMode::File => TreeEntry::File { executable: false, sha256: sha256(), size },
-        EntryMode::Executable => TreeEntry::File { executable: true, sha256: sha256(), size },
+    fn holds(&self, entry: &SourceEntry, wanted: &Tree) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Hashed(tree) => tree.get(&name(entry)).is_some_and(|has| wanted.get(&name(entry)) == Some(has)),
+            Self::Listed(entries) => entries.get(&name(entry)).is_some_and(|has| has == entry),
+        }
     }
+}
+
+fn name(entry: &SourceEntry) -> Vec<u8> {
+    bytes(&entry.path).to_vec()
+}
+
+fn file(mode: EntryMode, digest: &FileDigest) -> TreeEntry {
+    TreeEntry::File { executable: mode == EntryMode::Executable, sha256: digest.sha256.clone(), size: digest.bytes }
 }
 
 struct Put<'a> {
@@ -108,111 +177,154 @@ struct Put<'a> {
     path: &'a Path,
     partial: PathBuf,
     old: PathBuf,
+    /// What is noted of the tree that was put last into the same folder: a folder by this name.
+    note: String,
     token: Option<FencingToken>,
 }
 
-/// Names, each ended by NUL.
-fn names<'a>(paths: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
-    paths.into_iter().flat_map(|path| [path.as_slice(), &[0]].concat()).collect()
-}
+impl<'a> Put<'a> {
+    fn new(files: &'a SshFiles, path: &'a Path, token: Option<FencingToken>) -> Self {
+        let beside = |ending: &str| {
+            let mut name = path.components().collect::<PathBuf>().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let folder = path.parent().map(bytes).unwrap_or_default();
+        let note = hex(&Sha256::digest(folder)).chars().take(16).collect();
+        Self { files, path, partial: beside(".partial-new"), old: beside(".partial-old"), note, token }
+    }
 
-impl Put<'_> {
-    fn errand<'a>(&'a self, doing: &'static str, variables: &'a [(&'a str, &'a [u8])], script: &'a str) -> Errand<'a> {
+    fn errand<'e>(&'e self, doing: &'static str, variables: &'e [(&'e str, &'e [u8])], script: &'e str) -> Errand<'e> {
         Errand { doing, path: self.path, variables, script }
     }
 
-    /// Makes room beside the place; gives the bases.
-    async fn clear(&self) -> Result<Vec<PathBuf>, FilesError> {
+    /// What every script knows: the places, and what is given.
+    fn variables<'e>(&'e self, more: &[(&'e str, &'e [u8])]) -> Vec<(&'e str, &'e [u8])> {
+        let places = [("__new", bytes(&self.partial)), ("__old", bytes(&self.old)), ("__note", self.note.as_bytes())];
+        [&places, more].concat()
+    }
+
+    /// Makes room beside the place; tells what there is to begin with.
+    async fn clear(&self) -> Result<There, FilesError> {
+        // What an earlier try left may still be written to, by a session whose end nobody saw: it is copied.
         let script = r#"if there "$__a"; then exit 43; fi;
-if [ -d "$__new" ]; then rm -rf -- "$__old" && mv -fT -- "$__new" "$__old" || exit 1; fi;
-mkdir -p -- "$__new" || exit 1;
-if [ -d "$__old" ]; then printf '%s\0' "$__old"; fi;
-if [ -f "$__r/.pleach/last-tree" ]; then cat -- "$__r/.pleach/last-tree"; fi; exit 0"#;
-        let variables = [("__new", bytes(&self.partial)), ("__old", bytes(&self.old))];
-        let errand = self.errand("make room for", &variables, script);
+__part=; if [ -d "$__new" ]; then rm -rf -- "$__old" && mv -fT -- "$__new" "$__old" || exit 1; __part=1; fi;
+rm -f -- "$__new.names"; mkdir -p -- "$__new" || exit 1;
+if [ "$__part" ]; then
+exec 9>&-; umask 022; cd -- "$__old" && find . -type f -print0 | xargs -0 -r $__copy -t "$__new";
+rm -rf -- "$__old"; cd -- "$__new" || exit 1;
+printf 'part\0'; eval "$__tree"; exit; fi;
+if [ -d "$__note/base" ] && [ -f "$__note/names" ] && [ -f "$__note/commit" ]; then cat -- "$__note/commit"; fi; exit 0"#;
+        let script = [NOTE, HASH, WAY, script].concat();
+        let variables = self.variables(&BATCHES);
+        let errand = self.errand("make room for", &variables, &script);
         let answer = self.files.change(&errand, self.token, Feed::Nothing).await?;
-        let paths = answer.split(|byte| *byte == 0).filter(|path| !path.is_empty());
-        Ok(paths
-            .map(|path| PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path)))
-            .collect())
+        match answer.strip_prefix(b"part\0") {
+            Some(listed) => read_tree(listed).map(There::Part).ok_or_else(|| self.files.nonsense(&errand)),
+            None => Ok(read_note(&answer).map_or(There::Nothing, There::Tree)),
+        }
     }
 
-    /// Which of the missing files a base has as they have to be.
-    async fn same(
-        &self,
-        base: &Path,
-        wanted: &Tree,
-        missing: &BTreeMap<Vec<u8>, SourceEntry>,
-    ) -> Result<Vec<Vec<u8>>, FilesError> {
-        let script = r#"cd -- "$__base" 2>/dev/null || exit 44; xargs -0 -r sh -c "$__check" sh"#;
-        let variables = [("__base", bytes(base)), ("__check", CHECK_BATCH.as_bytes())];
-        let errand = self.errand("compare", &variables, script);
-        let asked = missing.iter().filter(|(_, entry)| entry.mode != EntryMode::Symlink).map(|(path, _)| path);
-        // Each behind `./`, so that none looks like an option.
-        let asked: Vec<Vec<u8>> = asked.map(|path| [b"./", path.as_slice()].concat()).collect();
-        let Some(answer) = self.files.look(&errand, Feed::Bytes(names(&asked))).await? else { return Ok(Vec::new()) };
-        let found = read_check(&answer).ok_or_else(|| self.files.nonsense(&errand))?;
-        let fits = |(path, (has, can)): (Vec<u8>, (String, bool))| match wanted.get(&path) {
-            Some(TreeEntry::File { executable, sha256, .. }) if *sha256 == has && *executable == can => Some(path),
-            _ => None,
-        };
-        Ok(found.into_iter().filter_map(fits).collect())
-    }
-
-    async fn copy(&self, base: &Path, paths: &[Vec<u8>]) -> Result<(), FilesError> {
-        // Writing beside harms nobody, so the fence is let go: it is passed again for the rename.
-        let script = r#"exec 9>&-; tar -C "$__base" --null -T - -cf - | tar -C "$__new" -xof -; exit $?"#;
-        let variables = [("__base", bytes(base)), ("__new", bytes(&self.partial))];
-        let errand = self.errand("copy what is the same for", &variables, script);
-        let paths: Vec<Vec<u8>> = paths.iter().map(|path| [b"./", path.as_slice()].concat()).collect();
-        self.files.change(&errand, self.token, Feed::Bytes(names(&paths))).await?;
-        Ok(())
-    }
-
-    /// Gives what was sent.
+    /// Makes the tree from what is there and what is sent; gives that, and the seal that the host read back of all.
     async fn send(
         &self,
-        source: Arc<dyn Source>,
+        source: &dyn Source,
         tree: &SourceRef,
-        entries: Vec<SourceEntry>,
-    ) -> Result<Tree, Failure> {
-        let script = r#"exec 9>&-; umask 022; tar -C "$__new" -xmof -; exit $?"#;
-        let variables = [("__new", bytes(&self.partial))];
-        let errand = self.errand("unpack", &variables, script);
-        let (sender, receiver) = mpsc::channel(4);
-        let count = entries.len();
-        let read = async move {
-            let (mut piece, mut sent) = (Vec::new(), Tree::new());
-            let mut read = ahead(source.as_ref(), tree, &entries);
-            while let Some((entry, content)) = read.try_next().await? {
-                piece.extend(archive::entry(&entry.path, entry.mode, &content));
-                sent.insert(bytes(&entry.path).to_vec(), hash_entry(entry.mode, content));
-                if piece.len() >= PIECE && sender.send(std::mem::take(&mut piece)).await.is_err() {
-                    return Ok(sent);
+        entries: &[SourceEntry],
+        start: Start,
+        surplus: &[Vec<u8>],
+    ) -> Result<(Tree, String), Failure> {
+        let script = [
+            NOTE,
+            HASH,
+            WAY,
+            // Writing beside harms nobody, so the fence is let go: it is passed again for the rename.
+            "exec 9>&-; umask 022;",
+            match start {
+                Start::AsItIs => "",
+                Start::FromBase => COPY,
+            },
+            r#"cd -- "$__new" || exit 1;"#,
+            if surplus.is_empty() { "" } else { DROP },
+            UNPACK,
+        ]
+        .concat();
+        let surplus: Vec<u8> = surplus
+            .iter()
+            .flat_map(|name| [b" ", quote(&[b"./", name.as_slice()].concat()).as_slice()].concat())
+            .collect();
+        let variables = self.variables(&[BATCHES.as_slice(), &[("__drop", surplus.as_slice())]].concat());
+        let errand = self.errand("unpack", &variables, &script);
+        let (contents, mut read) = mpsc::channel::<Arc<Vec<u8>>>(AHEAD);
+        let (pieces, feed) = mpsc::channel(PIECES);
+        let pack = async move {
+            let (mut piece, mut sent) = (Vec::with_capacity(PIECE), Tree::new());
+            for entry in entries {
+                // Without its end the archive is not taken for whole.
+                let Some(content) = read.recv().await else { return sent };
+                let follows = archive::front(&mut piece, &entry.path, entry.mode, &content);
+                for part in follows.chunks(PIECE) {
+                    piece.extend_from_slice(part);
+                    if piece.len() >= PIECE && pieces.send(std::mem::take(&mut piece)).await.is_err() {
+                        return sent;
+                    }
                 }
+                archive::pad(&mut piece, follows.len());
+                sent.insert(name(entry), hash(entry.mode, &content));
             }
-            piece.extend(archive::end());
+            archive::end(&mut piece);
             // The other side says why it stopped reading.
-            let _ = sender.send(piece).await;
-            Ok::<Tree, Failure>(sent)
+            let _ = pieces.send(piece).await;
+            sent
         };
-        let (sent, unpacked) = tokio::join!(read, self.files.change(&errand, self.token, Feed::Parts(receiver)));
-        let sent = sent?;
-        unpacked?;
+        let change = self.files.change(&errand, self.token, Feed::Parts(feed));
+        let (read, sent, answer) = tokio::join!(source.read_each(tree, entries, contents), pack, change);
+        read?;
+        let answer = answer?;
         // It stopped reading and says that all is well: what it has must not be compared with what it was given.
-        if sent.len() != count {
+        if sent.len() != entries.len() {
             return Err(FilesError::Differs { path: self.path.to_owned(), host: self.files.host() }.into());
         }
-        Ok(sent)
+        let seal = answer.get(..64).ok_or_else(|| self.files.nonsense(&errand))?;
+        Ok((sent, String::from_utf8_lossy(seal).into_owned()))
     }
 
-    async fn settle(&self) -> Result<(), FilesError> {
+    /// What lies in the new place.
+    async fn found(&self) -> Result<Tree, FilesError> {
+        let script = [HASH, r#"cd -- "$__new" || exit 1; eval "$__tree""#].concat();
+        let variables = self.variables(&BATCHES);
+        let errand = self.errand("read the tree", &variables, &script);
+        let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
+        read_tree(&answer).ok_or_else(|| self.files.nonsense(&errand))
+    }
+
+    async fn settle(&self, tree: &SourceRef) -> Result<(), FilesError> {
+        // The note is only where to begin from: of one that is half written the seal would tell.
         let script = r#"if there "$__a"; then exit 43; fi;
 { sync -f -- "$__new" 2>/dev/null || sync; } && mv -fT -- "$__new" "$__a" && settle "$__a" || exit 1;
-printf '%s\0' "$__a" >"$__r/.pleach/last-tree.new" && mv -fT -- "$__r/.pleach/last-tree.new" "$__r/.pleach/last-tree";
-rm -rf -- "$__old"; exit 0"#;
-        let variables = [("__new", bytes(&self.partial)), ("__old", bytes(&self.old))];
-        self.files.change(&self.errand("put in place", &variables, script), self.token, Feed::Nothing).await?;
+mkdir -p -- "$__note" && rm -f -- "$__note/commit" && ln -sfn -- "$__a" "$__note/base" &&
+mv -f -- "$__new.names" "$__note/names" && printf '%s\0%s\0' "$__commit" "$__path" >"$__note/commit";
+rm -rf -- "$__new.names"; exit 0"#;
+        let script = [NOTE, script].concat();
+        let variables = self.variables(&[("__commit", tree.commit.as_str().as_bytes()), ("__path", bytes(&tree.path))]);
+        self.files.change(&self.errand("put in place", &variables, &script), self.token, Feed::Nothing).await?;
         Ok(())
     }
+}
+
+fn hash(mode: EntryMode, content: &[u8]) -> TreeEntry {
+    match mode {
+        EntryMode::Symlink => TreeEntry::Link(content.to_vec()),
+        mode => file(mode, &FileDigest::of(content)),
+    }
+}
+
+/// What [`Put::settle`] noted of a tree.
+fn read_note(note: &[u8]) -> Option<SourceRef> {
+    let mut fields = note.split(|byte| *byte == 0);
+    let commit = CommitId::new(std::str::from_utf8(fields.next()?).ok()?).ok()?;
+    let path = OsStr::from_bytes(fields.next()?).into();
+    // Behind the second NUL.
+    fields.next()?;
+    Some(SourceRef { commit, path })
 }

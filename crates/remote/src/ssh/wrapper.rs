@@ -13,6 +13,8 @@
 //! What the wrapper says stands behind a word that nobody can guess, once on each stream; whatever the login shell printed
 //! before is cut off there.
 //!
+//! What both ways of running a line need first is [`session_line`]'s or [`resident_line`]'s to add.
+//!
 //! # Registration
 //!
 //! A write has a file `.pleach/command/ID` below the target's root. It is made before the command starts, so it tells for
@@ -50,7 +52,7 @@ const FOLDER: &str = ".pleach/command";
 /// What stands in front where a word has a line end. It costs a process, so only there.
 const LINE_END: &[u8] = br"__n=$(printf '\nx'); __n=${__n%x}; ";
 
-/// The two ways to answer, and who we are.
+/// The two ways to answer, and who we are. Stands in front of the first line of a session.
 const PROLOGUE: &str = r#"unset __p CDPATH;
 exec 8>&2;
 say() { printf '%s %s\n' "$__m" "$*"; printf '%s\n' "$__m" >&8; };
@@ -80,8 +82,27 @@ __i="$__c/$__d";
 if [ -e "$__i.stop" ]; then no withdrawn; fi;
 "#;
 
-/// Runs the program and waits for it. As a POSIX shell bash says nothing of signals, so it must not be one here.
-const RUN: &str = r#"if [ -n "${BASH_VERSION-}" ] && (set +o posix) 2>/dev/null; then set +o posix; fi;
+/// As a POSIX shell bash says nothing of signals, so it must not be one where they matter.
+const TELLING: &str = r#"if [ -n "${BASH_VERSION-}" ] && (set +o posix) 2>/dev/null; then set +o posix; fi;"#;
+
+/// Runs each line in a subshell. Exit code 137 and signal 9 look the same to a shell, but of a signal it says something
+/// (of two of them it does not), to a pipe whose other end it has itself. Where that cannot be had, all are codes.
+const RESIDENT: &str = r#"
+exec 7>&1 5<&0;
+: | {
+if (: >/proc/self/fd/0) 2>/dev/null; then exec 9<&0 6>/proc/self/fd/0; else exec 9</dev/null 6>/dev/null; fi;
+exec <&5 5<&- 2>&6;
+while IFS= read -r __p; do
+(eval "$__p") </dev/null >&7 2>&8 6>&- 7>&- 9<&-; __e=$?; __k=code; __x=;
+printf '%s\n' "$__z" >&6; while IFS= read -r __y <&9 && [ "$__y" != "$__z" ]; do __x=x; done;
+if [ "$__e" -gt 128 ] && { [ "$__x" ] || [ "$__e" = 130 ] || [ "$__e" = 141 ]; }; then __k=signal; __e=$((__e-128)); fi;
+printf '%s %s %s\n' "$__z" "$__k" "$__e" >&7; printf '%s\n' "$__z" >&8;
+done;
+}
+"#;
+
+/// Runs the program and waits for it.
+const RUN: &str = r#"
 __e=; ulimit -c 0; trap : HUP INT TERM;
 { say go $$ "$__g" "$__s" "$__b"; (exec 2>&8 8>&-; exec "$@"); __e=$?; } 2>"$__i.n";
 [ -n "$__e" ] || no space;
@@ -107,7 +128,6 @@ pub(super) struct Passage<'a> {
 /// The wrapper's line for a command. `marker` is a word without blanks that nobody can guess.
 pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, marker: &str) -> Vec<u8> {
     let mut line = Line::new(marker);
-    line.text(PROLOGUE);
     if let Some(directory) = &command.directory {
         line.text("cd -- ");
         // `cd -` would be another place.
@@ -148,10 +168,32 @@ pub(super) fn command_line(command: &Command, passage: Option<&Passage<'_>>, mar
     }
     line.text("command -v -- \"$1\" >/dev/null || no program;");
     match passage {
-        Some(_) => line.text(RUN),
+        Some(_) => {
+            line.text(TELLING);
+            line.text(RUN);
+        }
         None => line.text("say go $$ \"$__g\" \"$__s\" \"$__b\"; exec 8>&-; exec \"$@\""),
     }
     line.end()
+}
+
+/// The only line of a session of its own.
+pub(super) fn session_line(line: &[u8]) -> Vec<u8> {
+    let mut whole = Line(Vec::new());
+    whole.text(PROLOGUE);
+    whole.0.extend_from_slice(line);
+    whole.0
+}
+
+/// The line that makes a session a resident, which runs one line after the other and says `word` behind each on both
+/// streams: on standard output with how it ended.
+pub(super) fn resident_line(word: &str) -> Vec<u8> {
+    let mut whole = Line(Vec::new());
+    whole.text(PROLOGUE);
+    whole.text(&format!("__z={word}; {TELLING}"));
+    whole.text(RESIDENT);
+    whole.0.push(b'\n');
+    whole.0
 }
 
 /// Whether a line of the wrapper's own changes something.
@@ -173,7 +215,6 @@ pub(super) fn own_line(
     marker: &str,
 ) -> Vec<u8> {
     let mut line = Line::new(marker);
-    line.text(PROLOGUE);
     if let Some(root) = root {
         line.variable("__r", root);
         line.text(&format!("__c=\"$__r/{FOLDER}\";"));

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
 
 use super::record::{Activity, InstanceRecord};
 use super::request::{AgainRequest, StartedAgain};
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn again(request: &AgainRequest) -> Result<StartedAgain, Failure> {
     let path = ServiceLayout::new(&request.directory).instance(&request.release);
     let supervised = || InstanceRecord::load(&path).filter(|record| record.supervisor.is_alive());
-    let Some(before) = supervised().filter(|record| record.activity != Activity::Stopped) else {
+    let Some(before) = supervised().filter(|record| matches!(record.activity, Activity::Running | Activity::Waiting))
+    else {
         return Ok(StartedAgain { process: None });
     };
     if let Some(group) = &before.group {
@@ -35,7 +36,7 @@ pub(super) fn again(request: &AgainRequest) -> Result<StartedAgain, Failure> {
         if begun.elapsed() > PATIENCE {
             return Err(Failure::new(Kind::Rejected, format!("release `{}` was not started again", request.release))
                 .because(record.last_end.unwrap_or_else(|| "its supervisor did not do so in time".to_owned()))
-                .next(format!("look with `tail '{}'`", path.with_extension("log").display())));
+                .next(format!("look with `tail {}`", quote_path(&path.with_extension("log")))));
         }
         sleep(LOOK_AGAIN);
     }

@@ -5,7 +5,9 @@
 //! | — | asked to run | running, after what an earlier supervisor left has been ended |
 //! | running | the process ends | waiting; what it started is ended too |
 //! | waiting | the wait is over | running |
-//! | running, waiting | SIGTERM | stopped; ends |
+//! | running | SIGTERM | ending |
+//! | ending | the process and what it started have ended | stopped; ends |
+//! | waiting | SIGTERM | stopped; ends |
 //!
 //! The wait doubles from a tenth of a second to ten seconds and starts again once a process has run for ten.
 
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
 use rustix::process::Signal;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -52,7 +54,7 @@ fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
     let failed = |because: String| {
         Failure::new(Kind::Rejected, format!("could not supervise release `{}`", request.release))
             .because(because)
-            .next(format!("look with `ls -la '{}'`", request.directory.display()))
+            .next(format!("look with `ls -la {}`", quote_path(&request.directory)))
     };
     detach("pleach").map_err(|error| failed(error.to_string()))?;
     let layout = ServiceLayout::new(&request.directory);
@@ -165,6 +167,7 @@ impl Supervisor {
     /// Ends the process: asked first, killed after the grace.
     async fn end(&mut self, mut sleeper: Sleeper) {
         let group: Group = sleeper.group;
+        self.note(Activity::Ending, Some(group.clone()));
         group.signal(Signal::TERM);
         let all_gone = async {
             let _ = sleeper.child.wait().await;
@@ -201,7 +204,7 @@ impl Supervisor {
         let failed = |error: std::io::Error| {
             Failure::new(Kind::Rejected, format!("could not start release `{}`", self.record.release))
                 .because(error.to_string())
-                .next(format!("look at its disk: `df -h '{}'`", self.layout.run().display()))
+                .next(format!("look at its disk: `df -h {}`", quote_path(&self.layout.run())))
         };
         let is_err = started.is_err();
         announce(started.map(|()| self.record.clone()).map_err(failed));

@@ -16,6 +16,8 @@ pub enum Activity {
     Running,
     /// The process has ended and is started again after a wait.
     Waiting,
+    /// The process is asked to end, because somebody asked for it.
+    Ending,
     /// The process was ended because somebody asked for it.
     Stopped,
 }

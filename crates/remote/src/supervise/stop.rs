@@ -5,12 +5,13 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, quote_path};
+use pleach_core::period::Period;
 use rustix::process::Signal;
 
 use super::record::{Activity, InstanceRecord};
 use super::request::{StopRequest, Stopped};
-use crate::daemon::{cannot_lock, lock_file};
+use crate::daemon::{ask_to_end, cannot_lock, lock_file};
 use crate::directory::ServiceLayout;
 use crate::process::Group;
 
@@ -40,7 +41,7 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
         let record = InstanceRecord::load(&path);
         if let Some(record) = record.filter(|record| record.supervisor.is_alive()) {
             if !asked {
-                asked = record.supervisor.signal(Signal::TERM);
+                asked = ask_to_end(&layout.instance_lock(&request.release), &record.supervisor, Period(limit));
             }
             if begun.elapsed() > limit {
                 stopped.killed |= record.supervisor.signal(Signal::KILL);
@@ -49,7 +50,7 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
         if begun.elapsed() > limit + SUPERVISOR_GRACE {
             return Err(Failure::new(Kind::Conflict, format!("release `{}` could not be stopped", request.release))
                 .because(format!("`{}` is locked by something that does not end", lock_name(&layout, request)))
-                .next(format!("look with `fuser '{}'`", lock_name(&layout, request))));
+                .next(format!("look with `fuser {}`", quote_path(&layout.instance_lock(&request.release)))));
         }
         sleep(LOOK_AGAIN);
     }
@@ -71,7 +72,7 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
             Failure::new(Kind::Rejected, format!("could not write `{}`", path.display()))
                 .because(error.to_string())
                 .state("nothing of the release runs")
-                .next(format!("make room, or make it writable: `df -h '{}'`", layout.run().display()))
+                .next(format!("make room, or make it writable: `df -h {}`", quote_path(&layout.run())))
         })?;
     }
     Ok(stopped)

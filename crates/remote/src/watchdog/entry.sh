@@ -51,6 +51,9 @@ enter_systemd() {
     [ -w "$units" ] || return 1
     {
         printf '[Unit]\nDescription=Takes a target of Pleach back unless somebody confirms\n\n[Service]\n'
+        # What a command of the way back has started is the service that was put back: it outlives the watch.
+        # With a name it gets the variables of a login, as the deployer's commands had them.
+        printf 'User=%s\nKillMode=process\n' "$(id -un)"
         printf 'ExecStart=/bin/sh "%s" watch "%s"\n' "$(for_systemd "$0")" "$(for_systemd "$place")"
     } >"$units/$unit.service" || return 1
     {
@@ -69,8 +72,8 @@ leave() {
     case $entry in
         systemd)
             systemctl disable --now "$unit.timer" >/dev/null 2>&1
+            # Not loaded anew: systemd forgets them once the watch has ended, and until then knows what that may leave behind.
             rm -f "$system/etc/systemd/system/$unit.timer" "$system/etc/systemd/system/$unit.service"
-            systemctl daemon-reload >/dev/null 2>&1
             ;;
         cron) rm -f "$system/etc/cron.d/$unit" ;;
         local) rm -f "$system/etc/local.d/$unit.start" ;;

@@ -21,7 +21,6 @@ restore() {
         98)
             if advance "$(state_text aside)"; then
                 note 'stood aside: a newer lease was given'
-                leave
             fi
             return 0
             ;;
@@ -64,7 +63,6 @@ restore() {
     if [ "$operation" = end ] && [ -z "$broken" ]; then
         if advance "$(state_text restored)"; then
             note 'restored'
-            leave
         fi
         sh "$guard" release "$lease" "$mine" >/dev/null 2>&1
         return 0

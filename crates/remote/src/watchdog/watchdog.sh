@@ -315,7 +315,11 @@ watch() {
                     wait=30000
                 fi
                 ;;
-            *) exit 0 ;;
+            *)
+                # Last, and also where another watch was killed before it came here.
+                leave
+                exit 0
+                ;;
         esac
     done
 }

@@ -105,7 +105,8 @@ impl Host {
         let secrets = Arc::new(LocalSecrets::new(self.project.home()));
         let secrets = FaultySecrets { inner: secrets, plan: faults.clone() };
         let mut registry = Registry::new();
-        register(&mut registry, Arc::new(source), Arc::new(secrets));
+        let built = self.project.home().join("built");
+        register(&mut registry, Arc::new(source), Arc::new(secrets), &built);
         let engine = Engine {
             registry: Arc::new(registry),
             leases: Arc::new(FaultyLeases { inner: Arc::new(self.leases(target)), plan: faults.clone() }),

@@ -1,11 +1,13 @@
 //! `kill -9` of what keeps a service running.
 
-use std::process::Command;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use pleach_core::plan::Operation;
 use pleach_remote::directory::ReleaseStatus;
+use serde_json::{Value, json};
 
-use crate::project::{Form, Project, require_told, until};
+use crate::project::{Form, PROBE, Project, require_told, until};
 use crate::stage::Stage;
 
 fn kill(pid: u32) {
@@ -132,4 +134,97 @@ async fn a_router_that_is_killed_before_the_end_is_told_by_the_last_look_through
     let failure = stage.go_on().await.unwrap_err();
     require_told(&failure);
     assert!(failure.because[0].contains("refused"), "{failure:#?}");
+}
+
+/// `kill -9` of a `stop` once what it asked to end has been told so.
+fn stop_killed(project: &Project, command: &str, lock: &str, mut request: Value) {
+    request["directory"] = json!(project.service());
+    request["drain"] = json!("1s");
+    let mut stop = Command::new(PROBE).args([command, "stop"]).stdin(Stdio::piped()).spawn().unwrap();
+    stop.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    let lock = project.service().join("run").join(lock);
+    until("the note", || (std::fs::metadata(&lock).unwrap().len() > 0).then_some(()));
+    stop.kill().unwrap();
+    stop.wait().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_stop_has_asked_to_end_is_not_taken_for_running() {
+    let project = Project::new(Form::Supervised);
+    project.mode(1, "stubborn");
+    project.deployed(1).await;
+    let release = project.current().unwrap();
+    let before = project.instance(&release).unwrap();
+    stop_killed(&project, "supervise", &format!("{release}.lock"), json!({ "release": release, "stop-grace": "1s" }));
+    let request = json!({
+        "directory": project.service(), "service": before.service, "release": release, "run": before.run,
+        "argv": [PROBE, "serve"], "variables": {}, "stop-grace": "1s",
+    });
+    let mut start =
+        Command::new(PROBE).args(["supervise", "start"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    start.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    assert!(start.wait().unwrap().success());
+    let after = project.instance(&release).unwrap();
+    assert_ne!(after.supervisor, before.supervisor, "the one that was asked to end is gone");
+    assert_eq!(project.serving(), [after.group.unwrap().leader.pid]);
+    assert!(!before.group.unwrap().leader.is_alive());
+}
+
+#[tokio::test]
+async fn a_stop_that_was_killed_in_the_middle_is_followed_by_a_whole_deployment() {
+    let project = Project::new(Form::Supervised);
+    project.mode(1, "stubborn");
+    project.deployed(1).await;
+    let release = project.current().unwrap();
+    stop_killed(&project, "supervise", &format!("{release}.lock"), json!({ "release": release, "stop-grace": "1s" }));
+    until("its end to begin", || {
+        (project.instance(&release).unwrap().activity != pleach_remote::supervise::Activity::Running).then_some(())
+    });
+    project.deployed(1).await;
+    assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+    assert_eq!(project.serving().len(), 1);
+}
+
+#[tokio::test]
+async fn a_router_that_a_killed_stop_has_asked_to_end_is_followed_by_another() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let before = router(&project);
+    // It is answered, and not closed by the client: the router waits for that.
+    let mut held = std::net::TcpStream::connect(("127.0.0.1", project.port)).unwrap();
+    held.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    held.read_to_end(&mut Vec::new()).unwrap();
+    stop_killed(&project, "route", &format!("router-{}.lock", project.port), json!({ "port": project.port }));
+    assert!(pleach_remote::process::Identity::of(before).is_some());
+    project.deployed(2).await;
+    assert_ne!(router(&project), before);
+    assert_eq!(project.answer(), Some((200, project.current().unwrap())));
+    drop(held);
+}
+
+#[tokio::test]
+async fn what_a_write_left_beside_its_file_when_the_power_went_is_gone_once_the_run_is_taken_back() {
+    let project = Project::new(Form::Supervised);
+    project.deployed(1).await;
+    let service = project.service();
+    let records = service.join(".pleach/releases");
+    let half = "123987756128bc787f5da1d1359ed19a";
+    let left = [
+        records.join(format!("0002-11111111.json.new-{half}")),
+        records.join("0002-11111111.json.new-4711-0"),
+        service.join(format!("current.new-{half}")),
+        service.join(format!(".pleach/pins/a.json.new-{half}")),
+    ];
+    for path in &left {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "half").unwrap();
+    }
+    let own = service.join("notes.new-idea");
+    std::fs::write(&own, "mine").unwrap();
+    project.mode(2, "dies");
+    project.failed(2).await;
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert!(own.exists(), "no write gives this name");
 }

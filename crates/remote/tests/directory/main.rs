@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod built;
 mod faults;
 mod files;
 mod folders;

@@ -19,7 +19,7 @@ pub(crate) fn phase(step: &str) -> Arc<dyn Phase> {
 }
 
 /// One step of a deployment; `old` and `new` are the steps that were applied of the release before and of this one.
-fn bears_all(form: Form, lines: &str, old: &[&str], new: &[&str], step: &str) {
+pub(crate) fn bears_all(form: Form, lines: &str, old: &[&str], new: &[&str], step: &str) {
     exercise(async {
         exercise_phase(phase(step).as_ref(), async || Stage::new(form, lines, old, new, step).await).await;
     });

@@ -109,7 +109,8 @@ impl Project {
             source.add(version, "version", EntryMode::File, version.to_string().as_bytes());
         }
         let mut registry = Registry::new();
-        register(&mut registry, source.clone(), Arc::new(LocalSecrets::new(home.path())));
+        let secrets = Arc::new(LocalSecrets::new(home.path()));
+        register(&mut registry, source.clone(), secrets, &home.path().join("built"));
         let registry = Arc::new(registry);
         let events = Arc::new(RecordingEvents::default());
         let engine = Engine {
@@ -200,8 +201,8 @@ impl Project {
     pub(crate) fn planned(&self) -> (EnvironmentName, PlannedTarget, TargetDescription) {
         let (config, environment) = (self.config(), EnvironmentName::new("local").unwrap());
         let name = TargetName::new("here").unwrap();
-        let target = &config.environments[&environment].targets[&name];
-        let mut description = describe(target, self.home.path()).unwrap();
+        let settings = &config.environments[&environment];
+        let mut description = describe(settings, &settings.targets[&name], self.home.path()).unwrap();
         description.settings["program"] = PROBE.into();
         let settings = description.settings.clone();
         let planned = PlannedTarget { name, kind: "directory".into(), settings, expects: Facts::new() };

@@ -48,6 +48,30 @@ async fn a_service_with_commands_is_stopped_and_started() {
 }
 
 #[tokio::test]
+async fn the_command_that_takes_a_switch_back_by_hand_starts_the_old_release_or_stops_the_first_one_as_well() {
+    let mut project = Project::new(Form::Commands);
+    project.change("echo $PLEACH_RELEASE > ../../serving", "cat version > ../../serving");
+    let serving = project.service().join("serving");
+    for (version, before) in [(1, None), (2, Some("1"))] {
+        let current = project.current();
+        let plan = project.plan(Operation::Deploy, version).await.unwrap();
+        let switch = plan.lanes().flat_map(|lane| &lane.steps).find(|step| step.name.as_str() == "switch").unwrap();
+        let by_hand = switch.undo_by_hand.clone().unwrap();
+        project.execute(plan).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&serving).unwrap(), version.to_string());
+        let typed = Command::new("sh").args(["-c", by_hand.trim_matches('`')]).status().unwrap();
+        assert!(typed.success(), "{by_hand}");
+        assert_eq!(
+            (project.current(), std::fs::read_to_string(&serving).ok().as_deref()),
+            (current, before),
+            "{by_hand}"
+        );
+        // For the next one.
+        project.run(Operation::Deploy, version).await;
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_run_is_refused_with_the_ways_to_start_it() {
     for form in [Form::Supervised, Form::Commands] {
         let project = Project::new(form);

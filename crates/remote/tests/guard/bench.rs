@@ -12,10 +12,14 @@ use pleach_core::word::{EnvironmentName, RunId, TargetName};
 use pleach_remote::guard::{Guard, TargetLeases};
 use pleach_remote::local::{Fence, LocalShell};
 use pleach_remote::process::ProcessStat;
+use pleach_testbed::machine::Machine;
 use tempfile::TempDir;
 
 /// Every shell that a target may have as `sh`.
 pub(crate) const SHELLS: [&[&str]; 3] = [&["dash"], &["busybox", "sh"], &["bash", "--posix"]];
+
+/// No name that a script may take for granted.
+const PREFIX: &str = "pleach it's $(a) ";
 
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
@@ -29,11 +33,17 @@ impl Bench {
 
     pub(crate) fn with(interpreter: &[&str]) -> Self {
         // In memory where that can be had: what is flushed there need not wait for everybody else's disk.
-        let memory = Path::new("/dev/shm");
-        let prefix = "pleach it's $(a) ";
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(memory);
-        let folder = folder.or_else(|_| tempfile::Builder::new().prefix(prefix).tempdir()).expect("a folder");
-        let guard = Guard::new(folder.path().join(".pleach")).interpreter(interpreter.iter().copied());
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/dev/shm");
+        Self::in_folder(folder.unwrap_or_else(|_| on_disk()), interpreter.iter().copied())
+    }
+
+    /// The same on a machine, which sees no memory of others.
+    pub(crate) fn on(machine: &Machine) -> Self {
+        Self::in_folder(on_disk(), shell_on(machine))
+    }
+
+    fn in_folder<S: Into<String>>(folder: TempDir, interpreter: impl IntoIterator<Item = S>) -> Self {
+        let guard = Guard::new(folder.path().join(".pleach")).interpreter(interpreter);
         Self { folder, guard }
     }
 
@@ -60,6 +70,17 @@ impl Bench {
         fs::write(&path, Guard::script()).expect("written");
         path
     }
+}
+
+fn on_disk() -> TempDir {
+    tempfile::Builder::new().prefix(PREFIX).tempdir().expect("a folder")
+}
+
+/// The words in front of a script that have a machine run it.
+pub(crate) fn shell_on(machine: &Machine) -> Vec<String> {
+    let shell = machine.command("sh");
+    let words = std::iter::once(shell.get_program()).chain(shell.get_args());
+    words.map(|word| word.to_str().expect("text").to_owned()).collect()
 }
 
 pub(crate) fn environment() -> EnvironmentName {

@@ -15,5 +15,6 @@ mod lease;
 mod restore;
 mod script;
 mod site;
+mod systemd;
 mod wake;
 mod watch;

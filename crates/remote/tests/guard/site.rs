@@ -30,7 +30,10 @@ impl Site {
     }
 
     pub(crate) async fn with(interpreter: &[&str]) -> Self {
-        let bench = Bench::with(interpreter);
+        Self::on(Bench::with(interpreter)).await
+    }
+
+    pub(crate) async fn on(bench: Bench) -> Self {
         // Below the bench's own odd name, another one.
         let root = bench.folder.path().join("-o\nd\\0101d 'site' \"$(x)\"");
         fs::create_dir_all(root.join("releases/1/bin")).expect("made");

@@ -103,28 +103,3 @@ async fn without_systemd_and_cron_the_users_crontab_or_local_d_goes_on_with_it()
     site.watchdog.confirm(&site.shell, &site.run).await.expect("in time");
     assert_eq!(files(&site, "etc/local.d"), [""; 0]);
 }
-
-#[tokio::test]
-async fn with_systemd_a_timer_watches() {
-    // What systemd does with a timer that is due at once, in three lines: `xargs` takes the quotes, and no shell reads it.
-    let systemctl = r#"
-echo "$*" >>"${0%/*}/calls"
-[ "$1 $2" = 'enable --now' ] || exit 0
-sed -n 's/^ExecStart=//p' "${0%/*}/../system/etc/systemd/system/${3%.timer}.service" |
-    sed 's/\$\$/$/g; s/%%/%/g' | xargs setsid -f >/dev/null 2>&1"#;
-    let folders = ["run/systemd/system", "etc/systemd/system"];
-    let (mut site, watchdog) = with_programs(&[("systemctl", systemctl)], &folders).await;
-    let before = site.manifest();
-    let soon = std::time::Duration::from_millis(700);
-    let armed = watchdog.arm(&site.shell, &site.lease, soon, &site.instructions()).await.expect("armed");
-    assert_eq!((armed.boot_entry, armed.watched), (BootEntry::Systemd, true));
-    site.watchdog = watchdog;
-    let units = files(&site, "etc/systemd/system");
-    assert!(units[0].contains("ExecStart=/bin/sh \"") && units[1].contains("OnBootSec=0"), "{units:?}");
-    site.change();
-    site.until_phase(WatchdogPhase::Restored).await;
-    assert_eq!(site.manifest(), before);
-    assert_eq!(files(&site, "etc/systemd/system"), [""; 0], "nothing is left of the units");
-    let calls = fs::read_to_string(site.bench.folder.path().join("bin/calls")).expect("called");
-    assert!(calls.contains("disable --now pleach-watchdog-"), "{calls}");
-}

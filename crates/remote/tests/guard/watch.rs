@@ -1,5 +1,7 @@
 //! When the target takes itself back, and when not.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pleach_core::error::Kind;
@@ -13,6 +15,23 @@ use crate::site::Site;
 
 const SOON: Duration = Duration::from_millis(700);
 
+/// A site that is changed under a watchdog that will bite soon: on a busy machine it may have bitten before.
+async fn changed_in_time(shell: &[&str]) -> (Site, BTreeMap<PathBuf, String>) {
+    let mut deadline = SOON;
+    loop {
+        let site = Site::with(shell).await;
+        let before = site.manifest();
+        site.arm(deadline).await;
+        site.change();
+        let changed = site.manifest();
+        if site.status().await.phase == WatchdogPhase::Armed {
+            assert_ne!(changed, before);
+            return (site, before);
+        }
+        deadline *= 2;
+    }
+}
+
 #[tokio::test]
 async fn nobody_confirms_and_the_target_is_as_it_was_and_says_so() {
     let programs = tempfile::tempdir().expect("a folder");
@@ -21,11 +40,7 @@ async fn nobody_confirms_and_the_target_is_as_it_was_and_says_so() {
     let path = format!("PATH={}", programs.path().display());
     let alone: &[&str] = &["/usr/bin/env", &path, "sh"];
     for shell in SHELLS.into_iter().chain([alone]) {
-        let site = Site::with(shell).await;
-        let before = site.manifest();
-        site.arm(SOON).await;
-        site.change();
-        assert_ne!(site.manifest(), before);
+        let (site, before) = changed_in_time(shell).await;
         let status = site.until_phase(WatchdogPhase::Restored).await;
         assert_eq!(site.manifest(), before);
         assert_eq!(site.restarts(), 1);
@@ -100,14 +115,14 @@ async fn a_renewal_starts_a_watch_again_that_was_killed() {
 async fn it_stands_aside_for_a_newer_lease_and_not_for_a_broken_one() {
     let site = Site::new().await;
     let before = site.manifest();
-    site.arm(SOON).await;
+    site.arm(3 * SOON).await;
     site.leases.break_lease(&site.lease).await.expect("broken");
     site.change();
     site.until_phase(WatchdogPhase::Restored).await;
     assert_eq!(site.manifest(), before, "broken, and nobody after: still its own to put back");
 
     let site = Site::new().await;
-    site.arm(SOON).await;
+    site.arm(3 * SOON).await;
     site.change();
     let changed = site.manifest();
     let broken = site.leases.break_lease(&site.lease).await;
@@ -158,10 +173,10 @@ async fn on_a_full_disk_nothing_is_armed_and_nothing_is_left() {
 async fn arming_twice_is_arming_once() {
     let site = Site::new().await;
     let before = site.manifest();
-    let first = site.arm(SOON).await;
+    let first = site.arm(3 * SOON).await;
     assert_eq!(first.boot_entry, BootEntry::None, "{first:?}");
     site.change();
-    let _ = site.watchdog.arm(&site.shell, &site.lease, SOON, &site.instructions()).await;
+    let _ = site.watchdog.arm(&site.shell, &site.lease, 3 * SOON, &site.instructions()).await;
     site.until_phase(WatchdogPhase::Restored).await;
     assert_eq!(site.manifest(), before, "what it kept the first time counts");
 }

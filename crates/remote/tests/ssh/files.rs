@@ -8,19 +8,21 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::port::{EntryMode, FencingToken, Files, Permissions, Source, SourceEntry, SourceRef};
+use pleach_core::port::{EntryMode, FencingToken, FileDigest, Files, Permissions, Source, SourceEntry, SourceRef};
 use pleach_core::testing::conformance;
 use pleach_remote::local::tree_digest;
 use pleach_remote::ssh::SshFiles;
 
-use crate::bed::{Bed, kill};
+use crate::bed::{Bed, Server, kill};
 
 const TOKEN: Option<FencingToken> = Some(FencingToken(1));
 
-/// A tree in memory that counts what is read of it.
+type Contents = BTreeMap<PathBuf, (EntryMode, Vec<u8>)>;
+
+/// Trees in memory, one for each commit; counts what is read of them.
 #[derive(Default)]
 struct Memory {
-    files: Mutex<BTreeMap<PathBuf, (EntryMode, Vec<u8>)>>,
+    trees: Mutex<Vec<Contents>>,
     reads: AtomicUsize,
     /// After so many reads it fails.
     fails_after: Option<usize>,
@@ -29,32 +31,72 @@ struct Memory {
 impl Memory {
     fn with(files: impl IntoIterator<Item = (&'static str, EntryMode, Vec<u8>)>) -> Arc<Self> {
         let files = files.into_iter().map(|(path, mode, content)| (path.into(), (mode, content))).collect();
-        Arc::new(Self { files: Mutex::new(files), ..Self::default() })
+        Arc::new(Self { trees: Mutex::new(vec![files]), ..Self::default() })
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
-        self.files.lock().unwrap().insert(path.into(), (EntryMode::File, content.to_vec()));
+    /// The tree after the last one, changed.
+    fn next(&self, change: impl FnOnce(&mut Contents)) -> SourceRef {
+        let mut trees = self.trees.lock().unwrap();
+        let mut next = trees.last().expect("a tree").clone();
+        change(&mut next);
+        trees.push(next);
+        tree(trees.len() - 1)
+    }
+
+    fn contents(&self, tree: &SourceRef) -> Result<Contents, Failure> {
+        let at = usize::from_str_radix(tree.commit.as_str(), 16).expect("a number");
+        let unknown = || Failure::new(Kind::Rejected, "there is no such commit");
+        self.trees.lock().unwrap().get(at).cloned().ok_or_else(unknown)
+    }
+
+    /// Whether a folder holds a tree, and nothing else.
+    fn is(&self, tree: &SourceRef, place: &Path) {
+        let wanted = self.contents(tree).expect("a tree");
+        let mut found = Contents::new();
+        let mut folders = vec![place.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries: Vec<_> = std::fs::read_dir(&folder).expect("a folder").flatten().collect();
+            assert!(!entries.is_empty() || folder == place, "{} is empty", folder.display());
+            for path in entries.iter().map(std::fs::DirEntry::path) {
+                let name = path.strip_prefix(place).expect("below").to_owned();
+                let mode = std::fs::symlink_metadata(&path).expect("there").permissions().mode() & 0o7777;
+                if path.is_symlink() {
+                    let to = std::fs::read_link(&path).expect("a link").into_os_string().into_encoded_bytes();
+                    found.insert(name, (EntryMode::Symlink, to));
+                } else if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    assert!([0o644, 0o755].contains(&mode), "{} has {mode:o}", path.display());
+                    let kind = if mode == 0o755 { EntryMode::Executable } else { EntryMode::File };
+                    found.insert(name, (kind, std::fs::read(&path).expect("readable")));
+                }
+            }
+        }
+        assert!(found == wanted, "{:?} instead of {:?}", found.keys(), wanted.keys());
+    }
+
+    fn reads(&self) -> usize {
+        self.reads.swap(0, Ordering::Relaxed)
     }
 }
 
 #[async_trait]
 impl Source for Memory {
-    async fn list(&self, _: &SourceRef) -> Result<Vec<SourceEntry>, Failure> {
-        let files = self.files.lock().unwrap();
-        let entry = |(path, (mode, _)): (&PathBuf, &(EntryMode, Vec<u8>))| SourceEntry {
-            path: path.clone(),
-            mode: *mode,
-            id: String::new(),
+    async fn list(&self, tree: &SourceRef) -> Result<Vec<SourceEntry>, Failure> {
+        let entry = |(path, (mode, content)): (PathBuf, (EntryMode, Vec<u8>))| SourceEntry {
+            path,
+            mode,
+            id: FileDigest::of(&content).sha256,
         };
-        Ok(files.iter().map(entry).collect())
+        Ok(self.contents(tree)?.into_iter().map(entry).collect())
     }
 
-    async fn read(&self, _: &SourceRef, entry: &SourceEntry) -> Result<Vec<u8>, Failure> {
+    async fn read(&self, tree: &SourceRef, entry: &SourceEntry) -> Result<Vec<u8>, Failure> {
         let reads = self.reads.fetch_add(1, Ordering::Relaxed);
         if self.fails_after.is_some_and(|limit| reads >= limit) {
             return Err(Failure::new(Kind::Rejected, "the source is broken"));
         }
-        Ok(self.files.lock().unwrap()[&entry.path].1.clone())
+        Ok(self.contents(tree)?[&entry.path].1.clone())
     }
 
     async fn export(&self, _: &SourceRef, _: &Path) -> Result<(), Failure> {
@@ -62,8 +104,12 @@ impl Source for Memory {
     }
 }
 
+fn tree(number: usize) -> SourceRef {
+    SourceRef { commit: format!("{number:040x}").parse().expect("a commit"), path: PathBuf::new() }
+}
+
 fn some_tree() -> SourceRef {
-    SourceRef { commit: "0".repeat(40).parse().expect("a commit"), path: PathBuf::new() }
+    tree(0)
 }
 
 fn mixed() -> Arc<Memory> {
@@ -124,28 +170,109 @@ async fn a_tree_arrives_with_modes_links_and_odd_names() {
     assert_eq!(left.len(), 1, "nothing lies beside it");
 }
 
+/// Puts the first tree, spoils it as a running service would, and puts changed ones after it.
+async fn require_only_changes_are_sent(files: &SshFiles, releases: &Path) {
+    let release = |number: usize| releases.join(number.to_string());
+    files.ensure_directory(releases, TOKEN).await.expect("made");
+    let source = mixed();
+    files.put_tree(&release(1), source.clone(), &some_tree(), TOKEN).await.expect("put");
+    assert_eq!(source.reads(), 7, "all of it is sent and hashed in one pass");
+    // What was built in the first one, or changed there, does not get into the second.
+    std::fs::write(release(1).join("built"), "x").expect("written");
+    std::fs::write(release(1).join("empty"), "no longer").expect("written");
+    std::fs::remove_file(release(1).join("-rf")).expect("removed");
+    let mode = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(release(1).join(name), mode).expect("set");
+    };
+    mode("large", 0o4640);
+    mode("bin/run", 0o700);
+    // A shared path: what lies there now is not the release's.
+    let (kept, odd) = (releases.with_file_name("kept"), release(1).join("a b"));
+    std::fs::rename(&odd, &kept).expect("renamed");
+    symlink(&kept, &odd).expect("linked");
+    let grown = kept.join("$(x)/'q'");
+    std::fs::write(&grown, vec![b'x'; 1_000_000]).expect("written");
+    let accessed = || std::fs::metadata(&grown).expect("there").accessed().expect("known");
+    let before = accessed();
+    let second = source.next(|files| drop(files.insert("new".into(), (EntryMode::File, b"new".to_vec()))));
+    let told = files.put_tree(&release(2), source.clone(), &second, TOKEN).await.expect("put");
+    assert_eq!(told, tree_digest(&release(2)).expect("read"));
+    source.is(&second, &release(2));
+    assert_eq!(accessed(), before, "nobody has read what the service keeps");
+    // Each once to be hashed; to be sent the new one and the link, and then what was changed, removed and shared.
+    assert_eq!(source.reads(), 8 + 2 + 3);
+    let inode = |number: usize| {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(release(number).join("large")).expect("there").ino()
+    };
+    assert_ne!(inode(1), inode(2), "releases share no file");
+
+    // A file in place of a folder, a folder in place of a file, a link in place of each; a mode; an odd name that goes.
+    let third = source.next(|files| {
+        files.retain(|path, _| !path.starts_with("a b") && path != Path::new("line\nbreak\\n"));
+        files.insert("a b".into(), (EntryMode::File, b"a file now".to_vec()));
+        files.remove(Path::new("empty"));
+        files.insert("empty/no/longer".into(), (EntryMode::Executable, b"x".to_vec()));
+        files.remove(Path::new("bin/run"));
+        files.insert("bin".into(), (EntryMode::Symlink, b"empty/no".to_vec()));
+        files.insert("new".into(), (EntryMode::Executable, b"new".to_vec()));
+        files.insert("large".into(), (EntryMode::Symlink, b"new".to_vec()));
+    });
+    files.put_tree(&release(3), source.clone(), &third, TOKEN).await.expect("put");
+    source.is(&third, &release(3));
+    assert_eq!(source.reads(), 7 + 6, "only `-rf` is as it was");
+
+    // Nothing but links is sent where nothing has changed; all of it where the last tree is gone.
+    files.put_tree(&release(4), source.clone(), &third, TOKEN).await.expect("put");
+    source.is(&third, &release(4));
+    assert_eq!(source.reads(), 7 + 3);
+    files.remove(&release(4), TOKEN).await.expect("removed");
+    files.put_tree(&release(5), source.clone(), &third, TOKEN).await.expect("put");
+    source.is(&third, &release(5));
+    assert_eq!(source.reads(), 7);
+    assert_eq!(std::fs::read_dir(releases).expect("there").count(), 4, "nothing lies beside them");
+
+    // And all of it where its commit is not known here.
+    let other = mixed();
+    files.put_tree(&release(6), other.clone(), &some_tree(), TOKEN).await.expect("put");
+    other.is(&some_tree(), &release(6));
+    assert_eq!(other.reads(), 7);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_second_tree_only_what_changed_is_sent() {
     let bed = Bed::new("");
-    let files = files(&bed).await;
-    files.ensure_directory(&bed.at("root/releases"), TOKEN).await.expect("made");
-    let source = mixed();
-    files.put_tree(&bed.at("root/releases/1"), source.clone(), &some_tree(), TOKEN).await.expect("put");
-    // What was built in the first one, or changed there, does not get into the second.
-    std::fs::write(bed.at("root/releases/1/built"), "x").expect("written");
-    std::fs::write(bed.at("root/releases/1/empty"), "no longer").expect("written");
-    source.put("new", b"new");
-    source.reads.store(0, Ordering::Relaxed);
-    let told = files.put_tree(&bed.at("root/releases/2"), source.clone(), &some_tree(), TOKEN).await.expect("put");
-    assert_eq!(told, tree_digest(&bed.at("root/releases/2")).expect("read"));
-    assert_eq!(told.files, 8);
-    // Each once to be hashed; once more to be sent: the new one, the one that was changed there, and the link.
-    assert_eq!(source.reads.load(Ordering::Relaxed), 8 + 3);
-    let same = |name: &str| {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata(bed.at("root/releases").join(name)).expect("there").ino()
+    require_only_changes_are_sent(&files(&bed).await, &bed.at("root/releases")).await;
+}
+
+/// A server whose users have BusyBox, and `flock`, which not every BusyBox has.
+fn busybox_bed() -> (Bed, Server) {
+    let bed = Bed::new("");
+    let bin = bed.at("bin");
+    std::fs::create_dir(&bin).expect("made");
+    let run = |program: &str, arguments: &[&str]| {
+        let done = std::process::Command::new(program).args(arguments).status().expect("installed");
+        assert!(done.success(), "{program} {arguments:?}");
     };
-    assert_ne!(same("1/large"), same("2/large"), "releases share no file");
+    run("busybox", &["--install", "-s", bin.to_str().expect("text")]);
+    for name in ["openssl", "flock"] {
+        let _ = std::fs::remove_file(bin.join(name));
+    }
+    run("sh", &["-c", &format!("ln -s \"$(command -v flock)\" '{}'", bin.join("flock").display())]);
+    let login = format!(
+        "#!/bin/sh\nPATH={bin}; export PATH\nline=${{SSH_ORIGINAL_COMMAND#exec /bin/sh }}\neval \"exec sh $line\"\n",
+        bin = bin.display()
+    );
+    let server = bed.second(&format!("ForceCommand {}", bed.script("login", &login).display()));
+    bed.configure(&format!("Port {}", server.port));
+    (bed, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_has_only_busybox_is_sent_trees_as_well() {
+    let (bed, _server) = busybox_bed();
+    require_only_changes_are_sent(&files(&bed).await, &bed.at("root/releases")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,14 +283,16 @@ async fn a_tree_that_broke_off_is_absent_and_the_next_try_goes_on_from_it() {
     files.ensure_directory(&bed.at("root/releases"), TOKEN).await.expect("made");
     let file = |name: &'static str| (name, EntryMode::File, vec![name.as_bytes()[0]; 400_000]);
     let whole = Memory::with(["a", "b", "c", "d"].map(file));
-    let broken = Memory { fails_after: Some(3), ..Memory::default() };
-    *broken.files.lock().unwrap() = whole.files.lock().unwrap().clone();
+    let trees = Mutex::new(whole.trees.lock().unwrap().clone());
+    let broken = Memory { fails_after: Some(3), trees, ..Memory::default() };
     let failure = files.put_tree(&to, Arc::new(broken), &some_tree(), TOKEN).await.expect_err("it broke");
     assert_eq!(failure.what, "the source is broken");
     assert!(!to.exists());
-    let told = files.put_tree(&to, whole.clone(), &some_tree(), TOKEN).await.expect("put");
-    assert_eq!(told, tree_digest(&to).expect("read"));
-    assert!(whole.reads.load(Ordering::Relaxed) < 4 + 4, "some of it was there already");
+    // What nobody sent is not kept.
+    std::fs::write(bed.at("root/releases/1.partial-new/stray"), "x").expect("written");
+    files.put_tree(&to, whole.clone(), &some_tree(), TOKEN).await.expect("put");
+    whole.is(&some_tree(), &to);
+    assert!(whole.reads() < 4 + 4, "some of it was there already");
     assert_eq!(std::fs::read_dir(bed.at("root/releases")).expect("there").count(), 1, "nothing lies beside it");
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pleach_core::config::HostLimits;
+use pleach_core::config::{HostLimits, TotalLimits};
 use pleach_remote::ssh::{Link, SshShell};
 
 use crate::bed::{Bed, run_read, run_script};
@@ -45,7 +45,7 @@ async fn a_hundred_commands_at_once_get_through_ten_sessions() {
 async fn targets_on_one_host_share_its_connections_for_as_long_as_one_of_them_is_used() {
     let bed = Bed::new("");
     let limits = HostLimits::default();
-    let link = || Link::shared(bed.destination("target"), &limits).expect("a link");
+    let link = || Link::shared(bed.destination("target"), &limits, &TotalLimits::default()).expect("a link");
     let links: Vec<Arc<Link>> = (0..40).map(|_| link()).collect();
     let runs = links.iter().map(|link| {
         let shell = SshShell::new(link.clone(), bed.at("root"));
@@ -58,7 +58,7 @@ async fn targets_on_one_host_share_its_connections_for_as_long_as_one_of_them_is
     let connections = links[0].connections();
     assert!((1..=10).contains(&connections), "{connections} for forty targets");
     let one = HostLimits { connections: Some(1), ..limits };
-    let other = Link::shared(bed.destination("target"), &one).expect("a link");
+    let other = Link::shared(bed.destination("target"), &one, &TotalLimits::default()).expect("a link");
     assert!(!Arc::ptr_eq(&other, &links[0]), "other limits are another link's");
     drop(links);
     assert_eq!(link().connections(), 0, "nobody had a use for them any more");

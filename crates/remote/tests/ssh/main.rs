@@ -12,6 +12,7 @@ mod host_keys;
 mod limits;
 mod login;
 mod loss;
+mod resident;
 mod shell;
 mod target;
 mod ways;

@@ -1,6 +1,6 @@
 //! A host as a target.
 
-use pleach_core::config::HostLimits;
+use pleach_core::config::{HostLimits, TotalLimits};
 use pleach_core::error::Kind;
 use pleach_core::plan::PlannedTarget;
 use pleach_core::port::FencingToken;
@@ -22,6 +22,7 @@ fn settings(bed: &Bed) -> SshSettings {
         program: "/usr/bin/pleach".into(),
         install: false,
         limits: HostLimits::default(),
+        total_limits: TotalLimits::default(),
     }
 }
 

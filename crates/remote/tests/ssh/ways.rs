@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use pleach_core::error::Failure;
 use pleach_core::error::Kind;
+use pleach_core::port::{Call, Command, NoLines, Shell};
 use pleach_core::testing::cut_after;
 use pleach_remote::ssh::{ConfigError, Link, SshShell, Tunnel, load_config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, run_read};
 
@@ -131,8 +133,10 @@ async fn a_way_or_a_session_that_is_opened_after_its_caller_has_gone_is_closed()
 
     // A session that stayed would be the only one that the host allows.
     let shell = SshShell::new(link.clone(), bed.at("root"));
+    let call = Call { token: None, lines: &NoLines, cancel: &CancellationToken::new() };
+    let alone = Command::read(["true"]).alone();
     for _ in 0..3 {
-        assert!(cut_after(0, run_read(&shell, &["true"])).await.is_none(), "it has to wait for the host");
+        assert!(cut_after(0, shell.run(&alone, call)).await.is_none(), "it has to wait for the host");
         let output = timeout(Duration::from_secs(20), run_read(&shell, &["echo", "there"])).await;
         assert_eq!(output.expect("there is a place").expect("it ran").text(), "there");
     }

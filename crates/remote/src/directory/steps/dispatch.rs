@@ -6,7 +6,7 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{command, files, health, install, process, prune, renew, route, script, switch, upload};
+use super::{build_here, command, files, health, install, process, prune, renew, route, script, switch, upload};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -31,6 +31,7 @@ impl Phase for DirectoryPhase {
     fn needs(&self) -> &[Facet] {
         match self.work {
             Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
+            Work::BuildHere => &[],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
@@ -40,6 +41,7 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::inspect(cx).await,
             Work::Files => files::inspect(cx).await,
+            Work::BuildHere => build_here::inspect(cx, &self.means).await,
             Work::Upload => upload::inspect(cx).await,
             Work::Start => process::inspect_started(cx).await,
             Work::Retire | Work::Stop => process::inspect_stopped(cx).await,
@@ -59,6 +61,7 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::apply(cx).await,
             Work::Files => files::apply(cx).await,
+            Work::BuildHere => build_here::apply(cx, &self.means).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
             Work::Retire | Work::Stop => process::stop(cx).await,
@@ -85,6 +88,7 @@ impl Phase for DirectoryPhase {
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
+            Work::BuildHere => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
             Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }

@@ -1,5 +1,6 @@
 //! The phases: one struct that knows its name, and a file for each kind of work.
 
+mod build_here;
 mod command;
 mod dispatch;
 mod files;

@@ -59,7 +59,7 @@ async fn end_new(site: &Site<'_>, parameters: &StartParameters) -> Result<Vec<St
         return Ok(vec![format!("release `{release}` is not there, so nothing of it runs")]);
     };
     if parameters.previous.running.contains(release) {
-        let up = site.instance(release).await?.filter(|(_, state)| state.is_up());
+        let up = site.instance(release).await?.filter(|(_, state)| state.stays());
         return Ok(vec![match up {
             Some((instance, _)) => format!("process {} ran before and stays", leader(&instance)),
             None => format!("release `{release}` ran before and has been ended since"),

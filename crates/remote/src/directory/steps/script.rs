@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::directory::instance::told_status;
+use crate::directory::parameter::word;
 use crate::directory::script::{Part, ScriptNote, ScriptParameters, ScriptProcess, ScriptText, noted};
-use crate::directory::site::{Site, is_alive, read_json};
+use crate::directory::site::{Site, fetched, is_alive, read_json};
 
 /// The most that is kept of what a script printed: its end.
 const LOG_BYTES: usize = 1024 * 1024;
@@ -197,7 +198,7 @@ impl<'a> Scene<'a> {
             true => failure.because(format!("`{file}` was not done within its limit of {limit}, and was ended")),
             false => failure.because(format!("`{file}` {ended}")),
         };
-        let look = self.site.place.typed(format!("tail -n 50 '{}'", log.display()));
+        let look = self.site.place.typed(format!("tail -n 50 {}", word(&log)));
         Err(failure.next(format!("read its log: `{look}`")))
     }
 
@@ -207,8 +208,8 @@ impl<'a> Scene<'a> {
         let argv = CommandLine::Words(text.argv.clone());
         let command = self.site.service_command(&argv, &record, secrets).await?;
         let mut command = command.variable("PLEACH_RUN", self.site.run.as_str());
-        command.environment.extend(self.site.fetched(&script.variables, secrets).await?);
-        command.stdin = Some(text.text.clone().into_bytes());
+        command.environment.extend(fetched(&script.variables, secrets).await?);
+        command.stdin = Some(text.text.clone().into_bytes().into());
         let mut command = self.site.as_user(command, script.sudo.as_ref(), secrets).await?;
         command.argv = noted(command.argv, &self.note_path(), self.site.run, part);
         Ok(command)

@@ -11,6 +11,7 @@ use crate::directory::phase::Means;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
+use crate::local::is_half_written;
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
@@ -56,8 +57,14 @@ pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let path = layout.release(release);
     // What an interrupted attempt left; its shared links may be half there.
     site.files.remove(&path, site.token()).await?;
-    let tree = SourceRef { commit: spec.commit.clone(), path: spec.path.clone() };
-    let digest = site.files.put_tree(&path, means.source.clone(), &tree, site.token()).await?;
+    let digest = if spec.is_built_here() {
+        // It may have been removed since: then it is built again.
+        let built = means.built.ensure(cx, spec, means.source.as_ref(), means.secrets.as_ref()).await?;
+        site.files.put_tree(&path, means.built.clone(), &built.tree, site.token()).await?
+    } else {
+        let tree = SourceRef { commit: spec.commit.clone(), path: spec.path.clone() };
+        site.files.put_tree(&path, means.source.clone(), &tree, site.token()).await?
+    };
     for shared in &spec.shared {
         link_shared(&site, &parameters, shared).await?;
     }
@@ -127,6 +134,7 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let gone = remove(&site, &parameters).await?;
+    site.remove_half_written().await?;
     let started = site.ensure_as_before(&parameters.previous, secrets).await?;
     Ok(Evidence::seen(std::iter::once(gone).chain(started).collect::<Vec<_>>().join("; ")))
 }
@@ -156,6 +164,19 @@ async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String
 }
 
 impl Site<'_> {
+    /// Removes what a write left beside its file where the machine lost its power or the command was killed.
+    async fn remove_half_written(&self) -> Result<(), Failure> {
+        let layout = self.layout();
+        for folder in [layout.directory().to_owned(), layout.records(), layout.pins()] {
+            for stat in self.files.list(&folder).await? {
+                if is_half_written(&stat.name) {
+                    self.files.remove(&folder.join(&stat.name), self.token()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a release with all that belongs to it; its record last, so that an interrupted removal is found again.
     pub(super) async fn remove_release(&self, release: &pleach_core::word::ReleaseId) -> Result<(), Failure> {
         let layout = self.layout();

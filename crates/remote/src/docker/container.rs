@@ -1,0 +1,214 @@
+//! One container: looked at, started, stopped, removed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt as _;
+
+use super::engine::Engine;
+use super::error::EngineError;
+use super::health::HealthState;
+use super::image::ImageId;
+
+/// The engine's word for never is a time of the year 1.
+const NEVER: &str = "0001-";
+
+/// A container that an engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its id on this engine.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it runs.
+    pub image: ImageId,
+    /// Whether it runs.
+    pub state: ContainerState,
+    /// What the engine's own check says.
+    pub health: HealthState,
+    /// How often the engine has started it again by itself.
+    pub restarts: u64,
+    /// When it was started last, as RFC 3339 writes it.
+    pub started: Option<String>,
+    /// Where its ports are reached on the host, by port.
+    pub ports: BTreeMap<u16, u16>,
+    /// Its address on the engine's own networks; none while it does not run.
+    pub address: Option<String>,
+    /// What was written on it when it was made.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether a container runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// It was made and never started.
+    Made,
+    /// It runs.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// It ended, and the engine starts it again.
+    Restarting {
+        /// With this code.
+        code: i64,
+        /// Because it asked for more memory than it may have.
+        out_of_memory: bool,
+    },
+    /// It ended.
+    Ended {
+        /// With this code; 128 and the signal's number where one has ended it.
+        code: i64,
+        /// Because it asked for more memory than it may have.
+        out_of_memory: bool,
+        /// What the engine says, where it could not run it.
+        error: String,
+    },
+    /// It is being removed, or could not be.
+    Removing,
+}
+
+impl Container {
+    /// Whether it runs, and is not frozen.
+    pub fn runs(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+}
+
+impl Engine {
+    /// A container by name or id; nothing where this engine has none.
+    pub async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
+        let what = format!("look at container `{name}`");
+        match self.docker().inspect_container(name, None).await.map_err(self.failed(&what)) {
+            Ok(found) => self.read_container(&what, found).map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_container(&self, what: &str, found: ContainerInspectResponse) -> Result<Container, EngineError> {
+        let lacks = |lacking| self.lacks(what, lacking);
+        let state = found.state.ok_or_else(|| lacks("state of the container"))?;
+        let health = HealthState::read(state.health.and_then(|health| health.status));
+        let networks = found.network_settings.unwrap_or_default();
+        let mut ports = BTreeMap::new();
+        for (inside, bindings) in networks.ports.unwrap_or_default() {
+            let inside = inside.split('/').next().and_then(|port| port.parse::<u16>().ok());
+            let outside = bindings.unwrap_or_default().into_iter().find_map(|one| one.host_port?.parse::<u16>().ok());
+            ports.extend(inside.zip(outside));
+        }
+        let mut addresses =
+            networks.networks.unwrap_or_default().into_values().filter_map(|network| network.ip_address);
+        let started = state.started_at.filter(|text| !text.starts_with(NEVER));
+        let (code, out_of_memory) = (state.exit_code.unwrap_or_default(), state.oom_killed.unwrap_or_default());
+        let state = match state.status {
+            Some(ContainerStateStatusEnum::CREATED) => ContainerState::Made,
+            Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+            Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { code, out_of_memory },
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => ContainerState::Removing,
+            _ => ContainerState::Ended { code, out_of_memory, error: state.error.unwrap_or_default() },
+        };
+        Ok(Container {
+            id: found.id.ok_or_else(|| lacks("id of the container"))?,
+            name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            image: found.image.and_then(|id| ImageId::new(id).ok()).ok_or_else(|| lacks("image of the container"))?,
+            state,
+            health,
+            restarts: found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+            started,
+            ports,
+            address: addresses.find(|address| !address.is_empty()),
+            labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+        })
+    }
+
+    /// All containers on which all of these labels are written, whether they run or not, by name.
+    pub async fn containers(&self, labels: &BTreeMap<String, String>) -> Result<Vec<Container>, EngineError> {
+        let labels = labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let filters = HashMap::from([("label", labels)]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.docker().list_containers(Some(options)).await.map_err(self.failed("list its containers"))?;
+        let mut containers = Vec::new();
+        for one in listed {
+            // Gone since it was listed: then it is not there.
+            containers.extend(self.container(&one.id.unwrap_or_default()).await?);
+        }
+        containers.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(containers)
+    }
+
+    /// Has a container run; does nothing where it does.
+    pub async fn ensure_started(&self, name: &str) -> Result<(), EngineError> {
+        let what = format!("start container `{name}`");
+        self.docker().start_container(name, None).await.map_err(self.failed(&what))
+    }
+
+    /// Has a container stopped: told to end, and ended after `grace`. Succeeds where it does not run, or is not there.
+    pub async fn ensure_stopped(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let stopped = self.docker().stop_container(name, Some(options)).await;
+        match stopped.map_err(self.failed(&format!("stop container `{name}`"))) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a container, which must have been stopped; its named volumes stay. Succeeds where it is gone.
+    pub async fn ensure_no_container(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(false).v(false).build();
+        let removed = self.docker().remove_container(name, Some(options)).await;
+        match removed.map_err(self.failed(&format!("remove container `{name}`"))) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error @ EngineError::Conflict { .. }) => {
+                // Somebody else removes it at this moment: then it is waited for.
+                let removing = |there: Container| there.state == ContainerState::Removing;
+                if !self.container(name).await?.is_none_or(removing) {
+                    return Err(error);
+                }
+                let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+                let waiting = self.docker().wait_container(name, Some(options));
+                std::pin::pin!(waiting).next().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last lines that a container has printed, oldest first.
+    pub async fn last_lines(&self, name: &str, count: usize) -> Result<Vec<String>, EngineError> {
+        let tail = count.to_string();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail).build();
+        let mut log = std::pin::pin!(self.docker().logs(name, Some(options)));
+        let mut text = Vec::new();
+        while let Some(part) = log.next().await {
+            let part = part.map_err(self.failed(&format!("read the log of container `{name}`")))?;
+            let (LogOutput::StdOut { message }
+            | LogOutput::StdErr { message }
+            | LogOutput::StdIn { message }
+            | LogOutput::Console { message }) = part;
+            text.extend_from_slice(&message);
+        }
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+    }
+}
+
+impl HealthState {
+    fn read(status: Option<HealthStatusEnum>) -> Self {
+        match status {
+            Some(HealthStatusEnum::STARTING) => Self::Starting,
+            Some(HealthStatusEnum::HEALTHY) => Self::Healthy,
+            Some(HealthStatusEnum::UNHEALTHY) => Self::Unhealthy,
+            _ => Self::NoCheck,
+        }
+    }
+}

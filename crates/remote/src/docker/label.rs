@@ -1,0 +1,29 @@
+//! How what is ours is known: what is written on images and containers.
+//!
+//! Images bear what they were made from, containers also what they are part of. Values are those of the plan, so building or
+//! making something twice writes the same, and gives the same.
+
+use std::collections::BTreeMap;
+
+/// The environment that a container belongs to.
+pub const ENVIRONMENT: &str = "pleach.environment";
+/// The service.
+pub const SERVICE: &str = "pleach.service";
+/// The release of that service.
+pub const RELEASE: &str = "pleach.release";
+/// The run that made it.
+pub const RUN: &str = "pleach.run";
+/// What a container was made from, as a digest; see [`ContainerSpec`](super::ContainerSpec).
+pub const SPEC: &str = "pleach.spec";
+/// The commit that an image was built from, as the Open Container Initiative names it.
+pub const COMMIT: &str = "org.opencontainers.image.revision";
+/// The version of what an image holds.
+pub const VERSION: &str = "org.opencontainers.image.version";
+/// When an image was built, as RFC 3339 writes it.
+pub const DATE: &str = "org.opencontainers.image.created";
+
+/// The labels that have a value.
+pub fn labels<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> BTreeMap<String, String> {
+    let named = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    named.collect()
+}

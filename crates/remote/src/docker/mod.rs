@@ -1,0 +1,43 @@
+//! Docker engines, through their API: on this machine, or on a host behind a connection of ours.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`EngineWay`] | the way to an engine's socket, here or through a host |
+//! | [`Engine`] | one engine: its version negotiated, its refusals told in four parts |
+//! | `image` | what images an engine has |
+//! | `archive` | a stream of `docker save`, read as it comes |
+//! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
+//! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
+//! | [`Build`] | an image from a commit |
+//! | [`ContainerSpec`], [`Container`] | one container: made, started, watched, stopped, removed |
+//! | [`label`] | how what is ours is known |
+//!
+//! All of it may be done twice, and again after it was killed anywhere: what is wanted is looked at first, names are given last,
+//! and what is in the way but not ours is left alone.
+//!
+//! An image is meant by its id, the digest of its configuration, which names its layers by their digests: two engines with the
+//! same id have the same image. Names of images move, so none is used to find one again.
+
+mod archive;
+mod bring;
+mod build;
+mod container;
+mod context;
+mod engine;
+mod error;
+mod health;
+mod ignore;
+mod image;
+pub mod label;
+mod spec;
+mod way;
+
+pub use bring::{BringError, Brought, bring_image};
+pub use build::{Build, BuildError, Built};
+pub use container::{Container, ContainerState};
+pub use engine::{Engine, EngineFacts};
+pub use error::{EngineError, Said};
+pub use health::{HealthError, HealthState};
+pub use image::{Image, ImageId, LayerId, NotADigest};
+pub use spec::{ContainerSpec, HealthCheck, Made, Published};
+pub use way::{EngineWay, WayError};
