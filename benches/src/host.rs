@@ -139,7 +139,11 @@ impl Told {
     pub fn run(&self, name: &str, command: &mut Command) {
         let output =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().and_then(std::process::Child::wait_with_output);
-        let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.hear(name, &output.unwrap_or_else(|error| panic!("{name}: {error}")));
+    }
+
+    /// Keeps what a program has told.
+    pub fn hear(&self, name: &str, output: &Output) {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let figure = |word: &str| text.lines().find_map(|line| line.strip_prefix(word)?.trim().parse::<u64>().ok());
         let answers = figure("answers").map_or(0, |answers| usize::try_from(answers).unwrap_or(0));

@@ -45,6 +45,8 @@ impl TwoTrees {
                 for at in (0..content.len() - part).step_by(step) {
                     content.splice(at..at + part, text_of(&mut numbers, part).into_iter().take(part));
                 }
+                // Of equal size and time, `rsync` would take it for the same.
+                content.push(b'\n');
             } else {
                 content = text_of(&mut numbers, content.len() + 7);
             }

@@ -1,0 +1,188 @@
+//! An image to a host without any registry: the first time, and again with one changed layer. Beside `docker save | ssh docker
+//! load`, between real engines of the benchmark's own, over a real `sshd`.
+//!
+//! `cargo bench -p pleach-bench --bench image` (`PLEACH_BENCH_MB`, `PLEACH_BENCH_ROUNDS`). Bytes are those of the cable between
+//! the two machines, both ways. After each round the host's image is compared with the one that was sent.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a benchmark stops where something is wrong, and prints rounded figures"
+)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use pleach_bench::{Figure, Table, Told, Variant, describe_machine, in_turn, own_client, peak_memory, run};
+use pleach_remote::docker::{Engine, EngineWay, ImageId, bring_image};
+use pleach_remote::ssh::{Destination, Link};
+use pleach_testbed::docker::{DockerBed, Engine as Daemon, machine};
+use pleach_testbed::sshd::SshBed;
+
+const OURS: &str = "pleach";
+const PEER: &str = "docker save into ssh docker load (peer)";
+
+/// How many layers the image has, of which the last one changes.
+const LAYERS: usize = 8;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["bring", socket, config, id] = words.as_slice() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        return runtime.expect("a runtime").block_on(bring(socket, config, id));
+    }
+    let number =
+        |name: &str, usual: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    println!("{}", describe_machine());
+    let Some(scene) = Scene::new(number("PLEACH_BENCH_MB", 160)) else { return };
+    scene.measure(number("PLEACH_BENCH_ROUNDS", 5));
+}
+
+/// Ours: from the engine at a socket here to that of the host.
+async fn bring(socket: &str, config: &str, id: &str) {
+    let link = Link::to(Destination { config: Some(PathBuf::from(config)), ..Destination::new("target") });
+    let from = Engine::connect(EngineWay::socket(socket)).await.expect("it answers");
+    let to = Engine::connect(EngineWay::on(link)).await.expect("it answers");
+    let brought = bring_image(&from, &to, &ImageId::new(id).expect("an id"), &["app:now".to_owned()]).await;
+    let brought = brought.inspect_err(|error| eprintln!("{error:?}"));
+    println!("answers {}\npeak {}", usize::from(brought.is_ok()), peak_memory() / 1024);
+}
+
+struct Scene {
+    here: DockerBed,
+    there: Daemon,
+    bed: SshBed,
+    /// The image, and the one that differs in its last layer.
+    images: [String; 2],
+    megabytes: usize,
+}
+
+impl Scene {
+    fn new(megabytes: usize) -> Option<Self> {
+        let here = DockerBed::new()?;
+        let bed = SshBed::on(machine()?, "");
+        let there = Daemon::start(bed.machine());
+        let mut scene = Self { here, there, bed, images: Default::default(), megabytes };
+        let folder = tempfile::tempdir().expect("a directory");
+        let copies: String = (0..LAYERS).map(|layer| format!("COPY {layer} /{layer}\n")).collect();
+        fs::write(folder.path().join("Dockerfile"), format!("FROM base:1\n{copies}")).expect("written");
+        for layer in 0..LAYERS {
+            fill(&folder.path().join(layer.to_string()), megabytes * 1_000_000 / LAYERS);
+        }
+        for version in 0..2 {
+            // Of what changes with each version, little is large.
+            fill(&folder.path().join((LAYERS - 1).to_string()), 1_000_000);
+            let mut build = docker(scene.here.engine.socket());
+            build.env("DOCKER_BUILDKIT", "0").args(["build", "-q"]).arg(folder.path()).stderr(Stdio::null());
+            let output = build.output().expect("`docker` runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            scene.images[version] = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        }
+        Some(scene)
+    }
+
+    fn send(&self, name: &str, image: &str, told: &Told) {
+        let (socket, config) = (self.here.engine.socket().display().to_string(), self.bed.at("config"));
+        let config = config.display().to_string();
+        if name == OURS {
+            return told.run(name, &mut own_client(&["bring", &socket, &config, image]));
+        }
+        let pipe = "docker save \"$1\" | ssh -F \"$2\" target docker load -q && ssh -F \"$2\" target docker tag \"$1\" app:now";
+        let mut peer = Command::new("sh");
+        peer.args(["-c", pipe, "sh", image, &config]).env("DOCKER_HOST", format!("unix://{socket}"));
+        let done = peer.stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+        told.keep(name, usize::from(done), 0);
+    }
+
+    /// The host has the first image alone, or none.
+    fn reset(&self, image: usize) {
+        for gone in self.images.iter().map(String::as_str).chain(["app:now"]) {
+            // One that is not there is as good as removed.
+            let _ = docker(self.there.socket()).args(["rmi", "-f", gone]).stderr(Stdio::null()).output();
+        }
+        if image == 1 {
+            let pipe = "docker -H \"unix://$2\" save \"$1\" | docker -H \"unix://$3\" load -q";
+            let mut load = Command::new("sh");
+            load.args(["-c", pipe, "sh", &self.images[0]]).args([self.here.engine.socket(), self.there.socket()]);
+            run(load.stdout(Stdio::null()));
+        }
+    }
+
+    fn is_there(&self, image: &str) -> bool {
+        let mut inspect = docker(self.there.socket());
+        let output = inspect.args(["inspect", "-f", "{{.Id}}", "app:now"]).output().expect("`docker` runs");
+        String::from_utf8_lossy(&output.stdout).trim() == image
+    }
+
+    fn measure(&self, rounds: usize) {
+        for (what, image) in [("the first time", 0), ("again, one layer of 1 MB changed", 1)] {
+            let told = Told::default();
+            let bytes = RefCell::new(BTreeMap::<&str, u64>::new());
+            let variant = |name: &'static str| {
+                let (told, bytes) = (&told, &bytes);
+                let run = move || {
+                    let before = self.bytes();
+                    self.send(name, &self.images[image], told);
+                    bytes.borrow_mut().insert(name, self.bytes() - before);
+                };
+                Variant::new(name, run)
+                    .prepared(move || self.reset(image))
+                    .checked(move || self.is_there(&self.images[image]))
+            };
+            let figures = in_turn(rounds, vec![variant(OURS), variant(PEER)]);
+            let title = format!("an image of {} MB to a host, {what}, median of {rounds}", self.megabytes);
+            print(&title, &figures, &bytes.borrow());
+            told.print(&figures, 1);
+        }
+    }
+
+    /// What has gone over the cable to the host so far, both ways.
+    fn bytes(&self) -> u64 {
+        let network = format!("{}/30", self.bed.address());
+        let output = Command::new("ip").args(["-o", "-4", "addr", "show", "to", &network]).output().expect("`ip` runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let device = text.split_whitespace().nth(1).unwrap_or_else(|| panic!("no cable: {text}"));
+        let count = |name: &str| {
+            let place = format!("/sys/class/net/{device}/statistics/{name}");
+            fs::read_to_string(place).expect("a counter").trim().parse::<u64>().expect("a number")
+        };
+        count("rx_bytes") + count("tx_bytes")
+    }
+}
+
+fn print(title: &str, figures: &[Figure], bytes: &BTreeMap<&str, u64>) {
+    let peer = figures.last().expect("a peer");
+    let mut table = Table::new(title, &["variant", "wall", "min–max", "wall ratio", "bytes on the wire"]);
+    for figure in figures {
+        let seconds = figure.rounds.iter().map(std::time::Duration::as_secs_f64);
+        let (least, most) =
+            seconds.fold((f64::MAX, 0.0), |(least, most): (f64, f64), one| (least.min(one), most.max(one)));
+        table.row(vec![
+            figure.name.clone(),
+            format!("{:.3} s", figure.wall().as_secs_f64()),
+            format!("{least:.3}–{most:.3}"),
+            format!("{:.2}", figure.ratio(peer)),
+            format!("{:.2} MB", bytes.get(figure.name.as_str()).copied().unwrap_or_default() as f64 / 1e6),
+        ]);
+    }
+    table.print();
+}
+
+fn docker(socket: &Path) -> Command {
+    let mut docker = Command::new("docker");
+    docker.arg("-H").arg(format!("unix://{}", socket.display()));
+    docker
+}
+
+/// A file that nothing makes smaller.
+fn fill(place: &Path, bytes: usize) {
+    let random = fs::File::open("/dev/urandom").expect("it is there");
+    let mut file = fs::File::create(place).expect("made");
+    std::io::copy(&mut random.take(bytes as u64), &mut file).expect("written");
+}
