@@ -54,7 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = repository.ensure_state_dir()?;
     let mut registry = Registry::new();
     let source = Arc::new(GitSource::new(repository.clone()));
-    pleach_remote::register(&mut registry, source, Arc::new(LocalSecrets::new(repository.root())));
+    let secrets = Arc::new(LocalSecrets::new(repository.root()));
+    pleach_remote::register(&mut registry, source, secrets, &state.join("built"));
     let engine = Engine {
         registry: Arc::new(registry),
         leases: Arc::new(FileLeases::open(&state, clock.clone())?),
@@ -73,8 +74,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         sources.insert(name.clone(), ServiceSource { commit, subject, scripts: BTreeMap::new() });
     }
     let (mut descriptions, mut targets) = (BTreeMap::new(), RunTargets::new());
-    for (name, target) in &config.environments[&environment].targets {
-        let description = pleach_remote::describe(target, repository.root())?;
+    let settings = &config.environments[&environment];
+    for (name, target) in &settings.targets {
+        let description = pleach_remote::describe(settings, target, repository.root())?;
         let planned = PlannedTarget {
             name: name.clone(),
             kind: description.kind.clone(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pleach_core::engine::run_errand;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::port::{Command, CommandOutput, ExitStatus, LeaseRequest, Leases, NoLines};
+use pleach_core::port::{Command, CommandOutput, ExitStatus, LeaseRequest, Leases, LineSink, Stream};
 use pleach_core::word::{EnvironmentName, RunId, TargetName};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -38,7 +39,37 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-type Answers = BTreeMap<TargetName, Result<CommandOutput, Failure>>;
+type Answers = BTreeMap<TargetName, Result<Ran, Failure>>;
+
+/// A command that ran to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ran {
+    output: CommandOutput,
+    /// Lines of both streams that were printed first and are not kept.
+    left_out: [u64; 2],
+}
+
+/// Counts the lines of both streams.
+#[derive(Default)]
+struct Count([AtomicU64; 2]);
+
+impl LineSink for Count {
+    fn line(&self, stream: Stream, _: &str) {
+        self.0[usize::from(stream == Stream::Stderr)].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Count {
+    fn of(&self, output: CommandOutput) -> Ran {
+        let mut left_out = [0; 2];
+        for ((left_out, count), kept) in left_out.iter_mut().zip(&self.0).zip([&output.stdout, &output.stderr]) {
+            // A line of which only the end is kept counts as there.
+            let lines = kept.split_inclusive(|byte| *byte == b'\n').count() as u64;
+            *left_out = count.load(Ordering::Relaxed).saturating_sub(lines);
+        }
+        Ran { output, left_out }
+    }
+}
 
 /// Runs it everywhere, side by side, and shows equal answers once. The exit code is the number of targets that it failed on.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
@@ -51,11 +82,11 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         tell(&answers, globals);
     }
     // Another holds it, or has taken it away while the command ran.
-    let leased = |ran: &Result<CommandOutput, Failure>| ran.as_ref().is_err_and(|one| one.kind == Kind::Conflict);
+    let leased = |ran: &Result<Ran, Failure>| ran.as_ref().is_err_and(|one| one.kind == Kind::Conflict);
     if !answers.is_empty() && answers.values().all(leased) {
         return Ok(Exit::LEASED);
     }
-    let failed = answers.values().filter(|ran| !ran.as_ref().is_ok_and(CommandOutput::succeeded)).count();
+    let failed = answers.values().filter(|ran| !ran.as_ref().is_ok_and(|ran| ran.output.succeeded())).count();
     Ok(Exit::failed_checks(failed))
 }
 
@@ -67,7 +98,7 @@ async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
     let name = format!("exec-{}", workspace.now().strftime("%Y%m%d-%H%M%S"));
     let run = RunId::new(&name)
         .map_err(|error| Failure::new(Kind::Internal, format!("could not name `{name}`")).because(error.to_string()))?;
-    let command = if args.look { Command::read(&args.command) } else { Command::write(&args.command) };
+    let command = if args.look { Command::read(&args.command).alone() } else { Command::write(&args.command) };
     let cancel = Interrupts::catch()?.cancel();
     let mut running = JoinSet::new();
     for (name, target) in targets {
@@ -80,22 +111,26 @@ async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
             lifetime: LEASE,
         };
         running.spawn(async move {
-            let ran = run_errand(target.as_ref(), leases.as_ref(), &request, &command, &NoLines, &cancel).await;
-            (name, ran)
+            let count = Count::default();
+            let ran = run_errand(target.as_ref(), leases.as_ref(), &request, &command, &count, &cancel).await;
+            (name, ran.map(|output| count.of(output)))
         });
     }
     Ok(running.join_all().await.into_iter().collect())
 }
 
-fn row(name: &TargetName, ran: &Result<CommandOutput, Failure>) -> Value {
+fn row(name: &TargetName, ran: &Result<Ran, Failure>) -> Value {
     match ran {
-        Ok(output) => {
+        Ok(Ran { output, left_out: [stdout, stderr] }) => {
             let (code, by) = match output.status {
                 ExitStatus::Code(code) => (Some(code), None),
                 ExitStatus::Signal(signal) => (None, Some(signal)),
             };
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            json!({ "target": name, "code": code, "signal": by, "stdout": text(&output.stdout), "stderr": text(&output.stderr) })
+            json!({
+                "target": name, "code": code, "signal": by, "stdout": text(&output.stdout), "stderr": text(&output.stderr),
+                "lines-left-out": { "stdout": stdout, "stderr": stderr },
+            })
         }
         Err(failure) => json!({ "target": name, "failure": failure }),
     }
@@ -104,24 +139,28 @@ fn row(name: &TargetName, ran: &Result<CommandOutput, Failure>) -> Value {
 /// Targets that gave the same answer stand together, the largest group first.
 fn tell(answers: &Answers, globals: &Globals) {
     let paint = Paint::of_stdout(globals.color);
-    let mut groups: Vec<(&CommandOutput, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(&Ran, Vec<&str>)> = Vec::new();
     for (name, ran) in answers {
-        let Ok(output) = ran else { continue };
-        match groups.iter_mut().find(|(other, _)| *other == output) {
+        let Ok(ran) = ran else { continue };
+        match groups.iter_mut().find(|(other, _)| *other == ran) {
             Some((_, names)) => names.push(name.as_str()),
-            None => groups.push((output, vec![name.as_str()])),
+            None => groups.push((ran, vec![name.as_str()])),
         }
     }
     groups.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
     let mut text = String::new();
-    for (output, names) in groups {
+    for (Ran { output, left_out }, names) in groups {
         let (style, ended) = match output.status {
             ExitStatus::Code(0) => (Style::Good, String::new()),
             ExitStatus::Code(code) => (Style::Bad, format!(" exited with {code}")),
             ExitStatus::Signal(signal) => (Style::Bad, format!(" was ended by signal {signal}")),
         };
         text.push_str(&format!("{}{ended}\n", paint.paint(style, names.join(", "))));
-        for bytes in [&output.stdout, &output.stderr] {
+        for (bytes, left_out) in [&output.stdout, &output.stderr].into_iter().zip(left_out) {
+            if *left_out > 0 {
+                let told = format!("… {left_out} lines before these are left out");
+                text.push_str(&format!("  {}\n", paint.paint(Style::Dim, told)));
+            }
             for line in String::from_utf8_lossy(bytes).lines() {
                 text.push_str(&format!("  {}\n", clean(line)));
             }

@@ -184,6 +184,7 @@ fn note(
     match process.state {
         InstanceState::Orphaned => notes.push("its supervisor is gone: nobody starts it again if it ends".to_owned()),
         InstanceState::Restarting => notes.push(format!("it {last_end}, and is started again")),
+        InstanceState::Ending => notes.push("it was asked to end".to_owned()),
         InstanceState::Stopped => notes.push("it is gone, and nobody starts it again".to_owned()),
         InstanceState::Running if process.restarts > 0 => notes.push(format!("it last {last_end}")),
         InstanceState::Running => {}
@@ -201,7 +202,7 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
     for row in rows {
         let style = match row.state {
             InstanceState::Running => Style::Good,
-            InstanceState::Restarting | InstanceState::Orphaned => Style::Busy,
+            InstanceState::Restarting | InstanceState::Ending | InstanceState::Orphaned => Style::Busy,
             InstanceState::Stopped => Style::Bad,
         };
         let port = row.address.rsplit(':').next().unwrap_or_default().to_owned();

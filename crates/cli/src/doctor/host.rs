@@ -136,6 +136,7 @@ mod tests {
             program: "/usr/bin/pleach".into(),
             install: false,
             limits: pleach_core::config::HostLimits::default(),
+            total_limits: pleach_core::config::TotalLimits::default(),
         };
         let (environment, name) = ("uat".parse().expect("a name"), "vm".parse().expect("a name"));
         let link: Arc<Link> = Link::to(Destination::new("uat"));

@@ -146,7 +146,7 @@ impl Project {
     ) -> Result<BTreeMap<TargetName, TargetDescription>, Failure> {
         let mut descriptions = BTreeMap::new();
         for (name, target) in &environment.targets {
-            let described = pleach_remote::describe(target, self.workspace.repository.root())?;
+            let described = pleach_remote::describe(environment, target, self.workspace.repository.root())?;
             descriptions.insert(name.clone(), described);
         }
         Ok(descriptions)

@@ -48,7 +48,8 @@ impl Workspace {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut registry = Registry::new();
         let source = Arc::new(GitSource::new(repository.clone()));
-        pleach_remote::register(&mut registry, source, Arc::new(LocalSecrets::new(repository.root())));
+        let secrets = Arc::new(LocalSecrets::new(repository.root()));
+        pleach_remote::register(&mut registry, source, secrets, &state_dir.join("built"));
         let runs = FileRuns::open(&state_dir).map_err(Failure::from)?;
         let leases = FileLeases::open(&state_dir, clock.clone()).map_err(Failure::from)?;
         Ok(Self {

@@ -62,6 +62,8 @@ fn of_much_output_of_a_command_the_end_is_told() {
     let (said, most) = watched(&far, &["exec", "uat", "--look", "--", "sh", "-c", script]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stdout.ends_with("  the end\n"), "{} bytes", said.stdout.len());
+    let left_out = said.stdout.lines().nth(1).expect("a second line");
+    assert!(left_out.starts_with("  … 2") && left_out.ends_with(" lines before these are left out"), "{left_out}");
     assert!(said.stdout.len() < 4 << 20, "{} bytes", said.stdout.len());
     assert!(most < MOST, "{} MB", most >> 20);
 }

@@ -18,6 +18,34 @@ fn on_disk_of(size: &str) -> Option<Far> {
     Some(far)
 }
 
+#[test]
+fn data_is_kept_by_reflinks_where_the_disk_can_share_blocks_and_in_an_archive_elsewhere() {
+    for form in ["reflinks", "tar.zst"] {
+        let Some(machine) = Machine::new() else { return };
+        let bed = SshBed::on(machine, "");
+        let live = bed.at("root/live");
+        match form {
+            "reflinks" => bed.machine().sharing_disk(&live, &bed.at("disk")),
+            _ => bed.machine().disk(&live, "64m"),
+        }
+        let far = Far::on(bed);
+        let file = far.scene.root().join("pleach.toml");
+        let config = std::fs::read_to_string(&file).expect("a config");
+        let kept = "[services.beta]\nshared = [\"data/\"]\nsnapshot = [\"data/\"]\n";
+        let config = config.replace("[services.beta]\n", kept);
+        let config = config.replace("echo building", "test -d data && echo $PLEACH_RELEASE > data/by; echo building");
+        std::fs::write(&file, config).expect("written");
+        far.scene.ends(0, &["deploy", "uat", "--yes"]);
+        let data = far.machine().see(&live.join("beta/shared/data/by"));
+        std::fs::write(&data, "mine").expect("written");
+        far.scene.break_service("beta");
+        let failed = far.scene.ends(110, &["deploy", "uat", "--yes", "-v"]);
+        assert!(failed.stderr.contains(&format!("({form})")), "{form}: {}", failed.stderr);
+        assert_eq!(std::fs::read_to_string(&data).expect("it is back"), "mine", "{form}");
+        assert_eq!(far.answers().as_deref(), Some("1.0.0"));
+    }
+}
+
 /// Leaves not a byte of room.
 fn fill(far: &Far) -> PathBuf {
     let filler = far.machine().see(&far.live().join("filler"));
@@ -41,7 +69,7 @@ fn a_machine_without_room_for_the_tree_says_so_and_is_as_it_was() {
     far.version(2);
     far.scene.large_file("alpha", 8 << 20);
     let failed = far.scene.pleach(&["deploy", "uat", "--yes"]);
-    require_told(&failed, &["No space left"]);
+    require_told(&failed, &["No space left", " 100% "]);
     // Where the other service was just about to start, that could not be taken back before there was room again.
     match failed.code {
         112 => drop(far.scene.ends(110, &["resume"])),
@@ -101,7 +129,7 @@ fn a_disk_that_becomes_full_in_any_phase_leaves_all_new_or_all_old_once_there_is
             _ => panic!("{told}{code}"),
         }
         if said.code != 0 {
-            require_told(&said, &["No space left", "nothing can be written", "it is full"]);
+            require_told(&said, &["No space left", " 100% ", "nothing can be written", "it is full"]);
         }
         assert_eq!(far.answers(), Some(answer.clone()), "{told}");
         far.require_settled(2);
