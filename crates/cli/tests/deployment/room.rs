@@ -35,6 +35,7 @@ fn data_is_kept_by_reflinks_where_the_disk_can_share_blocks_and_in_an_archive_el
         let config = config.replace("[services.beta]\n", kept);
         let config = config.replace("echo building", "test -d data && echo $PLEACH_RELEASE > data/by; echo building");
         std::fs::write(&file, config).expect("written");
+        far.scene.git(&["commit", "-qam", "Data"]);
         far.scene.ends(0, &["deploy", "uat", "--yes"]);
         let data = far.machine().see(&live.join("beta/shared/data/by"));
         std::fs::write(&data, "mine").expect("written");
