@@ -28,6 +28,7 @@ pub mod plan;
 pub mod port;
 pub mod registry;
 pub mod report;
+pub mod size;
 pub mod snapshot;
 pub mod target;
 #[cfg(feature = "testing")]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, Kind};
-use crate::port::{Call, FencingToken, Files, Http, LineSink, Shell};
+use crate::port::{Call, Containers, FencingToken, Files, Http, LineSink, Shell};
 use crate::snapshot::RestorePoint;
 use crate::target::{Facet, Target};
 use crate::word::{LaneId, PhaseName, PlanId, RunId, ServiceName, SnapshotId, StepName};
@@ -210,6 +210,11 @@ impl<'a> StepContext<'a> {
     /// The target's view of HTTP.
     pub fn require_http(&self) -> Result<&'a dyn Http, Failure> {
         self.target.http().ok_or_else(|| self.lacks("sends no requests"))
+    }
+
+    /// The target's engine of containers.
+    pub fn require_containers(&self) -> Result<&'a dyn Containers, Failure> {
+        self.target.containers().ok_or_else(|| self.lacks("runs no containers"))
     }
 
     /// What goes along with a call to a port.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
-use crate::port::{FencingToken, Files, Http, Shell};
+use crate::port::{Containers, FencingToken, Files, Http, Shell};
 use crate::word::{EnvironmentName, TargetName};
 
 /// One thing that a target can do.
@@ -63,11 +63,17 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// Takes images and runs containers, if it can.
+    fn containers(&self) -> Option<&dyn Containers> {
+        None
+    }
+
     /// What it can do.
     fn facets(&self) -> Vec<Facet> {
         let shell = self.shell().map(|_| Facet::Shell);
         let files = self.files().map(|_| Facet::Files);
         let http = self.http().map(|_| Facet::Http);
-        [shell, files, http].into_iter().flatten().collect()
+        let containers = self.containers().map(|_| Facet::Containers);
+        [shell, files, http, containers].into_iter().flatten().collect()
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn port_findings(
                     findings.push(Finding::ok(subject, format!("leads to {service} in `{name}`")));
                 }
                 // Whoever keeps it running listens by itself, under a name that nobody told.
-                Some(owner) if config.run.is_none() && layout.current().is_symlink() => {
+                Some(owner) if !config.is_kept_running() && layout.current().is_symlink() => {
                     findings.push(Finding::ok(subject, format!("{owner} listens, for {service} in `{name}`")));
                 }
                 Some(owner) => findings.push(Finding::fail(

@@ -135,6 +135,7 @@ mod tests {
             config: None,
             program: "/usr/bin/pleach".into(),
             install: false,
+            docker_socket: None,
             limits: pleach_core::config::HostLimits::default(),
             total_limits: pleach_core::config::TotalLimits::default(),
         };

@@ -25,7 +25,7 @@ pub(crate) type Statuses = Vec<(ServiceName, Result<ServiceStatus, Failure>)>;
 /// All services of a target. Only their own files are read, not the machine: looking must be quick.
 pub(crate) async fn read_statuses(target: &dyn Target, settings: &Value) -> Result<Statuses, Failure> {
     match (target.files(), settings.get("path").and_then(Value::as_str)) {
-        (Some(files), Some(path)) => service_statuses(files, Path::new(path)).await,
+        (Some(files), Some(path)) => service_statuses(files, target.shell(), Path::new(path)).await,
         _ => Ok(Vec::new()),
     }
 }
@@ -135,7 +135,7 @@ pub(crate) const CUT_OFF: &str = "nobody leads to its port: deploy it again";
 
 /// Whether its process may be well, and no client gets there: its release has a public address, and no router.
 pub(crate) fn is_cut_off(status: &ServiceStatus) -> bool {
-    let has_address = |spec: &ReleaseSpec| spec.run.is_some() && spec.port.is_some();
+    let has_address = |spec: &ReleaseSpec| spec.is_kept_running() && spec.port.is_some();
     status.address.is_none() && status.spec.as_ref().is_some_and(has_address)
 }
 

@@ -10,6 +10,8 @@ mod astray;
 mod clock;
 mod consent;
 mod disk;
+mod dock;
+mod docked;
 mod doctor;
 mod far;
 mod flood;

@@ -23,6 +23,8 @@ pub(crate) struct Scene {
     place: TempDir,
     /// Of the services in `local`; the one behind each is that of `prod`.
     ports: Vec<u16>,
+    /// What the command sees besides.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// What a command said.
@@ -49,7 +51,7 @@ pub(crate) struct Clients {
 impl Scene {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().expect("a directory");
-        let scene = Self { place, ports: SERVICES.iter().map(|_| free_ports(2)).collect() };
+        let scene = Self { place, ports: SERVICES.iter().map(|_| free_ports(2)).collect(), variables: Vec::new() };
         std::fs::create_dir(scene.root()).expect("made");
         let mut config = String::from("[project]\nname = \"skills\"\n");
         for (name, port) in SERVICES.iter().zip(&scene.ports) {
@@ -201,6 +203,7 @@ impl Scene {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pleach"));
         command.args(arguments).current_dir(self.root()).stdin(Stdio::null()).env_remove("NO_COLOR");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -235,7 +235,8 @@ mod tests {
         let found = |key| describe_key(key).into_iter().map(|found| found.key).collect::<Vec<_>>();
         assert_eq!(found("services.NAME.port"), ["services.NAME.port"]);
         assert_eq!(found("services.pr-review.checks[0].http.path"), ["services.NAME.checks.http.path"]);
-        assert_eq!(found("port"), ["environments.NAME.targets.NAME.port", "services.NAME.port"]);
+        let ports = ["environments.NAME.targets.NAME.port", "services.NAME.port", "services.NAME.image.port"];
+        assert_eq!(found("port"), ports);
         assert_eq!(found("shared"), ["services.NAME.shared"]);
         assert_eq!(found("keep"), ["environments.NAME.targets.NAME.keep"]);
         assert_eq!(found("http.status").len(), 2);

@@ -6,6 +6,7 @@ use super::tree::Content;
 use crate::period::Period;
 use crate::plan::BatchSize;
 use crate::port::SecretName;
+use crate::size::Size;
 use crate::word::{NAME_PATTERN, ServiceName};
 
 /// What kind of value it is, for "… is a list".
@@ -84,6 +85,7 @@ fn check_text(text: &str, schema: &Value) -> Result<(), String> {
 fn fits_format(format: &str, text: &str) -> Result<(), String> {
     match format {
         "period" => text.parse::<Period>().map(drop).map_err(|_| format!("`{text}` is not a length of time")),
+        "size" => text.parse::<Size>().map(drop).map_err(|_| format!("`{text}` is not a size")),
         "secret" => text.parse::<SecretName>().map(drop).map_err(|_| "this does not name a secret".to_owned()),
         "batch-size" => text.parse::<BatchSize>().map(drop).map_err(|_| format!("`{text}` is not the size of a batch")),
         "branch" => check_branch(text),

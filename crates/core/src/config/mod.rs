@@ -14,6 +14,7 @@
 
 mod check;
 mod environment;
+mod image;
 mod keys;
 mod leaf;
 mod mask;
@@ -36,6 +37,7 @@ mod written;
 
 pub use check::{CheckConfig, CheckKind, HttpCheck, ServiceTest, Thresholds};
 pub use environment::{ConsentRule, EnvironmentConfig};
+pub use image::ImageConfig;
 pub use keys::{KeyDescription, describe_key, keys};
 pub use nearest::nearest;
 pub use parse::parse;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckConfig, ServiceTest, Thresholds};
+use super::image::ImageConfig;
 use super::script::ScriptConfig;
 use crate::period::Period;
 use crate::port::SecretName;
@@ -50,6 +51,11 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"uvicorn main:app --host $HOST --port $PORT")]
     pub run: Option<CommandLine>,
+    /// What runs is a container, made from an image that is built from the service's directory. Not together with `build`,
+    /// `run`, `start`, `stop` and `shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "port": 8080, "memory": "512MiB" }))]
+    pub image: Option<ImageConfig>,
     /// Starts or restarts the service from `current`, for a service that something else keeps running. It is also how the
     /// old release comes back: a unit of systemd that ended too often starts again only after `reset-failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +70,7 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1), example = &"root")]
     pub sudo: Option<String>,
-    /// The port that the service is reached on. With `run`, each release listens on a port of its own and this one
+    /// The port that the service is reached on. With `run` or `image`, each release listens on a port of its own and this one
     /// leads to the current release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), example = 8101)]
@@ -112,6 +118,11 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
+    /// Whether Pleach itself has it run and leads its port to the current release.
+    pub fn is_kept_running(&self) -> bool {
+        self.run.is_some() || self.image.is_some()
+    }
+
     /// Whether anything of it is run by `sudo`.
     pub fn uses_sudo(&self) -> bool {
         self.sudo.is_some() || self.scripts.iter().any(|script| script.sudo.is_some())

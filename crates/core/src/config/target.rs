@@ -66,6 +66,14 @@ impl TargetConfig {
         }
     }
 
+    /// The socket of the Docker engine there, where it is another than the usual one.
+    pub fn docker_socket(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory) => directory.docker_socket.as_deref(),
+            Self::Ssh(ssh) => ssh.docker_socket.as_deref(),
+        }
+    }
+
     /// What is added to each service's port.
     pub fn port_offset(&self) -> u16 {
         match self {
@@ -95,6 +103,10 @@ pub struct DirectoryConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"env:SUDO_PASSWORD")]
     pub sudo_password: Option<SecretName>,
+    /// The socket of the Docker engine there, for services with `image`; `/var/run/docker.sock` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"/run/user/1000/docker.sock")]
+    pub docker_socket: Option<PathBuf>,
     /// Added to each service's port, for several targets on one machine.
     #[serde(default)]
     #[schemars(example = 100)]
@@ -137,6 +149,10 @@ pub struct SshConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"env:SUDO_PASSWORD")]
     pub sudo_password: Option<SecretName>,
+    /// The socket of the Docker engine there, for services with `image`; `/var/run/docker.sock` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"/run/user/1000/docker.sock")]
+    pub docker_socket: Option<PathBuf>,
     /// Added to each service's port, for several targets on one host.
     #[serde(default)]
     #[schemars(example = 100)]

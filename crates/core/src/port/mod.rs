@@ -4,6 +4,7 @@
 //! adapter could only answer with "unsupported".
 
 mod clock;
+mod container;
 mod files;
 mod http;
 mod journal;
@@ -13,6 +14,7 @@ mod shell;
 mod source;
 
 pub use clock::Clock;
+pub use container::{BroughtImage, Containers, ImageBuild, ImageId, NotADigest, is_digest};
 pub use files::{FileKind, FileStat, Files, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};
 pub use journal::{Journal, Replay, RunEntry, Runs, TornTail};
@@ -23,6 +25,6 @@ pub use source::{EntryMode, FileDigest, Source, SourceEntry, SourceRef};
 
 #[cfg(feature = "testing")]
 pub use self::{
-    clock::MockClock, files::MockFiles, http::MockHttp, journal::MockJournal, journal::MockRuns, lease::MockLeases,
-    secret::MockSecrets, shell::MockShell, source::MockSource,
+    clock::MockClock, container::MockContainers, files::MockFiles, http::MockHttp, journal::MockJournal,
+    journal::MockRuns, lease::MockLeases, secret::MockSecrets, shell::MockShell, source::MockSource,
 };

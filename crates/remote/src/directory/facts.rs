@@ -20,7 +20,7 @@
 use std::path::Path;
 
 use pleach_core::error::Failure;
-use pleach_core::port::{FileKind, Files};
+use pleach_core::port::{FileKind, Files, Shell};
 use pleach_core::target::Facts;
 use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
@@ -41,17 +41,28 @@ pub(super) struct KeptRelease {
 }
 
 /// Reads the facts of all services below `root`; the machine's ports are the target's own to tell.
-pub async fn probe_directory(files: &dyn Files, root: &Path, program: &Path) -> Result<Facts, Failure> {
+pub async fn probe_directory(
+    files: &dyn Files,
+    shell: &dyn Shell,
+    root: &Path,
+    program: &Path,
+) -> Result<Facts, Failure> {
     let mut facts = Facts::from([("root".to_owned(), json!(root)), ("program".to_owned(), json!(program))]);
     for entry in files.list(root).await? {
         if entry.kind == FileKind::Directory && !entry.name.starts_with('.') {
-            probe_service(files, &root.join(&entry.name), &entry.name, &mut facts).await?;
+            probe_service(files, shell, &root.join(&entry.name), &entry.name, &mut facts).await?;
         }
     }
     Ok(facts)
 }
 
-async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
+async fn probe_service(
+    files: &dyn Files,
+    shell: &dyn Shell,
+    directory: &Path,
+    name: &str,
+    facts: &mut Facts,
+) -> Result<(), Failure> {
     let layout = ServiceLayout::new(directory);
     if !is_service(files, &layout).await? {
         return Ok(());
@@ -98,7 +109,7 @@ async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &
     if let Some(number) = numbers.iter().max() {
         add("last-number", json!(number));
     }
-    for (fact, value) in probe_processes(files, &layout).await? {
+    for (fact, value) in probe_processes(files, shell, &layout).await? {
         add(fact, value);
     }
     Ok(())
@@ -106,13 +117,14 @@ async fn probe_service(files: &dyn Files, directory: &Path, name: &str, facts: &
 
 async fn probe_processes(
     files: &dyn Files,
+    shell: &dyn Shell,
     layout: &ServiceLayout,
 ) -> Result<Vec<(&'static str, serde_json::Value)>, Failure> {
     let (routers, releases) = read_run_folder(files, layout).await?;
     let routers: Vec<(String, u16)> = routers.into_iter().map(|record| (record.host, record.port)).collect();
     let (mut running, mut orphaned) = (Vec::new(), Vec::new());
     for release in releases {
-        match instance(files, layout, &release).await? {
+        match instance(files, Some(shell), layout, &release).await? {
             Some((_, InstanceState::Orphaned | InstanceState::Ending)) => {
                 running.push(release.clone());
                 orphaned.push(release);

@@ -46,6 +46,7 @@
 
 mod built;
 mod command;
+mod container;
 mod facts;
 mod files;
 mod instance;

@@ -30,6 +30,9 @@ pub struct Place {
     /// How one gets to a shell there from where Pleach runs, such as `ssh vm1`; absent on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<String>,
+    /// The socket of the Docker engine there, where it is another than the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_socket: Option<PathBuf>,
     /// What `sudo` asks for there; absent where it asks for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sudo_password: Option<SecretName>,

@@ -21,6 +21,8 @@ pub(super) struct Means {
 pub(super) enum Work {
     Install,
     Files,
+    BuildImage,
+    Image,
     BuildHere,
     Upload,
     Build,
@@ -40,9 +42,11 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Install,
         Self::Files,
+        Self::BuildImage,
+        Self::Image,
         Self::BuildHere,
         Self::Upload,
         Self::Build,
@@ -66,6 +70,8 @@ impl Work {
         match self {
             Self::Install => "install",
             Self::Files => "files",
+            Self::BuildImage => "build-image",
+            Self::Image => "image",
             Self::BuildHere => "build-here",
             Self::Upload => "upload",
             Self::Build => "build",

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
-use super::release::ReleaseRecord;
+use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
 use crate::supervise::{Activity, InstanceRecord};
@@ -88,7 +88,7 @@ pub async fn service_processes(
     let read = join_all(named.map(|service| async move {
         let layout = ServiceLayout::new(root.join(service.as_str()));
         match is_service(files, &layout).await {
-            Ok(true) => Some((service.clone(), read_service(files, &layout, service).await)),
+            Ok(true) => Some((service.clone(), read_service(files, shell, &layout, service).await)),
             Ok(false) => None,
             Err(failure) => Some((service, Err(failure))),
         }
@@ -111,6 +111,7 @@ pub async fn service_processes(
 
 async fn read_service(
     files: &dyn Files,
+    shell: Option<&dyn Shell>,
     layout: &ServiceLayout,
     service: ServiceName,
 ) -> Result<ServiceProcesses, Failure> {
@@ -124,7 +125,7 @@ async fn read_service(
     let mut processes = Vec::new();
     for release in releases {
         if (current.as_ref() == Some(&release) || may_run(files, layout, &release).await?)
-            && let Some((record, state)) = instance(files, layout, &release).await?
+            && let Some((record, state)) = instance(files, shell, layout, &release).await?
             && (state.is_up() || current.as_ref() == Some(&release))
         {
             processes.push(ReleaseProcess {
@@ -150,7 +151,7 @@ async fn read_service(
         service,
         environment: spec.as_ref().map(|spec| spec.environment.clone()),
         current,
-        wanted: spec.filter(|spec| spec.run.is_some()).and_then(|spec| spec.address()),
+        wanted: spec.filter(ReleaseSpec::is_kept_running).and_then(|spec| spec.address()),
         processes,
         routers: routers.collect(),
     })

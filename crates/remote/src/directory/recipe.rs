@@ -1,6 +1,6 @@
 //! From a service and facts to steps: the pure half.
 
-use pleach_core::config::{ScriptPlace, TargetConfig};
+use pleach_core::config::{ImageConfig, ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
@@ -150,6 +150,7 @@ impl<'a> Scene<'a> {
                     TargetConfig::Directory(_) => None,
                     TargetConfig::Ssh(ssh) => Some(Destination::of(ssh).command_line()),
                 },
+                docker_socket: target.docker_socket().map(std::path::Path::to_owned),
                 sudo_password: target.sudo_password().cloned(),
             },
             keep: target.keep(),
@@ -183,6 +184,7 @@ impl<'a> Scene<'a> {
             build: config.build.clone(),
             build_on: config.build_on,
             run: config.run.clone(),
+            image: config.image.clone(),
             start: config.start.clone(),
             stop: config.stop.clone(),
             sudo: config.sudo.clone(),
@@ -244,7 +246,7 @@ impl<'a> Scene<'a> {
         let number: u64 = fact(self.request, &self.of("last-number"))?;
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
         let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let mut steps = self.steps(spec.run.is_some())?;
+        let mut steps = self.steps(spec.is_kept_running())?;
         self.guard_files(&mut steps)?;
         let short = self.request.commit.short();
         let path =
@@ -256,6 +258,11 @@ impl<'a> Scene<'a> {
             spec: spec.clone(),
             previous: self.previous.clone(),
         };
+        if let Some(image) = &spec.image {
+            self.add_image(&mut steps, &upload, image, &release)?;
+            self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
+            return self.finish_deploy(steps, &spec, release, scripts);
+        }
         if let (true, Some(build)) = (spec.is_built_here(), &spec.build) {
             let limit = self.request.service_config.build_limit;
             steps.add(Work::BuildHere, format!("run `{build}` here"), &upload, limit)?;
@@ -266,7 +273,39 @@ impl<'a> Scene<'a> {
             steps.add(Work::Build, format!("run `{build}`"), &self.about(&release), limit)?;
         }
         self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
-        self.go_live(&mut steps, &spec, &release, scripts)?;
+        self.finish_deploy(steps, &spec, release, scripts)
+    }
+
+    /// Builds the image where Pleach runs, and brings it.
+    fn add_image(
+        &self,
+        steps: &mut Steps,
+        upload: &UploadParameters,
+        image: &ImageConfig,
+        release: &ReleaseId,
+    ) -> Result<(), Failure> {
+        let (limit, short) = (self.request.service_config.build_limit, self.request.commit.short());
+        let summary = format!("build `{}` of {short} here", image.file.display());
+        steps.add(Work::BuildImage, summary, upload, limit)?;
+        let by_hand = self.place.typed(format!(
+            "docker rm -f {}; docker rmi {}",
+            self.place.container_name(release),
+            self.place.image_name(release)
+        ));
+        let summary = format!("bring the layers of the image that `{}` lacks", self.request.target);
+        steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
+        Ok(())
+    }
+
+    /// What all deployments have in common, once the release is there.
+    fn finish_deploy(
+        &self,
+        mut steps: Steps,
+        spec: &ReleaseSpec,
+        release: ReleaseId,
+        scripts: &[ScriptDraft],
+    ) -> Result<Draft, Failure> {
+        self.go_live(&mut steps, spec, &release, scripts)?;
         let prune = PruneParameters {
             place: self.place.clone(),
             release: release.clone(),
@@ -282,9 +321,10 @@ impl<'a> Scene<'a> {
         let Some(current) = &self.previous.release else { return Ok(None) };
         let commit: String = fact(self.request, &self.of("commit"))?;
         let settings: String = fact(self.request, &self.of("settings"))?;
-        let runs = spec.run.is_none() || (self.previous.running.contains(current) && !self.orphaned.contains(current));
+        let runs =
+            !spec.is_kept_running() || (self.previous.running.contains(current) && !self.orphaned.contains(current));
         let routed =
-            spec.run.is_none() || spec.address().is_none_or(|address| self.previous.routers.contains(&address));
+            !spec.is_kept_running() || spec.address().is_none_or(|address| self.previous.routers.contains(&address));
         let runs = runs && !self.halted;
         let same = commit == spec.commit.as_str() && settings == spec.settings();
         Ok((same && runs && routed).then(|| current.clone()))
@@ -381,10 +421,10 @@ impl<'a> Scene<'a> {
         };
         let asked = asked(spec);
         let mut wanted = Vec::new();
-        if let Some(run) = &spec.run {
+        if let Some(what) = spec.process() {
             let (place, previous) = (self.place.clone(), self.previous.clone());
             let start = StartParameters { place, release: release.clone(), previous };
-            steps.add(Work::Start, format!("start `{run}` beside the old release"), &start, SHORT)?;
+            steps.add(Work::Start, format!("start {what} beside the old release"), &start, SHORT)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
             if let Some((host, port)) = spec.address() {
                 self.require_port(&host, port)?;
@@ -485,11 +525,11 @@ impl<'a> Scene<'a> {
             };
             return Err(Failure::new(Kind::Rejected, what).because(there).state("nothing was touched").next(next));
         };
-        let runs = !self.halted && (kept.spec.run.is_none() || self.previous.running.contains(release));
+        let runs = !self.halted && (!kept.spec.is_kept_running() || self.previous.running.contains(release));
         if self.previous.release.as_ref() == Some(release) && runs {
             return self.draft(Some(release.clone()), Steps::default());
         }
-        let mut steps = self.steps(kept.spec.run.is_some())?;
+        let mut steps = self.steps(kept.spec.is_kept_running())?;
         self.guard_files(&mut steps)?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
         self.draft(Some(release.clone()), steps)
@@ -580,9 +620,13 @@ impl Steps {
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
         let reversal = match work {
-            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => {
-                Reversal::Nothing
-            }
+            Work::Install
+            | Work::BuildImage
+            | Work::Build
+            | Work::Health
+            | Work::Restart
+            | Work::Verify
+            | Work::Prune => Reversal::Nothing,
             _ => Reversal::Undo,
         };
         let step = Step {

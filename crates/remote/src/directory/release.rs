@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pleach_core::config::{BuildPlace, CheckConfig, CommandLine, EnvironmentValue, ScriptConfig};
+use pleach_core::config::{BuildPlace, CheckConfig, CommandLine, EnvironmentValue, ImageConfig, ScriptConfig};
 use pleach_core::period::Period;
-use pleach_core::port::TreeDigest;
+use pleach_core::port::{ImageId, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -33,6 +33,9 @@ pub struct ReleaseSpec {
     /// The process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<CommandLine>,
+    /// The image that its container is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageConfig>,
     /// Starts it where something else keeps it running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<CommandLine>,
@@ -79,6 +82,17 @@ impl ReleaseSpec {
         self.build.is_some() && self.build_on == BuildPlace::Here
     }
 
+    /// Whether Pleach itself has it run and leads its port to the current release.
+    pub fn is_kept_running(&self) -> bool {
+        self.run.is_some() || self.image.is_some()
+    }
+
+    /// What Pleach has run, for people.
+    pub(super) fn process(&self) -> Option<String> {
+        let run = self.run.as_ref().map(|run| format!("`{run}`"));
+        run.or_else(|| self.image.as_ref().map(|_| "the container".to_owned()))
+    }
+
     /// The public address, if it has one.
     pub fn address(&self) -> Option<(String, u16)> {
         self.port.map(|port| (self.host.clone(), port))
@@ -118,4 +132,7 @@ pub struct ReleaseRecord {
     /// Of the tree as it was put, before the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeDigest>,
+    /// The image, once the target has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageId>,
 }

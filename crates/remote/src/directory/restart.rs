@@ -17,7 +17,7 @@ impl Scene<'_> {
         let kept = self.kept.iter().find(|kept| kept.release == *current).ok_or_else(|| self.unknown(current))?;
         let spec = &kept.spec;
         let runs = self.previous.running.contains(current);
-        if self.halted || (spec.run.is_some() && !runs) {
+        if self.halted || (spec.is_kept_running() && !runs) {
             return Err(self.stopped(current));
         }
         let patience =
@@ -29,11 +29,11 @@ impl Scene<'_> {
             asked: asked.clone(),
             address,
         };
-        if let Some(run) = &spec.run {
+        if let Some(what) = spec.process() {
             let mut steps = self.steps(true)?;
             let renew = RenewParameters { place: self.place.clone(), release: current.clone(), drain: DRAIN };
             let limit = Period(patience.0 * 2 + spec.stop_grace.0 * 2 + DRAIN.0 * 2);
-            steps.add(Work::Renew, format!("end `{run}` and start it anew"), &renew, limit)?;
+            steps.add(Work::Renew, format!("end {what} and start it anew"), &renew, limit)?;
             steps.add(Work::Health, told(&asked), &health(None), patience)?;
             if let Some((host, port)) = spec.address() {
                 self.require_port(&host, port)?;

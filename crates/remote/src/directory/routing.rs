@@ -8,6 +8,7 @@ use pleach_core::period::Period;
 use pleach_core::port::{Command, Secrets};
 use pleach_core::word::ReleaseId;
 
+use super::container::container_request;
 use super::parameter::{Asked, word};
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{Site, fetched};
@@ -112,8 +113,13 @@ impl Site<'_> {
         secrets: &dyn Secrets,
     ) -> Result<InstanceRecord, Failure> {
         use pleach_core::port::Value;
-        let Some(run) = &record.spec.run else {
-            return Err(Failure::new(Kind::Internal, format!("release `{}` has no process to start", record.release)));
+        let (argv, container) = match (&record.spec.run, &record.spec.image) {
+            (Some(run), _) => (run.argv(), None),
+            (None, Some(_)) => (Vec::new(), Some(container_request(self.place, record)?)),
+            (None, None) => {
+                let what = format!("release `{}` has no process to start", record.release);
+                return Err(Failure::new(Kind::Internal, what));
+            }
         };
         let show = |value: Value| match value {
             Value::Plain(text) => text,
@@ -125,7 +131,8 @@ impl Site<'_> {
             service: self.place.service.clone(),
             release: record.release.clone(),
             run: self.run.clone(),
-            argv: run.argv(),
+            argv,
+            container,
             variables: variables.into_iter().map(|(name, value)| (name, show(value))).collect(),
             stop_grace: record.spec.stop_grace,
         };
@@ -296,7 +303,8 @@ mod tests {
             release: ReleaseId::new("0001-ab12cd34").expect("a release"),
             run: RunId::new("run").expect("a name"),
             activity: Activity::Running,
-            supervisor: Identity::own().expect("this process"),
+            supervisor: Identity::own(),
+            container: None,
             group: None,
             host: "127.0.0.1".into(),
             port: 1,

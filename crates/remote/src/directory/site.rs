@@ -14,6 +14,7 @@ use pleach_core::word::{ReleaseId, RunId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::container;
 use super::instance::{InstanceState, told_status};
 use super::layout::{ServiceLayout, release_number};
 use super::parameter::{Place, word};
@@ -90,7 +91,7 @@ impl<'a> Site<'a> {
         &self,
         release: &ReleaseId,
     ) -> Result<Option<(InstanceRecord, InstanceState)>, Failure> {
-        instance(self.files, &self.layout(), release).await
+        instance(self.files, self.shell, &self.layout(), release).await
     }
 
     /// The record of a port's router that listens.
@@ -145,10 +146,16 @@ impl<'a> Site<'a> {
         let Ok(Some(record)) = self.record(release).await else { return Vec::new() };
         let Ok(variables) = self.variables(&record.spec, release, secrets).await else { return Vec::new() };
         let mask = Mask::of(crate::mask::secrets(variables.values()));
-        let log = self.files.read(&self.layout().log(release)).await;
-        let bytes = log.ok().flatten().unwrap_or_default();
-        let tail = &bytes[bytes.len().saturating_sub(16 * 1024)..];
-        String::from_utf8_lossy(tail).lines().map(|line| mask.text(line).into_owned()).collect()
+        let lines = match record.spec.image {
+            Some(_) => self.container_lines(release).await,
+            None => {
+                let log = self.files.read(&self.layout().log(release)).await;
+                let bytes = log.ok().flatten().unwrap_or_default();
+                let tail = &bytes[bytes.len().saturating_sub(16 * 1024)..];
+                String::from_utf8_lossy(tail).lines().map(str::to_owned).collect()
+            }
+        };
+        lines.iter().map(|line| mask.text(line).into_owned()).collect()
     }
 }
 
@@ -200,14 +207,24 @@ pub(super) async fn is_service(files: &dyn Files, layout: &ServiceLayout) -> Res
     Ok(files.stat(&records).await?.is_some_and(|stat| stat.kind == FileKind::Directory))
 }
 
+/// What a record and the machine say together of a release's process; a shell is needed where that is a container.
 pub(super) async fn instance(
     files: &dyn Files,
+    shell: Option<&dyn Shell>,
     layout: &ServiceLayout,
     release: &ReleaseId,
 ) -> Result<Option<(InstanceRecord, InstanceState)>, Failure> {
     let record: Option<InstanceRecord> = read_process_json(files, &layout.instance(release)).await?;
     let Some(record) = record else { return Ok(None) };
-    let supervised = is_alive(files, &record.supervisor).await?;
+    if let Some(container) = record.container.as_ref().filter(|_| record.activity != Activity::Stopped) {
+        let shell = shell.ok_or_else(|| lacks(record.service.as_str(), "lies where no engine can be asked"))?;
+        let looked = container::look(shell, container, layout.directory(), release).await?;
+        return Ok(looked.map(|looked| (looked.record, looked.state)));
+    }
+    let supervised = match &record.supervisor {
+        Some(supervisor) => is_alive(files, supervisor).await?,
+        None => false,
+    };
     let serves = match &record.group {
         Some(group) => is_alive(files, &group.leader).await?,
         None => false,

@@ -122,7 +122,7 @@ impl Snapshot for ReleaseSnapshot {
             None => site.files.remove(&current, site.token()).await?,
             Some(release) => {
                 let record = site.require_record(release).await?;
-                if captured.running && record.spec.run.is_some() {
+                if captured.running && record.spec.is_kept_running() {
                     site.ensure_healthy(&record, self.secrets.as_ref()).await?;
                 }
                 site.files.link(&current, &ServiceLayout::current_target(release), site.token()).await?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use pleach_core::error::Failure;
-use pleach_core::port::{FileKind, Files};
+use pleach_core::port::{FileKind, Files, Shell};
 use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,7 @@ pub struct ServiceStatus {
 /// `root` cannot be listed.
 pub async fn service_statuses(
     files: &dyn Files,
+    shell: Option<&dyn Shell>,
     root: &Path,
 ) -> Result<Vec<(ServiceName, Result<ServiceStatus, Failure>)>, Failure> {
     let mut statuses = Vec::new();
@@ -76,7 +77,7 @@ pub async fn service_statuses(
         }
         let Ok(service) = ServiceName::new(&entry.name) else { continue };
         let status = match is_service(files, &ServiceLayout::new(root.join(&entry.name))).await {
-            Ok(true) => service_status(files, root, service.clone()).await,
+            Ok(true) => service_status(files, shell, root, service.clone()).await,
             Ok(false) => continue,
             Err(failure) => Err(failure),
         };
@@ -85,7 +86,12 @@ pub async fn service_statuses(
     Ok(statuses)
 }
 
-async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) -> Result<ServiceStatus, Failure> {
+async fn service_status(
+    files: &dyn Files,
+    shell: Option<&dyn Shell>,
+    root: &Path,
+    service: ServiceName,
+) -> Result<ServiceStatus, Failure> {
     let directory = root.join(service.as_str());
     let layout = ServiceLayout::new(&directory);
     let mut status = ServiceStatus {
@@ -107,14 +113,14 @@ async fn service_status(files: &dyn Files, root: &Path, service: ServiceName) ->
     let Some(record) = record else { return Ok(status) };
     status.commit = Some(record.spec.commit.clone());
     status.since = Some(record.created);
-    if record.spec.run.is_none() {
+    if !record.spec.is_kept_running() {
         let halted = is_halted(files, &layout, &record).await?;
         status.status = Some(if halted { ReleaseStatus::Stopped } else { ReleaseStatus::Placed });
         status.address = record.spec.address().filter(|_| !halted);
     } else {
         status.log = Some(layout.log(&release));
         status.status = Some(ReleaseStatus::Stopped);
-        if let Some((process, state)) = instance(files, &layout, &release).await? {
+        if let Some((process, state)) = instance(files, shell, &layout, &release).await? {
             status.status = Some(match state {
                 InstanceState::Running => ReleaseStatus::Running,
                 InstanceState::Restarting => ReleaseStatus::Restarting,

@@ -74,7 +74,7 @@ impl WayBack<'_> {
                 argv: KeptFiles::by_itself(&layout.all_kept(), "{run}"),
             });
         }
-        if self.spec.run.is_some() {
+        if self.spec.is_kept_running() {
             let opened = self.wanted.iter().filter(|router| !self.previous.routers.contains(router));
             for (_, port) in opened {
                 let directory = self.place.directory.clone();
@@ -167,6 +167,7 @@ mod tests {
             service: "api".parse().expect("a name"),
             program: "/nowhere/pleach".into(),
             reach: None,
+            docker_socket: None,
             sudo_password: None,
         };
         let release: ReleaseId = "0002-00000000".parse().expect("an id");
@@ -212,6 +213,7 @@ path = "/srv/x"
             build: None,
             build_on: pleach_core::config::BuildPlace::Target,
             run: None,
+            image: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),
             variables: service.environment.clone(),

@@ -26,6 +26,7 @@ use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pleach_core::error::{Explain, Kind};
+use pleach_core::port::{BroughtImage, ImageId};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -33,7 +34,7 @@ use tokio::sync::mpsc;
 use super::archive::{Entry, Reader, body, cut, end, front, pad};
 use super::engine::Engine;
 use super::error::EngineError;
-use super::image::{Image, ImageId, LayerId};
+use super::image::{Image, LayerId};
 use crate::local::hex;
 
 /// The largest configuration of an image that is believed to be one.
@@ -42,17 +43,6 @@ const CONFIGURATION: usize = 4 << 20;
 /// What is read from a temporary file at a time, and how many such parts wait to be sent.
 const PART: usize = 256 << 10;
 const WAITING: usize = 8;
-
-/// What became of bringing an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brought {
-    /// How many of its layers the other engine had.
-    pub layers_there: usize,
-    /// How many were sent.
-    pub layers_sent: usize,
-    /// How many bytes were sent, all in all; none where it had the image.
-    pub bytes: u64,
-}
 
 /// Why an image was not brought.
 #[derive(Debug, thiserror::Error)]
@@ -135,11 +125,16 @@ impl Explain for BringError {
 }
 
 /// Makes another engine have an image of this one, under these names (`NAME:TAG`) as well. Does nothing where it has it all.
-pub async fn bring_image(from: &Engine, to: &Engine, id: &ImageId, names: &[String]) -> Result<Brought, BringError> {
+pub async fn bring_image(
+    from: &Engine,
+    to: &Engine,
+    id: &ImageId,
+    names: &[String],
+) -> Result<BroughtImage, BringError> {
     let failed =
         |source| BringError::Engine { image: id.clone(), from: from.place(), to: to.place(), source: Box::new(source) };
     let image = from.require_image(id).await.map_err(failed)?;
-    let mut brought = Brought { layers_there: image.layers.len(), layers_sent: 0, bytes: 0 };
+    let mut brought = BroughtImage { layers_there: image.layers.len(), layers_sent: 0, bytes: 0 };
     // Twice: whatever has no name can be removed by anybody before it gets one.
     for last in [false, true] {
         if !is_there(to, &image).await.map_err(failed)? {
@@ -168,7 +163,7 @@ async fn is_there(to: &Engine, wanted: &Image) -> Result<bool, EngineError> {
     Ok(to.image(wanted.id.as_str()).await?.is_some_and(|there| there.layers == wanted.layers))
 }
 
-async fn send(from: &Engine, to: &Engine, image: &Image) -> Result<Brought, BringError> {
+async fn send(from: &Engine, to: &Engine, image: &Image) -> Result<BroughtImage, BringError> {
     let failed = |source| BringError::Engine {
         image: image.id.clone(),
         from: from.place(),
@@ -184,7 +179,7 @@ async fn send(from: &Engine, to: &Engine, image: &Image) -> Result<Brought, Brin
 }
 
 /// Sends all layers but the lowest, which are `there`.
-async fn send_above(from: &Engine, to: &Engine, image: &Image, there: usize) -> Result<Brought, BringError> {
+async fn send_above(from: &Engine, to: &Engine, image: &Image, there: usize) -> Result<BroughtImage, BringError> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let bytes = Arc::new(AtomicU64::new(0));
     let counted = bytes.clone();
@@ -211,7 +206,7 @@ async fn send_above(from: &Engine, to: &Engine, image: &Image, there: usize) -> 
         }),
         (Err(Thinned::Broken(error)), _) => Err(*error),
         (Err(Thinned::NotTaken), Ok(())) => Err(BringError::Lost { image: image.id.clone(), to: to.place() }),
-        (Ok(()), Ok(())) => Ok(Brought {
+        (Ok(()), Ok(())) => Ok(BroughtImage {
             layers_there: there,
             layers_sent: wanted(image, there).len(),
             bytes: bytes.load(Ordering::Relaxed),

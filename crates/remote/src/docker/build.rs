@@ -2,41 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use bollard::{body_try_stream, errors::Error};
 use futures_util::StreamExt as _;
 use pleach_core::error::{Explain, Failure, Kind, OUTPUT_LINES};
-use pleach_core::port::{Source, SourceRef};
+use pleach_core::port::{ImageBuild, ImageId, Source};
 use tokio::sync::mpsc;
 
 use super::archive::{body, cut};
 use super::context::Context;
 use super::engine::Engine;
 use super::error::{EngineError, Said};
-use super::image::ImageId;
 
 /// Parts of the context in front of the one that is sent.
 const WAITING: usize = 4;
-
-/// What to build.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Build {
-    /// The tree that the Dockerfile sees.
-    pub tree: SourceRef,
-    /// The Dockerfile, relative to the tree.
-    pub dockerfile: PathBuf,
-    /// What its `ARG`s get. They can be read from the image, so nothing secret belongs here.
-    pub arguments: BTreeMap<String, String>,
-    /// What is written on the image.
-    pub labels: BTreeMap<String, String>,
-    /// The stage to build; the last one if absent.
-    pub stage: Option<String>,
-    /// Names that lead to the image once it is built: `NAME:TAG`.
-    pub names: Vec<String>,
-}
 
 /// What was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +98,7 @@ impl Explain for BuildError {
 
 impl Engine {
     /// Builds an image; the same tree, arguments and labels give the same one as long as the engine keeps what it has built.
-    pub async fn build(&self, build: &Build, source: &Arc<dyn Source>) -> Result<Built, BuildError> {
+    pub async fn build(&self, build: &ImageBuild, source: &Arc<dyn Source>) -> Result<Built, BuildError> {
         let commit = build.tree.commit.to_string();
         let unread = |failure| BuildError::Source { commit: commit.clone(), source: Box::new(failure) };
         let context = Context::read(source, &build.tree, &build.dockerfile).await.map_err(unread)?;
@@ -141,7 +122,7 @@ impl Engine {
 
     async fn build_from(
         &self,
-        build: &Build,
+        build: &ImageBuild,
         body: impl futures_util::Stream<Item = io::Result<bytes::Bytes>> + Send + 'static,
     ) -> Result<(ImageId, Vec<String>), BuildError> {
         let dockerfile = build.dockerfile.display().to_string();
@@ -185,7 +166,7 @@ impl Engine {
         Ok((image, lines))
     }
 
-    fn step_failed(&self, build: &Build, output: Vec<String>, message: String) -> BuildError {
+    fn step_failed(&self, build: &ImageBuild, output: Vec<String>, message: String) -> BuildError {
         let dockerfile = build.dockerfile.display().to_string();
         match self.failed(&format!("build `{dockerfile}`"))(Error::DockerStreamError { error: message }) {
             EngineError::Refused { source, .. } => {

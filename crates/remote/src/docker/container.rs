@@ -10,11 +10,11 @@ use bollard::query_parameters::{
     WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use pleach_core::port::ImageId;
 
 use super::engine::Engine;
-use super::error::EngineError;
+use super::error::{EngineError, Said};
 use super::health::HealthState;
-use super::image::ImageId;
 
 /// The engine's word for never is a time of the year 1.
 const NEVER: &str = "0001-";
@@ -89,6 +89,14 @@ impl Engine {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A container that has to be there.
+    pub async fn require_container(&self, name: &str) -> Result<Container, EngineError> {
+        let source = Said("no container has this name".into());
+        let missing =
+            || EngineError::NotFound { what: format!("find container `{name}`"), place: self.place(), source };
+        self.container(name).await?.ok_or_else(missing)
     }
 
     fn read_container(&self, what: &str, found: ContainerInspectResponse) -> Result<Container, EngineError> {

@@ -128,7 +128,7 @@ impl Engine {
 }
 
 /// The engine may hear that a container ended before it hears that memory was the reason.
-fn how_it_ended(code: i64, out_of_memory: bool) -> String {
+pub(crate) fn how_it_ended(code: i64, out_of_memory: bool) -> String {
     match code {
         _ if out_of_memory => "it asked for more memory than it may have".into(),
         137 => "it was killed (exit code 137), as where it asks for more memory than it may have".into(),

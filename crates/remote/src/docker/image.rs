@@ -5,7 +5,7 @@ use std::fmt;
 
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::stream::{self, StreamExt as _};
-use serde::{Deserialize, Serialize};
+use pleach_core::port::{ImageId, NotADigest, is_digest};
 
 use super::engine::Engine;
 use super::error::{EngineError, Said};
@@ -13,68 +13,27 @@ use super::error::{EngineError, Said};
 /// Requests to one engine at a time.
 const AT_ONCE: usize = 8;
 
-/// Text that is no digest.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not `sha256:` and 64 hexadecimal digits")]
-pub struct NotADigest(String);
+/// A layer, by the digest of its files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LayerId(String);
 
-macro_rules! digest {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// From `sha256:` and 64 hexadecimal digits.
-            pub fn new(text: impl Into<String>) -> Result<Self, NotADigest> {
-                let text = text.into();
-                let digits = text.strip_prefix("sha256:").unwrap_or_default();
-                let right = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-                if digits.len() == 64 && digits.bytes().all(right) { Ok(Self(text)) } else { Err(NotADigest(text)) }
-            }
-
-            /// With `sha256:`.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
-            /// The digits alone.
-            pub(super) fn digits(&self) -> &str {
-                self.0.trim_start_matches("sha256:")
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NotADigest;
-
-            fn try_from(text: String) -> Result<Self, NotADigest> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(digest: $name) -> Self {
-                digest.0
-            }
-        }
-    };
+impl fmt::Display for LayerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-digest! {
-    /// An image, by the digest of its configuration: the same wherever it is.
-    ImageId
-}
+impl LayerId {
+    /// From `sha256:` and 64 hexadecimal digits.
+    pub fn new(text: impl Into<String>) -> Result<Self, NotADigest> {
+        let text = text.into();
+        if is_digest(&text) { Ok(Self(text)) } else { Err(NotADigest(text)) }
+    }
 
-digest! {
-    /// A layer, by the digest of its files.
-    LayerId
+    /// The digits alone.
+    pub(super) fn digits(&self) -> &str {
+        self.0.trim_start_matches("sha256:")
+    }
 }
 
 /// An image that an engine has.
@@ -146,7 +105,8 @@ impl Engine {
     /// below it.
     pub(super) async fn layers_in_common(&self, layers: &[LayerId]) -> Result<usize, EngineError> {
         let ids = self.image_ids(ListImagesOptionsBuilder::default().all(true)).await?;
-        let mut images = stream::iter(ids.iter().map(|id| self.image(id.as_str()))).buffer_unordered(AT_ONCE);
+        let looks = ids.into_iter().map(|id| async move { self.image(id.as_str()).await });
+        let mut images = stream::iter(looks).buffer_unordered(AT_ONCE);
         let mut most = 0;
         while let Some(image) = images.next().await {
             // Gone since it was listed: then it counts for nothing.
@@ -178,20 +138,6 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_digest_is_one() {
-        let digits = "0123456789abcdef".repeat(4);
-        assert_eq!(ImageId::new(format!("sha256:{digits}")).expect("one").digits(), digits);
-        for wrong in [digits.clone(), format!("sha256:{}", &digits[1..]), format!("sha256:{}", digits.to_uppercase())] {
-            LayerId::new(wrong).expect_err("none");
         }
     }
 }

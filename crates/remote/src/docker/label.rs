@@ -11,6 +11,12 @@ pub const ENVIRONMENT: &str = "pleach.environment";
 pub const SERVICE: &str = "pleach.service";
 /// The release of that service.
 pub const RELEASE: &str = "pleach.release";
+/// The directory of the service on the target: several may be on one engine.
+pub const DIRECTORY: &str = "pleach.directory";
+/// The port of the host that leads to a container's.
+pub const PORT: &str = "pleach.port";
+/// What an image was built with besides the commit, as a digest.
+pub const SETTINGS: &str = "pleach.settings";
 /// The run that made it.
 pub const RUN: &str = "pleach.run";
 /// What a container was made from, as a digest; see [`ContainerSpec`](super::ContainerSpec).

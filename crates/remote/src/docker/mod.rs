@@ -8,7 +8,8 @@
 //! | `archive` | a stream of `docker save`, read as it comes |
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
-//! | [`Build`] | an image from a commit |
+//! | [`ImageBuild`] | an image from a commit |
+//! | [`DockerContainers`] | both of them as core's port for images |
 //! | [`ContainerSpec`], [`Container`] | one container: made, started, watched, stopped, removed |
 //! | [`label`] | how what is ours is known |
 //!
@@ -22,6 +23,7 @@ mod archive;
 mod bring;
 mod build;
 mod container;
+mod containers;
 mod context;
 mod engine;
 mod error;
@@ -32,12 +34,16 @@ pub mod label;
 mod spec;
 mod way;
 
-pub use bring::{BringError, Brought, bring_image};
-pub use build::{Build, BuildError, Built};
+pub use bring::{BringError, bring_image};
+pub use build::{BuildError, Built};
 pub use container::{Container, ContainerState};
+pub use containers::DockerContainers;
 pub use engine::{Engine, EngineFacts};
 pub use error::{EngineError, Said};
+pub(crate) use health::how_it_ended;
 pub use health::{HealthError, HealthState};
-pub use image::{Image, ImageId, LayerId, NotADigest};
+pub use image::{Image, LayerId};
+pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
+pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};

@@ -8,12 +8,12 @@ use bollard::models::{
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use pleach_core::period::Period;
+use pleach_core::port::ImageId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::engine::Engine;
 use super::error::{EngineError, Said};
-use super::image::ImageId;
 use super::label;
 use crate::local::hex;
 
@@ -91,9 +91,11 @@ pub enum Made {
 }
 
 impl ContainerSpec {
-    /// Two that are equal give the same.
+    /// Two that are equal give the same. It can be read by whoever may use the engine, so it holds nothing of what variables
+    /// are set to: some of that is secret, and may be short enough to be guessed.
     pub fn digest(&self) -> String {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let named = self.variables.keys().map(|name| (name.clone(), String::new())).collect();
+        let text = serde_json::to_vec(&Self { variables: named, ..self.clone() }).unwrap_or_default();
         hex(&Sha256::digest(text))
     }
 

@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::ssh::{Link, Tunnel, TunnelError, quote_text};
 
 /// Where an engine listens unless it is told otherwise.
-const SOCKET: &str = "/var/run/docker.sock";
+pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 
 /// How an engine is reached.
 #[derive(Clone, Debug)]
@@ -55,6 +55,15 @@ impl EngineWay {
     /// An engine that listens at a socket of this machine.
     pub fn socket(socket: impl Into<PathBuf>) -> Self {
         Self { socket: socket.into(), link: None }
+    }
+
+    /// What `DOCKER_HOST` says, as other clients of an engine read it, or else the engine of this machine. Of its forms only
+    /// `unix://PATH` is known.
+    pub fn of_environment() -> Self {
+        match std::env::var("DOCKER_HOST") {
+            Ok(text) if !text.is_empty() => Self::socket(text.strip_prefix("unix://").unwrap_or(&text)),
+            _ => Self::here(),
+        }
     }
 
     /// The engine of a host.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use pleach_core::config::DirectoryConfig;
 use pleach_core::error::{Failure, Kind, quote_path};
 use pleach_core::plan::TargetDescription;
-use pleach_core::port::{FencingToken, Files, Http, Shell};
+use pleach_core::port::{Containers, FencingToken, Files, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
 use rustix::fs::{Access, access};
@@ -18,6 +18,7 @@ use super::fence::Fence;
 use super::files::LocalFiles;
 use super::shell::LocalShell;
 use crate::directory::probe_directory;
+use crate::docker::{DockerContainers, EngineWay};
 use crate::http::HttpClient;
 use crate::process;
 
@@ -35,6 +36,9 @@ pub struct DirectorySettings {
     pub port_offset: u16,
     /// The executable that knows `supervise` and `route`, absolute.
     pub program: PathBuf,
+    /// The socket of the Docker engine, where it is another than the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_socket: Option<PathBuf>,
 }
 
 /// The settings of a directory as a plan carries them. `root` is the repository's root, where relative paths start;
@@ -46,6 +50,7 @@ pub fn planned_directory(directory: &DirectoryConfig, root: &Path, program: &Pat
         host: directory.host.clone(),
         port_offset: directory.port_offset,
         program: program.to_owned(),
+        docker_socket: directory.docker_socket.clone(),
     }
 }
 
@@ -58,7 +63,7 @@ pub fn describe_directory(directory: &DirectoryConfig, root: &Path) -> Result<Ta
     Ok(TargetDescription {
         kind: "directory".to_owned(),
         settings: json!(planned_directory(directory, root, &program)),
-        facets: vec![Facet::Shell, Facet::Files, Facet::Http],
+        facets: vec![Facet::Shell, Facet::Files, Facet::Http, Facet::Containers],
     })
 }
 
@@ -115,6 +120,7 @@ pub struct DirectoryTarget {
     shell: LocalShell,
     files: LocalFiles,
     http: HttpClient,
+    containers: DockerContainers,
 }
 
 impl DirectoryTarget {
@@ -122,7 +128,9 @@ impl DirectoryTarget {
     pub fn new(environment: EnvironmentName, name: TargetName, settings: DirectorySettings) -> Self {
         let fence = Fence::new(&settings.path);
         let (shell, files) = (LocalShell::new(fence.clone()), LocalFiles::new(fence.clone()));
-        Self { environment, name, settings, fence, shell, files, http: HttpClient::new() }
+        let engine = settings.docker_socket.as_ref().map_or_else(EngineWay::here, EngineWay::socket);
+        let containers = DockerContainers::new(EngineWay::of_environment(), engine);
+        Self { environment, name, settings, fence, shell, files, http: HttpClient::new(), containers }
     }
 
     /// What it was made from.
@@ -143,7 +151,7 @@ impl Target for DirectoryTarget {
 
     async fn probe(&self) -> Result<Facts, Failure> {
         require_place(&self.settings.path)?;
-        let mut facts = probe_directory(&self.files, &self.settings.path, &self.settings.program).await?;
+        let mut facts = probe_directory(&self.files, &self.shell, &self.settings.path, &self.settings.program).await?;
         let owners = tokio::task::spawn_blocking(process::port_owners).await.unwrap_or_default();
         facts.extend(owners.into_iter().map(|(port, owner)| (format!("port/{port}"), json!(owner.to_string()))));
         Ok(facts)
@@ -168,6 +176,10 @@ impl Target for DirectoryTarget {
 
     fn files(&self) -> Option<&dyn Files> {
         Some(&self.files)
+    }
+
+    fn containers(&self) -> Option<&dyn Containers> {
+        Some(&self.containers)
     }
 
     fn http(&self) -> Option<&dyn Http> {

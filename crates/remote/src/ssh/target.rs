@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use pleach_core::config::{HostLimits, SshConfig, TotalLimits};
 use pleach_core::error::Failure;
 use pleach_core::plan::TargetDescription;
-use pleach_core::port::{FencingToken, Files, Holder, Http, Shell};
+use pleach_core::port::{Containers, FencingToken, Files, Holder, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ use super::http::SshHttp;
 use super::link::Link;
 use super::shell::SshShell;
 use crate::directory::probe_directory;
+use crate::docker::{DockerContainers, EngineWay};
 use crate::guard::{Guard, ProvenDead, TargetLeases};
 use crate::process::listening_ports;
 use crate::program::place_of_own;
@@ -63,6 +64,9 @@ pub struct SshSettings {
     /// Whether Pleach puts its own executable there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub install: bool,
+    /// The socket of its Docker engine, where it is another than the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_socket: Option<PathBuf>,
     /// How much the host takes.
     #[serde(default, skip_serializing_if = "HostLimits::is_none")]
     pub limits: HostLimits,
@@ -91,13 +95,14 @@ pub fn describe_ssh(config: &SshConfig, root: &Path, total: &TotalLimits) -> Res
             None => place_of_own(&config.path)?,
         },
         install: config.program.is_none(),
+        docker_socket: config.docker_socket.clone(),
         limits: config.limits,
         total_limits: *total,
     };
     Ok(TargetDescription {
         kind: "ssh".to_owned(),
         settings: json!(settings),
-        facets: vec![Facet::Shell, Facet::Files, Facet::Http],
+        facets: vec![Facet::Shell, Facet::Files, Facet::Http, Facet::Containers],
     })
 }
 
@@ -110,6 +115,7 @@ pub struct SshTarget {
     shell: SshShell,
     files: SshFiles,
     http: SshHttp,
+    containers: DockerContainers,
 }
 
 impl SshTarget {
@@ -117,7 +123,12 @@ impl SshTarget {
     pub fn new(environment: EnvironmentName, name: TargetName, settings: SshSettings, link: Arc<Link>) -> Self {
         let shell = SshShell::new(link.clone(), settings.path.clone());
         let files = SshFiles::new(shell.clone());
-        Self { environment, name, settings, shell, files, http: SshHttp::new(link) }
+        let engine = match &settings.docker_socket {
+            Some(socket) => EngineWay::socket_on(link.clone(), socket),
+            None => EngineWay::on(link.clone()),
+        };
+        let containers = DockerContainers::new(EngineWay::of_environment(), engine);
+        Self { environment, name, settings, shell, files, http: SshHttp::new(link), containers }
     }
 
     /// What it was made from.
@@ -240,7 +251,7 @@ impl Target for SshTarget {
 
     async fn probe(&self) -> Result<Facts, Failure> {
         let mut facts = self.host_facts().await?;
-        facts.extend(probe_directory(&self.files, &self.settings.path, &self.settings.program).await?);
+        facts.extend(probe_directory(&self.files, &self.shell, &self.settings.path, &self.settings.program).await?);
         Ok(facts)
     }
 
@@ -265,6 +276,10 @@ impl Target for SshTarget {
 
     fn files(&self) -> Option<&dyn Files> {
         Some(&self.files)
+    }
+
+    fn containers(&self) -> Option<&dyn Containers> {
+        Some(&self.containers)
     }
 
     fn http(&self) -> Option<&dyn Http> {

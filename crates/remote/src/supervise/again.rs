@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use pleach_core::error::{Failure, Kind, quote_path};
 
+use super::container;
 use super::record::{Activity, InstanceRecord};
 use super::request::{AgainRequest, StartedAgain};
 use super::stop::end_group;
@@ -17,8 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Without a supervisor there is nobody to start it again: then nothing is ended.
 pub(super) fn again(request: &AgainRequest) -> Result<StartedAgain, Failure> {
-    let path = ServiceLayout::new(&request.directory).instance(&request.release);
-    let supervised = || InstanceRecord::load(&path).filter(|record| record.supervisor.is_alive());
+    let layout = ServiceLayout::new(&request.directory);
+    let path = layout.instance(&request.release);
+    if let Some(record) = InstanceRecord::load(&path).filter(|record| record.container.is_some()) {
+        if record.activity != Activity::Stopped {
+            container::again(&layout, record, request.stop_grace.0)?;
+        }
+        return Ok(StartedAgain { process: None });
+    }
+    let supervised = || InstanceRecord::load(&path).and_then(InstanceRecord::supervised).map(|(record, _)| record);
     let Some(before) = supervised().filter(|record| matches!(record.activity, Activity::Running | Activity::Waiting))
     else {
         return Ok(StartedAgain { process: None });

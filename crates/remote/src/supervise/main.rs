@@ -1,10 +1,13 @@
 //! `supervise VERB [LABEL…]`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
+use pleach_core::word::ReleaseId;
 
-use super::{again, child, daemon, start, stop};
+use super::request::StartRequest;
+use super::{again, child, container, daemon, start, stop};
 use crate::daemon::{answer, read_request};
 
 /// Runs the hidden command `supervise` with the arguments behind it. The executable that calls it must come here again when
@@ -12,7 +15,16 @@ use crate::daemon::{answer, read_request};
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     let mut arguments = arguments.into_iter();
     match arguments.next().as_deref() {
-        Some("start") => answer(read_request().and_then(|request| start::start(&request))),
+        Some("start") => answer(read_request().and_then(|request: StartRequest| match &request.container {
+            Some(container) => container::start(&request, container),
+            None => start::start(&request),
+        })),
+        Some("look") => answer(named(&mut arguments).and_then(|(path, release)| container::look(&path, &release))),
+        Some("lines") => answer(
+            named(&mut arguments).and_then(|(path, release)| container::last_lines(&path, &release, OUTPUT_LINES)),
+        ),
+        Some("image") => answer(read_request().and_then(|request| container::name_image(&request))),
+        Some("remove") => answer(read_request().and_then(|request| container::remove(&request))),
         Some("stop") => answer(read_request().and_then(|request| stop::stop(&request))),
         Some("again") => answer(read_request().and_then(|request| again::again(&request))),
         Some("run") => daemon::run(),
@@ -22,4 +34,15 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             format!("`supervise` has no verb `{}`", verb.unwrap_or_default()),
         ))),
     }
+}
+
+/// A service's directory and one of its releases. What only looks is told by arguments, of which none is secret: so it can share a
+/// shell with others.
+fn named(arguments: &mut impl Iterator<Item = String>) -> Result<(PathBuf, ReleaseId), Failure> {
+    let (directory, release) = (arguments.next(), arguments.next());
+    let release = release.and_then(|release| ReleaseId::new(release).ok());
+    directory
+        .map(PathBuf::from)
+        .zip(release)
+        .ok_or_else(|| Failure::new(Kind::Internal, "`supervise` is not told of a directory and a release"))
 }

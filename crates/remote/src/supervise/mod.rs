@@ -8,8 +8,18 @@
 //! | `start` | the `start` phase | starts a supervisor unless one runs; answers when its record is written |
 //! | `stop` | undo, `retire`, `stop` | waits for connections to end, then ends supervisor and process |
 //! | `again` | whoever put files back | ends the process; its supervisor starts it again with what it was given |
+//! | `look` | whoever has to know | asks the engine how a release's container is |
+//! | `lines` | whoever tells of a failure | reads the last lines that it printed |
+//! | `image` | the `image` phase | gives an image of the target's engine a name |
+//! | `remove` | undo, `prune` | removes a release's container and its image |
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
 //! | `child` | `run` | waits until the record names it, then becomes the service's process |
+//!
+//! # Containers
+//!
+//! A release with an image is kept running by its Docker engine, and has no supervisor: `start`, `stop` and `again` ask the engine
+//! themselves, on the target and with its own lock, so that what is no longer allowed to change the target does not change
+//! its containers either.
 //!
 //! # What leaves its group
 //!
@@ -28,6 +38,7 @@
 
 mod again;
 mod child;
+mod container;
 mod daemon;
 mod log;
 mod main;
@@ -37,5 +48,8 @@ mod start;
 mod stop;
 
 pub use main::main;
-pub use record::{Activity, InstanceRecord};
-pub use request::{AgainRequest, StartRequest, StartedAgain, StopRequest, Stopped};
+pub(crate) use record::Looked;
+pub use record::{Activity, ContainerRecord, InstanceRecord};
+pub use request::{
+    AgainRequest, ContainerRequest, ImageRequest, RemoveRequest, StartRequest, StartedAgain, StopRequest, Stopped,
+};

@@ -1,11 +1,12 @@
 //! What a supervisor writes down about its process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use pleach_core::word::{ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
+use crate::directory::InstanceState;
 use crate::process::{Group, Identity};
 
 /// What the supervisor is doing.
@@ -22,6 +23,26 @@ pub enum Activity {
     Stopped,
 }
 
+/// A container that is a release's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ContainerRecord {
+    /// Its name.
+    pub name: String,
+    /// The socket of its engine.
+    pub socket: PathBuf,
+    /// The executable on the target that can ask the engine.
+    pub program: PathBuf,
+}
+
+/// A record, and what was seen of the process that it tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Looked {
+    pub(crate) record: InstanceRecord,
+    pub(crate) state: InstanceState,
+}
+
 /// The record of a release's process: `run/RELEASE.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,8 +55,12 @@ pub struct InstanceRecord {
     pub run: RunId,
     /// What the supervisor is doing.
     pub activity: Activity,
-    /// The supervisor.
-    pub supervisor: Identity,
+    /// The supervisor; none where an engine keeps a container running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<Identity>,
+    /// The container that is its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerRecord>,
     /// The process with all that it started; `None` while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
@@ -59,6 +84,12 @@ impl InstanceRecord {
     /// Reads a record; `None` if there is none or it is none.
     pub(crate) fn load(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    /// With its supervisor, if that lives.
+    pub(crate) fn supervised(self) -> Option<(Self, Identity)> {
+        let supervisor = self.supervisor.clone().filter(Identity::is_alive)?;
+        Some((self, supervisor))
     }
 
     /// Writes it in one step.

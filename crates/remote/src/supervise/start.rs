@@ -34,8 +34,8 @@ pub(super) fn start(request: &StartRequest) -> Result<InstanceRecord, Failure> {
         // Somebody has it: a supervisor, whose record names it, or a starter or stopper, which will be done soon.
         let record = InstanceRecord::load(&layout.instance(&request.release));
         let mut limit = OTHER_STARTER;
-        if let Some(record) = record.filter(|record| record.supervisor.is_alive()) {
-            match see_to_end(&path, &record.supervisor, begun.elapsed()) {
+        if let Some((record, supervisor)) = record.and_then(InstanceRecord::supervised) {
+            match see_to_end(&path, &supervisor, begun.elapsed()) {
                 Some(within) => limit += within,
                 None => return Ok(record),
             }

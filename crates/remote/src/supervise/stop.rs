@@ -9,6 +9,7 @@ use pleach_core::error::{Failure, Kind, quote_path};
 use pleach_core::period::Period;
 use rustix::process::Signal;
 
+use super::container;
 use super::record::{Activity, InstanceRecord};
 use super::request::{StopRequest, Stopped};
 use crate::daemon::{ask_to_end, cannot_lock, lock_file};
@@ -39,12 +40,12 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
     while !try_lock(&lock, &layout.instance_lock(&request.release))? {
         stopped.was_running = true;
         let record = InstanceRecord::load(&path);
-        if let Some(record) = record.filter(|record| record.supervisor.is_alive()) {
+        if let Some((_, supervisor)) = record.and_then(InstanceRecord::supervised) {
             if !asked {
-                asked = ask_to_end(&layout.instance_lock(&request.release), &record.supervisor, Period(limit));
+                asked = ask_to_end(&layout.instance_lock(&request.release), &supervisor, Period(limit));
             }
             if begun.elapsed() > limit {
-                stopped.killed |= record.supervisor.signal(Signal::KILL);
+                stopped.killed |= supervisor.signal(Signal::KILL);
             }
         }
         if begun.elapsed() > limit + SUPERVISOR_GRACE {
@@ -64,6 +65,10 @@ pub(super) fn stop(request: &StopRequest) -> Result<Stopped, Failure> {
             return Err(Failure::new(Kind::Conflict, format!("processes of release `{}` do not end", request.release))
                 .next(format!("look with `ps -o pid,stat,args -g {}`", group.leader.pid)));
         }
+    }
+    if let Some(container) = record.container.clone() {
+        let ended = container::stop(&mut record, &container, request.stop_grace.0)?;
+        stopped.was_running |= ended.was_running;
     }
     stopped.killed |= stopped.was_running && record.killed;
     if record.activity != Activity::Stopped {

@@ -40,7 +40,7 @@ async fn without_its_supervisor_a_release_answers_is_told_as_orphaned_and_the_ne
     let old = project.current().unwrap();
     let orphan = project.serving();
     let listener = project.listen();
-    kill(project.instance(&old).unwrap().supervisor.pid);
+    kill(project.instance(&old).unwrap().supervisor.unwrap().pid);
     assert_eq!(project.status().await.status, Some(ReleaseStatus::Orphaned));
     listener.heard_only(&old);
     project.deployed(1).await;
@@ -55,7 +55,7 @@ async fn an_orphan_goes_on_answering_while_a_bad_release_is_taken_back() {
     let project = Project::new(Form::Supervised);
     project.deployed(1).await;
     let old = project.current().unwrap();
-    kill(project.instance(&old).unwrap().supervisor.pid);
+    kill(project.instance(&old).unwrap().supervisor.unwrap().pid);
     project.mode(2, "dies");
     let listener = project.listen();
     project.refused(2).await;
@@ -67,7 +67,7 @@ async fn an_orphan_goes_on_answering_while_a_bad_release_is_taken_back() {
 async fn an_orphan_is_ended_by_stop() {
     let project = Project::new(Form::Supervised);
     project.deployed(1).await;
-    kill(project.instance(&project.current().unwrap()).unwrap().supervisor.pid);
+    kill(project.instance(&project.current().unwrap()).unwrap().supervisor.unwrap().pid);
     project.run(Operation::Stop, 1).await;
     assert_eq!((project.answer(), project.serving().len()), (None, 0));
 }
@@ -77,7 +77,7 @@ async fn a_dead_supervisor_with_a_dead_process_is_told_as_stopped_and_deployed_a
     let project = Project::new(Form::Supervised);
     project.deployed(1).await;
     let old = project.current().unwrap();
-    kill(project.instance(&old).unwrap().supervisor.pid);
+    kill(project.instance(&old).unwrap().supervisor.unwrap().pid);
     kill(project.serving()[0]);
     assert_eq!(project.status().await.status, Some(ReleaseStatus::Stopped));
     project.deployed(1).await;
@@ -117,7 +117,7 @@ async fn a_new_release_whose_supervisor_is_killed_is_not_healthy_though_it_answe
         let before = ["upload", "start", "health", "route", "switch"];
         let stage = Stage::new(Form::Supervised, "", &["upload", "switch"], &before, step).await;
         let new = stage.project.releases().pop().unwrap();
-        kill(stage.project.instance(&new).unwrap().supervisor.pid);
+        kill(stage.project.instance(&new).unwrap().supervisor.unwrap().pid);
         let failure = stage.go_on().await.unwrap_err();
         require_told(&failure);
         assert!(failure.because[0].contains("its supervisor is gone"), "{failure:#?}");

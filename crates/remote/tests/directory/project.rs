@@ -222,7 +222,9 @@ impl Project {
     /// Plans from what was read of the directory alone, without the machine's ports.
     pub(crate) async fn plan_apart(&self, operation: Operation, version: u32) -> Plan {
         let target = self.target();
-        let facts = probe_directory(target.files().unwrap(), &self.live, Path::new(PROBE)).await.unwrap();
+        let facts = probe_directory(target.files().unwrap(), target.shell().unwrap(), &self.live, Path::new(PROBE))
+            .await
+            .unwrap();
         self.plan_with(facts, operation, version).unwrap_or_else(|failures| panic!("{failures:#?}"))
     }
 
@@ -296,7 +298,7 @@ impl Project {
 
     pub(crate) async fn status(&self) -> ServiceStatus {
         let target = self.target();
-        let mut statuses = service_statuses(target.files().unwrap(), &self.live).await.unwrap();
+        let mut statuses = service_statuses(target.files().unwrap(), target.shell(), &self.live).await.unwrap();
         assert_eq!(statuses.len(), 1, "{statuses:?}");
         statuses.remove(0).1.unwrap()
     }

@@ -125,7 +125,7 @@ async fn an_orphan_gets_a_supervisor_and_a_router_that_is_gone_comes_back() {
     let current = project.current().unwrap();
     let record = std::fs::read(project.service().join(format!("run/router-{}.json", project.port))).unwrap();
     let record: pleach_remote::route::RouterRecord = serde_json::from_slice(&record).unwrap();
-    for pid in [project.instance(&current).unwrap().supervisor.pid, record.router.pid] {
+    for pid in [project.instance(&current).unwrap().supervisor.unwrap().pid, record.router.pid] {
         assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
         until("its end", || pleach_remote::process::Identity::of(pid).is_none().then_some(()));
     }

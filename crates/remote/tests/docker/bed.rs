@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use pleach_core::error::Failure;
 use pleach_core::port::{EntryMode, Source, SourceEntry, SourceRef};
 use pleach_core::word::CommitId;
-use pleach_remote::docker::{Build, ContainerSpec, Engine, EngineWay, Image, ImageId};
+use pleach_remote::docker::{ContainerSpec, Engine, EngineWay, Image, ImageBuild, ImageId};
 pub(crate) use pleach_testbed::docker::DockerBed;
 use pleach_testbed::docker::Engine as Daemon;
 
@@ -54,8 +54,8 @@ impl Source for Tree {
     }
 }
 
-pub(crate) fn build(labels: &[(&str, &str)], names: &[&str]) -> Build {
-    Build {
+pub(crate) fn build(labels: &[(&str, &str)], names: &[&str]) -> ImageBuild {
+    ImageBuild {
         tree: SourceRef { commit: CommitId::new("c".repeat(40)).expect("an id"), path: PathBuf::new() },
         dockerfile: "Dockerfile".into(),
         arguments: BTreeMap::new(),

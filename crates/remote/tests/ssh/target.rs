@@ -21,6 +21,7 @@ fn settings(bed: &Bed) -> SshSettings {
         config: Some(bed.at("config")),
         program: "/usr/bin/pleach".into(),
         install: false,
+        docker_socket: None,
         limits: HostLimits::default(),
         total_limits: TotalLimits::default(),
     }
@@ -62,7 +63,7 @@ async fn a_probe_tells_of_the_host_and_changes_nothing() {
     assert!(!facts.contains_key("host/missing"), "{facts:?}");
     assert_eq!(facts["root"], bed.at("root").display().to_string());
     assert_eq!(std::fs::read_dir(bed.at("root")).expect("there").count(), 0, "looking leaves nothing behind");
-    assert_eq!(target.facets(), [Facet::Shell, Facet::Files, Facet::Http]);
+    assert_eq!(target.facets(), [Facet::Shell, Facet::Files, Facet::Http, Facet::Containers]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod check;
 mod environment;
 mod finding;
+mod image;
 mod location;
 mod name;
 mod order;

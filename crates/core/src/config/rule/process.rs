@@ -24,7 +24,7 @@ pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
             let finding = Finding::new(key.at("build-on"), "`build-on` without `build`").at_key();
             found.push(finding.because_of(key.at("build")).expected("expected `build` beside it"));
         }
-        if service.run.is_some() {
+        if service.is_kept_running() {
             continue;
         }
         if service.start.is_some() && service.health.is_none() {
@@ -45,14 +45,14 @@ pub(super) fn variables_have_names(config: &Config, found: &mut Vec<Finding>) {
             let key = KeyPath::of(["services", name.as_str(), "environment"]);
             if let Some(finding) = variable_name(&key, variable) {
                 found.push(finding);
-            } else if service.run.is_some() && matches!(variable.as_str(), "PORT" | "HOST") {
-                let what =
-                    format!("`{variable}` is given to `run` by Pleach: each release listens on a port of its own");
-                found.push(Finding::new(key.at(variable.as_str()), what).at_key().because_of(KeyPath::of([
-                    "services",
-                    name.as_str(),
-                    "run",
-                ])));
+            } else if service.is_kept_running() && matches!(variable.as_str(), "PORT" | "HOST") {
+                let (run, why) = match service.image {
+                    Some(_) => ("image", "what runs in the container listens on `image.port`"),
+                    None => ("run", "each release listens on a port of its own"),
+                };
+                let what = format!("`{variable}` is given to `{run}` by Pleach: {why}");
+                let given = KeyPath::of(["services", name.as_str(), run]);
+                found.push(Finding::new(key.at(variable.as_str()), what).at_key().because_of(given));
             }
         }
     }

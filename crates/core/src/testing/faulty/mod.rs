@@ -4,6 +4,7 @@
 //! a time-out*, is cut in the middle, is slow, does it twice. Time limits are the engine's, so a call that hangs does so
 //! until somebody drops it.
 
+mod container;
 mod fault;
 mod file;
 mod http;
@@ -14,6 +15,7 @@ mod shell;
 mod source;
 mod target;
 
+pub use container::FaultyContainers;
 pub use fault::{Fault, FaultPlan};
 pub use file::FaultyFiles;
 pub use http::FaultyHttp;

@@ -1,15 +1,16 @@
 //! A target all of whose facets go wrong by one plan.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FaultPlan, FaultyFiles, FaultyHttp, FaultyShell};
+use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
-    Call, Command, CommandOutput, FencingToken, FileStat, Files, Http, HttpRequest, HttpResponse, Permissions, Shell,
-    Source, SourceRef, TreeDigest,
+    BroughtImage, Call, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http, HttpRequest,
+    HttpResponse, ImageBuild, ImageId, Permissions, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -21,6 +22,7 @@ pub struct FaultyTarget {
     shell: FaultyShell,
     files: FaultyFiles,
     http: FaultyHttp,
+    containers: FaultyContainers,
 }
 
 impl FaultyTarget {
@@ -30,7 +32,8 @@ impl FaultyTarget {
         Self {
             shell: FaultyShell { inner: facets.clone(), plan: plan.clone() },
             files: FaultyFiles { inner: facets.clone(), plan: plan.clone() },
-            http: FaultyHttp { inner: facets, plan: plan.clone() },
+            http: FaultyHttp { inner: facets.clone(), plan: plan.clone() },
+            containers: FaultyContainers { inner: facets, plan: plan.clone() },
             inner,
             plan,
         }
@@ -67,6 +70,10 @@ impl Target for FaultyTarget {
         self.inner.http().map(|_| &self.http as &dyn Http)
     }
 
+    fn containers(&self) -> Option<&dyn Containers> {
+        self.inner.containers().map(|_| &self.containers as &dyn Containers)
+    }
+
     fn facets(&self) -> Vec<Facet> {
         self.inner.facets()
     }
@@ -78,6 +85,10 @@ struct Facets(Arc<dyn Target>);
 impl Facets {
     fn files(&self) -> Result<&dyn Files, Failure> {
         self.0.files().ok_or_else(|| self.lacks("files"))
+    }
+
+    fn containers(&self) -> Result<&dyn Containers, Failure> {
+        self.0.containers().ok_or_else(|| self.lacks("containers"))
     }
 
     fn lacks(&self, facet: &str) -> Failure {
@@ -96,6 +107,25 @@ impl Shell for Facets {
 impl Http for Facets {
     async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
         self.0.http().ok_or_else(|| self.lacks("HTTP"))?.send(request).await
+    }
+}
+
+#[async_trait]
+impl Containers for Facets {
+    async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Option<ImageId>, Failure> {
+        self.containers()?.built(labels).await
+    }
+
+    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure> {
+        self.containers()?.build(build, source).await
+    }
+
+    async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
+        self.containers()?.bring(image).await
+    }
+
+    async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
+        self.containers()?.has(image).await
     }
 }
 

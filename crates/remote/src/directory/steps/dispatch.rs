@@ -6,7 +6,7 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{build_here, command, files, health, install, process, prune, renew, route, script, switch, upload};
+use super::{build_here, command, files, health, image, install, process, prune, renew, route, script, switch, upload};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -32,6 +32,8 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
             Work::BuildHere => &[],
+            Work::BuildImage => &[Facet::Containers],
+            Work::Image => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
@@ -41,6 +43,8 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::inspect(cx).await,
             Work::Files => files::inspect(cx).await,
+            Work::BuildImage => image::inspect_built(cx).await,
+            Work::Image => image::inspect(cx).await,
             Work::BuildHere => build_here::inspect(cx, &self.means).await,
             Work::Upload => upload::inspect(cx).await,
             Work::Start => process::inspect_started(cx).await,
@@ -61,6 +65,8 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::apply(cx).await,
             Work::Files => files::apply(cx).await,
+            Work::BuildImage => image::build(cx, &self.means).await,
+            Work::Image => image::apply(cx).await,
             Work::BuildHere => build_here::apply(cx, &self.means).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
@@ -79,7 +85,7 @@ impl Phase for DirectoryPhase {
     async fn undo(&self, cx: &StepContext<'_>, _: &Leftover) -> Result<Evidence, Failure> {
         let secrets = self.means.secrets.as_ref();
         match self.work {
-            Work::Upload => upload::undo(cx, secrets).await,
+            Work::Upload | Work::Image => upload::undo(cx, secrets).await,
             Work::Start => process::undo_start(cx, secrets).await,
             Work::Retire | Work::Stop => process::undo_stop(cx, secrets).await,
             Work::Route => route::undo_open(cx).await,
@@ -88,7 +94,7 @@ impl Phase for DirectoryPhase {
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
-            Work::BuildHere => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
+            Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
             Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }

@@ -5,6 +5,7 @@ mod command;
 mod dispatch;
 mod files;
 mod health;
+mod image;
 mod install;
 mod process;
 mod prune;

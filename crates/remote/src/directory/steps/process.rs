@@ -138,7 +138,7 @@ pub(super) async fn undo_stop(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Re
     let mut seen = Vec::new();
     for release in &parameters.releases {
         let record = site.require_record(release).await?;
-        if record.spec.run.is_some() {
+        if record.spec.is_kept_running() {
             let healthy = site.ensure_healthy(&record, secrets).await?;
             seen.push(format!("release `{release}` runs: {healthy}"));
         }

@@ -70,7 +70,7 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
 /// This is the last that a run does, so it sees to it that what it has switched to still runs.
 async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure> {
     let record = site.require_record(release).await?;
-    if record.spec.run.is_none() || site.current().await?.as_ref() != Some(release) {
+    if !record.spec.is_kept_running() || site.current().await?.as_ref() != Some(release) {
         return Ok(false);
     }
     let routed = match record.spec.address() {

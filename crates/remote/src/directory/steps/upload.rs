@@ -3,6 +3,7 @@
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
 use pleach_core::port::{FileKind, Secrets, SourceRef, TreeDigest};
+use pleach_core::word::ReleaseId;
 use serde_json::{Value, json};
 
 use crate::directory::layout::shared_path;
@@ -32,14 +33,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let UploadParameters { place, release, spec, .. } = &parameters;
     let site = Site::of_step(cx, place)?;
     let layout = site.layout();
-    if let Some(other) = site.record(release).await?.filter(|record| record.run != *cx.run) {
-        return Err(Failure::new(
-            Kind::Conflict,
-            format!("release `{release}` of `{}` is there already", place.service),
-        )
-        .because(format!("run `{}` made it", other.run))
-        .next("make a new plan"));
-    }
+    site.require_own_release(release).await?;
     let mut record = ReleaseRecord {
         release: release.clone(),
         run: cx.run.clone(),
@@ -48,6 +42,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied
         settings: spec.settings(),
         spec: spec.clone(),
         tree: None,
+        image: None,
     };
     // Before the tree: whatever lies there from now on belongs to this run.
     site.write_json(&layout.record(release), &record).await?;
@@ -111,11 +106,7 @@ async fn link_shared(site: &Site<'_>, parameters: &UploadParameters, path: &std:
 }
 
 /// A link among the folders above a shared path would lead what is done there out of the release.
-async fn require_no_links(
-    site: &Site<'_>,
-    release: &pleach_core::word::ReleaseId,
-    path: &std::path::Path,
-) -> Result<(), Failure> {
+async fn require_no_links(site: &Site<'_>, release: &ReleaseId, path: &std::path::Path) -> Result<(), Failure> {
     let root = site.layout().release(release);
     for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
         if let Some(FileKind::Symlink(to)) = site.files.stat(folder).await?.map(|stat| stat.kind) {
@@ -164,6 +155,13 @@ async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String
 }
 
 impl Site<'_> {
+    /// No other run has made a release of this name.
+    pub(super) async fn require_own_release(&self, release: &ReleaseId) -> Result<(), Failure> {
+        let Some(other) = self.record(release).await?.filter(|record| record.run != *self.run) else { return Ok(()) };
+        let what = format!("release `{release}` of `{}` is there already", self.place.service);
+        Err(Failure::new(Kind::Conflict, what).because(format!("run `{}` made it", other.run)).next("make a new plan"))
+    }
+
     /// Removes what a write left beside its file where the machine lost its power or the command was killed.
     async fn remove_half_written(&self) -> Result<(), Failure> {
         let layout = self.layout();
@@ -178,8 +176,11 @@ impl Site<'_> {
     }
 
     /// Removes a release with all that belongs to it; its record last, so that an interrupted removal is found again.
-    pub(super) async fn remove_release(&self, release: &pleach_core::word::ReleaseId) -> Result<(), Failure> {
+    pub(super) async fn remove_release(&self, release: &ReleaseId) -> Result<(), Failure> {
         let layout = self.layout();
+        if self.record(release).await?.is_some_and(|record| record.spec.image.is_some()) {
+            self.remove_container(release).await?;
+        }
         for (folder, parts) in [(layout.releases(), ".partial-"), (layout.run(), ".")] {
             let prefix = format!("{release}{parts}");
             for stat in self.files.list(&folder).await? {

@@ -1,0 +1,182 @@
+//! A project whose services are containers, and a machine with a Docker engine that they are deployed to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pleach_testbed::docker::{Engine, machine};
+use pleach_testbed::machine::Machine;
+use pleach_testbed::sshd::SshBed;
+use serde_json::Value;
+
+use crate::scene::{SERVICES, Said, Scene};
+
+/// Answers with the files of the commit.
+const DOCKERFILE: &str = "FROM base:1\nCOPY . /www\n";
+
+/// A project with a machine. Images are built by the machine's own engine, reached from here, unless another one is named.
+pub(crate) struct Dock {
+    pub(crate) scene: Scene,
+    /// Before its machine: it ends first.
+    pub(crate) engine: Engine,
+    pub(crate) bed: SshBed,
+}
+
+/// A container, as its engine tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seen {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) image: String,
+}
+
+impl Dock {
+    /// None where no engine can be started, which is said.
+    pub(crate) fn new() -> Option<Self> {
+        Self::with("", "")
+    }
+
+    /// `image` stands in each service's image, `target` in the target.
+    pub(crate) fn with(image: &str, target: &str) -> Option<Self> {
+        let machine = machine()?;
+        let engine = Engine::start(&machine);
+        engine.make_base("base");
+        let bed = SshBed::on(machine, "");
+        bed.configure("ConnectTimeout 3\nServerAliveInterval 1\nServerAliveCountMax 2");
+        let mut scene = Scene::new();
+        scene.variables.push(("DOCKER_HOST".into(), format!("unix://{}", engine.socket().display())));
+        let dock = Self { scene, engine, bed };
+        let services = SERVICES.map(|name| {
+            format!(
+                "[services.{name}]\nbranch = \"skill/{name}\"\nport = {}\nstop-grace = \"1s\"\n\
+                 image = {{ port = 8080{image} }}\n\
+                 health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n",
+                dock.scene.port(name)
+            )
+        });
+        let config = format!(
+            "[project]\nname = \"dock\"\n{}[environments.uat]\nretry = {{ attempts = 1, backoff = \"50ms\" }}\n\
+             [environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+             program = \"{}\"\n{target}",
+            services.concat(),
+            dock.live().display(),
+            dock.bed.at("config").display(),
+            env!("CARGO_BIN_EXE_pleach"),
+        );
+        dock.scene.write("pleach.toml", &config);
+        dock.scene.git(&["commit", "-qam", "A machine with Docker"]);
+        for service in SERVICES {
+            dock.scene.commit(service, "Dockerfile", Some(DOCKERFILE));
+            dock.scene.commit(service, "health", Some("ok"));
+        }
+        dock.version(1);
+        Some(dock)
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        self.bed.machine()
+    }
+
+    /// Where the target lies, on the machine.
+    pub(crate) fn live(&self) -> PathBuf {
+        self.bed.at("root/live")
+    }
+
+    /// A new version of all services.
+    pub(crate) fn version(&self, version: u32) {
+        SERVICES.iter().for_each(|service| self.version_of(service, version));
+    }
+
+    pub(crate) fn version_of(&self, service: &str, version: u32) {
+        self.scene.commit(service, "metadata", Some(&format!("version {version}\n")));
+    }
+
+    /// The version that a service answers with on the machine; nothing if it does not answer.
+    pub(crate) fn answer(&self, service: &str) -> Option<u32> {
+        let answer = self.machine().get(self.scene.port(service), "/metadata")?;
+        answer.lines().find_map(|line| line.strip_prefix("version ")?.trim().parse().ok())
+    }
+
+    /// The version that all services answer with.
+    pub(crate) fn answers(&self) -> Option<u32> {
+        let answers = SERVICES.map(|service| self.answer(service));
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "they belong together: {answers:?}");
+        answers[0]
+    }
+
+    /// What the engine answers.
+    pub(crate) fn ask(&self, path: &str) -> Value {
+        let answer = self.engine.ask("GET", path, "", &[]).expect("the engine answers");
+        let body = answer.split_once("\r\n\r\n").expect("a head and a body").1;
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+    }
+
+    /// All containers of a service, by name.
+    pub(crate) fn containers(&self, service: &str) -> Vec<Seen> {
+        let all = self.ask("/containers/json?all=1");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let own = all.as_array().expect("a list").iter().filter(|one| one["Labels"]["pleach.service"] == service);
+        let mut seen: Vec<Seen> = own
+            .map(|one| Seen {
+                name: text(&one["Names"][0]).trim_start_matches('/').to_owned(),
+                state: text(&one["State"]),
+                image: text(&one["ImageID"]),
+            })
+            .collect();
+        seen.sort();
+        seen
+    }
+
+    /// The names that lead to images of a service's releases.
+    pub(crate) fn image_names(&self, service: &str) -> Vec<String> {
+        let all = self.ask("/images/json");
+        let names =
+            all.as_array().expect("a list").iter().flat_map(|one| one["RepoTags"].as_array().into_iter().flatten());
+        let names = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:0")));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// What `status` says: nothing is left to be done or held, and so many services are healthy.
+    pub(crate) fn require_settled(&self, healthy: usize) -> Said {
+        let status = self.scene.ends(0, &["status", "uat"]);
+        assert_eq!(status.stdout.matches("healthy").count(), healthy, "{}", status.stdout);
+        for word in ["resume", "lease"] {
+            assert!(!status.stdout.contains(word), "{word}: {}", status.stdout);
+        }
+        status
+    }
+
+    /// Asks all services all the time while `work` is under way; tells how many asked in vain.
+    pub(crate) fn asked_while<T>(&self, work: impl FnOnce() -> T) -> (T, usize, usize) {
+        let stop = Arc::new(AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let clients = SERVICES.map(|service| {
+                let stop = stop.clone();
+                scope.spawn(move || {
+                    let (mut asked, mut lost) = (0, 0);
+                    while !stop.load(Ordering::Relaxed) {
+                        asked += 1;
+                        lost += usize::from(self.answer(service).is_none());
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    (asked, lost)
+                })
+            });
+            let done = work();
+            stop.store(true, Ordering::Relaxed);
+            let counted = clients.map(|client| client.join().expect("a client"));
+            (done, counted.iter().map(|(asked, _)| asked).sum(), counted.iter().map(|(_, lost)| lost).sum())
+        })
+    }
+}
+
+impl Drop for Dock {
+    fn drop(&mut self) {
+        // Routers and leases of it; the engine takes its containers with it.
+        self.scene.pleach(&["resume"]);
+        self.scene.pleach(&["stop", "uat", "--yes"]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Images of containers, and the engine that runs them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Source, SourceRef};
+use crate::error::Failure;
+
+/// Text that is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not `sha256:` and 64 hexadecimal digits")]
+pub struct NotADigest(pub String);
+
+/// An image, by the digest of its configuration: the same wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// From `sha256:` and 64 hexadecimal digits.
+    pub fn new(text: impl Into<String>) -> Result<Self, NotADigest> {
+        let text = text.into();
+        if is_digest(&text) { Ok(Self(text)) } else { Err(NotADigest(text)) }
+    }
+
+    /// With `sha256:`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The digits alone.
+    pub fn digits(&self) -> &str {
+        self.0.trim_start_matches("sha256:")
+    }
+
+    /// The first twelve digits, as engines show them.
+    pub fn short(&self) -> &str {
+        self.digits().get(..12).unwrap_or_default()
+    }
+}
+
+/// Whether it is `sha256:` and 64 hexadecimal digits.
+pub fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ImageId {
+    type Error = NotADigest;
+
+    fn try_from(text: String) -> Result<Self, NotADigest> {
+        Self::new(text)
+    }
+}
+
+impl From<ImageId> for String {
+    fn from(id: ImageId) -> Self {
+        id.0
+    }
+}
+
+/// What to build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageBuild {
+    /// The tree that the Dockerfile sees.
+    pub tree: SourceRef,
+    /// The Dockerfile, relative to the tree.
+    pub dockerfile: PathBuf,
+    /// What its `ARG`s get. They can be read from the image, so nothing secret belongs here.
+    pub arguments: BTreeMap<String, String>,
+    /// What is written on the image.
+    pub labels: BTreeMap<String, String>,
+    /// The stage to build; the last one if absent.
+    pub stage: Option<String>,
+    /// Names that lead to the image once it is built: `NAME:TAG`.
+    pub names: Vec<String>,
+}
+
+/// What became of bringing an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroughtImage {
+    /// How many of its layers the target had.
+    pub layers_there: usize,
+    /// How many were sent.
+    pub layers_sent: usize,
+    /// How many bytes were sent, all in all; none where it had the image.
+    pub bytes: u64,
+}
+
+impl BroughtImage {
+    /// How many layers the image has.
+    pub fn layers(&self) -> usize {
+        self.layers_there + self.layers_sent
+    }
+}
+
+/// Builds images where Pleach runs, and brings them to a target.
+///
+/// Nothing here changes what runs on the target: an image that nothing refers to yet can only be added. What refers to it
+/// comes with a lease, over the target's shell.
+#[cfg_attr(feature = "testing", mockall::automock)]
+#[async_trait]
+pub trait Containers: Send + Sync {
+    /// An image on which all of these labels are written, where images are built.
+    async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Option<ImageId>, Failure>;
+
+    /// Builds an image. Asked for the same by many targets at once, it is built once.
+    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure>;
+
+    /// Makes the target have an image that was built. Does nothing where it has it.
+    async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure>;
+
+    /// Whether the target has an image.
+    async fn has(&self, image: &ImageId) -> Result<bool, Failure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_digest_is_one() {
+        let digits = "0123456789abcdef".repeat(4);
+        assert_eq!(ImageId::new(format!("sha256:{digits}")).expect("one").digits(), digits);
+        for wrong in [digits.clone(), format!("sha256:{}", &digits[1..]), format!("sha256:{}", digits.to_uppercase())] {
+            ImageId::new(wrong).expect_err("none");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a release with an image needs on its target's engine: names, and the parts of its container.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pleach_core::config::ImageConfig;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::port::{Call, Command, ImageBuild, ImageId, NoLines, Shell, SourceRef};
+use pleach_core::word::ReleaseId;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use super::parameter::Place;
+use super::release::{ReleaseRecord, ReleaseSpec};
+use super::site::Site;
+use crate::docker::label;
+use crate::local::hex;
+use crate::supervise::{ContainerRecord, ContainerRequest, ImageRequest, Looked, RemoveRequest};
+
+impl Place {
+    /// The socket of the target's engine.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.docker_socket.clone().unwrap_or_else(|| crate::docker::SOCKET.into())
+    }
+
+    /// What tells the same service in two directories of one machine apart.
+    fn mark(&self) -> String {
+        let digest = hex(&Sha256::digest(self.directory.as_os_str().as_encoded_bytes()));
+        digest.get(..8).unwrap_or_default().to_owned()
+    }
+
+    /// The name of a release's container.
+    pub(super) fn container_name(&self, release: &ReleaseId) -> String {
+        format!("{}-{release}-{}", self.service, self.mark())
+    }
+
+    /// The name that keeps a release's image on the target. Engines take no capitals there.
+    pub(super) fn image_name(&self, release: &ReleaseId) -> String {
+        format!("pleach/{}:{release}-{}", self.service.as_str().to_lowercase(), self.mark())
+    }
+}
+
+/// What is written on an image: built from the same, it bears the same.
+pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<String, String> {
+    let made = serde_json::json!({
+        "path": spec.path, "file": image.file, "stage": image.stage, "arguments": image.arguments,
+    });
+    let settings = hex(&Sha256::digest(made.to_string()));
+    label::labels([
+        (label::SERVICE, Some(spec.service.as_str())),
+        (label::COMMIT, Some(spec.commit.as_str())),
+        (label::SETTINGS, Some(settings.as_str())),
+    ])
+}
+
+/// What is built.
+pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild {
+    ImageBuild {
+        tree: SourceRef { commit: spec.commit.clone(), path: spec.path.clone() },
+        dockerfile: image.file.clone(),
+        arguments: image.arguments.clone(),
+        labels: image_labels(spec, image),
+        stage: image.stage.clone(),
+        names: vec![format!("pleach/{}:{}", spec.service.as_str().to_lowercase(), spec.commit.short())],
+    }
+}
+
+/// What the container of a release is to be.
+pub(super) fn container_request(place: &Place, record: &ReleaseRecord) -> Result<ContainerRequest, Failure> {
+    let release = &record.release;
+    let missing = || {
+        Failure::new(Kind::Conflict, format!("release `{release}` of `{}` has no image yet", place.service))
+            .state("nothing of it was started")
+            .next("deploy it again")
+    };
+    let (image, id) = record.spec.image.as_ref().zip(record.image.clone()).ok_or_else(missing)?;
+    Ok(ContainerRequest {
+        socket: place.socket(),
+        program: place.program.clone(),
+        name: place.container_name(release),
+        image: id,
+        environment: record.spec.environment.clone(),
+        port: image.port,
+        command: image.command.clone(),
+        memory: image.memory,
+        millicpus: image.cpus.map(millicpus),
+        volumes: image.volumes.clone(),
+    })
+}
+
+/// At least one thousandth of a processor.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded in front of it")]
+fn millicpus(cpus: f64) -> u32 {
+    (cpus * 1000.0).clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
+/// What the engine of the target says of a container that a record names.
+pub(super) async fn look(
+    shell: &dyn Shell,
+    container: &ContainerRecord,
+    directory: &Path,
+    release: &ReleaseId,
+) -> Result<Option<Looked>, Failure> {
+    ask_to_look(shell, &container.program, "look", directory, release).await
+}
+
+async fn ask_to_look<T: DeserializeOwned>(
+    shell: &dyn Shell,
+    program: &Path,
+    verb: &str,
+    directory: &Path,
+    release: &ReleaseId,
+) -> Result<T, Failure> {
+    let (program, directory) = (program.to_string_lossy(), directory.to_string_lossy());
+    let command = Command::read([&*program, "supervise", verb, &*directory, release.as_str()]);
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
+        Err(Failure::new(Kind::UnknownOutcome, format!("could not look at the container of release `{release}`"))
+            .because(format!("the answer of `{program}` could not be read"))
+            .output(output.last_lines()))
+    })
+}
+
+impl Site<'_> {
+    /// The last lines that a release's container printed, as they are.
+    pub(super) async fn container_lines(&self, release: &ReleaseId) -> Vec<String> {
+        let Some(shell) = self.shell else { return Vec::new() };
+        let place = self.place;
+        ask_to_look(shell, &place.program, "lines", &place.directory, release).await.unwrap_or_default()
+    }
+
+    /// Gives a release's image its name on the target.
+    pub(super) async fn ensure_image_name(&self, release: &ReleaseId, image: &ImageId) -> Result<(), Failure> {
+        let name = self.place.image_name(release);
+        self.ask(["supervise", "image"], &ImageRequest { socket: self.place.socket(), image: image.clone(), name })
+            .await
+    }
+
+    /// Removes what a release has on the target's engine; its volumes stay.
+    pub(super) async fn remove_container(&self, release: &ReleaseId) -> Result<(), Failure> {
+        let request = RemoveRequest {
+            directory: self.place.directory.clone(),
+            release: release.clone(),
+            socket: self.place.socket(),
+            container: self.place.container_name(release),
+            image_name: self.place.image_name(release),
+        };
+        self.ask(["supervise", "remove"], &request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_processor_is_at_least_a_thousandth() {
+        assert_eq!([0.0001, 0.5, 1.5].map(millicpus), [1, 500, 1500]);
+    }
+}

@@ -1,0 +1,117 @@
+//! `build-image` and `image`: a commit becomes an image, and a release of the target that has it.
+
+use pleach_core::config::ImageConfig;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::port::ImageId;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::directory::container::{image_build, image_labels};
+use crate::directory::parameter::UploadParameters;
+use crate::directory::phase::{Means, Work};
+use crate::directory::release::{ReleaseRecord, ReleaseState};
+use crate::directory::site::Site;
+
+/// What `build-image` gives.
+#[derive(Serialize, Deserialize)]
+struct Output {
+    image: ImageId,
+}
+
+fn config(parameters: &UploadParameters) -> Result<&ImageConfig, Failure> {
+    let missing = || Failure::new(Kind::Internal, format!("service `{}` has no image", parameters.place.service));
+    parameters.spec.image.as_ref().ok_or_else(missing)
+}
+
+pub(super) async fn inspect_built(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let labels = image_labels(&parameters.spec, config(&parameters)?);
+    Ok(match cx.require_containers()?.built(&labels).await? {
+        Some(image) => Inspection::Settled {
+            evidence: Evidence::seen(format!("image {} is built", image.short())),
+            output: json!(Output { image }),
+        },
+        None => Inspection::Pending { changes: vec![format!("build an image of {}", parameters.spec.commit.short())] },
+    })
+}
+
+pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let build = image_build(&parameters.spec, config(&parameters)?);
+    let building = cx.require_containers()?.build(&build, means.source.clone());
+    let image = tokio::select! {
+        biased;
+        () = cx.cancel.cancelled() => return Err(stopped(&parameters)),
+        image = building => image?,
+    };
+    let evidence = format!("image {} holds {}", image.short(), parameters.spec.commit.short());
+    Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
+
+fn stopped(parameters: &UploadParameters) -> Failure {
+    Failure::new(Kind::Cancelled, format!("stopped building the image of {}", parameters.spec.commit.short()))
+        .because("the run was asked to stop")
+        .state("steps of the Dockerfile that were finished are used the next time")
+        .next("go on with `pleach resume`")
+}
+
+fn require_built(cx: &StepContext<'_>) -> Result<ImageId, Failure> {
+    let missing = || Failure::new(Kind::Internal, format!("step `{}` knows no image", cx.step));
+    Ok(cx.output::<Output>(Work::BuildImage.step())?.ok_or_else(missing)?.image)
+}
+
+pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let release = &parameters.release;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let whole = site.record(release).await?.filter(|record| record.run == *cx.run).and_then(|record| record.image);
+    Ok(match whole {
+        Some(image) if cx.require_containers()?.has(&image).await? => Inspection::Settled {
+            evidence: Evidence::seen(format!("release `{release}` has image {}", image.short())),
+            output: json!(Output { image }),
+        },
+        _ => Inspection::Pending { changes: vec![format!("bring the image of release `{release}`")] },
+    })
+}
+
+pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+    let parameters: UploadParameters = cx.require_parameters()?;
+    let UploadParameters { place, release, spec, .. } = &parameters;
+    let (site, containers, image) = (Site::of_step(cx, place)?, cx.require_containers()?, require_built(cx)?);
+    let layout = site.layout();
+    site.require_own_release(release).await?;
+    let mut record = ReleaseRecord {
+        release: release.clone(),
+        run: cx.run.clone(),
+        state: ReleaseState::Uploading,
+        created: jiff::Timestamp::now(),
+        settings: spec.settings(),
+        spec: spec.clone(),
+        tree: None,
+        image: None,
+    };
+    // Before the image: whatever lies there from now on belongs to this run.
+    site.write_json(&layout.record(release), &record).await?;
+    for folder in [layout.release(release), layout.run()] {
+        site.files.ensure_directory(&folder, site.token()).await?;
+    }
+    let brought = containers.bring(&image).await?;
+    site.ensure_image_name(release, &image).await?;
+    if !containers.has(&image).await? {
+        return Err(Failure::new(Kind::Conflict, format!("image {} is not on `{}`", image.short(), cx.target.id()))
+            .because("it was brought there, and somebody has removed it since")
+            .next("see whether something removes images there: `docker events --since 10m --until 0s`"));
+    }
+    site.write_json(&layout.release(release).join("image.json"), &json!({ "image": image, "commit": spec.commit }))
+        .await?;
+    record.state = ReleaseState::Built;
+    record.image = Some(image.clone());
+    site.write_json(&layout.record(release), &record).await?;
+    let sent = match brought.bytes {
+        0 => "which it had".to_owned(),
+        bytes => format!("{} of its {} layers, {bytes} bytes, were sent", brought.layers_sent, brought.layers()),
+    };
+    let evidence = format!("`{}` has image {} of {}; {sent}", cx.target.id(), image.short(), spec.commit.short());
+    Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
