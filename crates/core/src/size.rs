@@ -46,7 +46,7 @@ impl From<Size> for String {
 /// In the largest unit that leaves no remainder.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, bytes)| self.0 >= *bytes && self.0 % bytes == 0);
+        let whole = UNITS.iter().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
         let (unit, bytes) = whole.copied().unwrap_or(("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }

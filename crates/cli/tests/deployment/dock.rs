@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pleach_testbed::docker::{Engine, machine};
 use pleach_testbed::machine::Machine;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::scene::{SERVICES, Said, Scene};
 
 /// Answers with the files of the commit.
-const DOCKERFILE: &str = "FROM base:1\nCOPY . /www\n";
+const DOCKERFILE: &str = "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n";
 
 /// A project with a machine. Images are built by the machine's own engine, reached from here, unless another one is named.
 pub(crate) struct Dock {
@@ -51,7 +51,7 @@ impl Dock {
             format!(
                 "[services.{name}]\nbranch = \"skill/{name}\"\nport = {}\nstop-grace = \"1s\"\n\
                  image = {{ port = 8080{image} }}\n\
-                 health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"20s\" }}\n",
+                 health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"5s\" }}\n",
                 dock.scene.port(name)
             )
         });
@@ -116,7 +116,10 @@ impl Dock {
     pub(crate) fn containers(&self, service: &str) -> Vec<Seen> {
         let all = self.ask("/containers/json?all=1");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let own = all.as_array().expect("a list").iter().filter(|one| one["Labels"]["pleach.service"] == service);
+        let own = all.as_array().expect("a list").iter().filter(|one| {
+            // What a build runs has the labels of its image.
+            one["Labels"]["pleach.service"] == service && one["Labels"]["pleach.release"].is_string()
+        });
         let mut seen: Vec<Seen> = own
             .map(|one| Seen {
                 name: text(&one["Names"][0]).trim_start_matches('/').to_owned(),
@@ -133,10 +136,36 @@ impl Dock {
         let all = self.ask("/images/json");
         let names =
             all.as_array().expect("a list").iter().flat_map(|one| one["RepoTags"].as_array().into_iter().flatten());
-        let names = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:0")));
+        let names = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:00")));
         let mut names: Vec<String> = names.map(str::to_owned).collect();
         names.sort();
         names
+    }
+
+    /// All that Pleach has on the engine, and what services answer.
+    pub(crate) fn seen(&self) -> Vec<(Vec<Seen>, Vec<String>, Option<u32>)> {
+        SERVICES.map(|name| (self.containers(name), self.image_names(name), self.answer(name))).to_vec()
+    }
+
+    /// Whether all services answer, with whichever version.
+    pub(crate) fn answers_any(&self) -> bool {
+        SERVICES.iter().all(|service| self.answer(service).is_some())
+    }
+
+    /// Waits until all services answer with this version.
+    pub(crate) fn becomes(&self, version: u32) {
+        let begun = Instant::now();
+        while SERVICES.iter().any(|service| self.answer(service) != Some(version)) {
+            let seen = self.seen();
+            assert!(begun.elapsed() < Duration::from_secs(30), "version {version} does not come: {seen:#?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Takes the engine and all that it runs away at once, and starts it again.
+    pub(crate) fn restart_engine(&mut self) {
+        let Self { engine, bed, .. } = self;
+        engine.restart(bed.machine());
     }
 
     /// What `status` says: nothing is left to be done or held, and so many services are healthy.

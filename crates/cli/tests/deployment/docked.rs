@@ -1,11 +1,16 @@
 //! Services that are containers: their life on a host with a Docker engine of its own.
 
+use pleach_testbed::docker::DockerBed;
+use rustix::process::Signal;
+
 use crate::dock::Dock;
-use crate::scene::SERVICES;
+use crate::scene::{SERVICES, told_in_four_parts};
 
 #[test]
 fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopped() {
-    let Some(dock) = Dock::new() else { return };
+    let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"httpd\", \"-f\", \
+                  \"-p\", \"8080\", \"-h\", \"/www\"]";
+    let Some(dock) = Dock::with(limits, "") else { return };
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     assert_eq!(dock.answers(), Some(1), "{}{}", said.stdout, said.stderr);
     dock.require_settled(2);
@@ -14,6 +19,16 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     let first = dock.containers("alpha");
     assert_eq!(first.len(), 1);
     assert_eq!(first[0].state, "running");
+    let made = dock.ask(&format!("/containers/{}/json", first[0].name));
+    assert_eq!(
+        (&made["HostConfig"]["Memory"], &made["HostConfig"]["NanoCpus"]),
+        (&(64 << 20).into(), &500_000_000.into())
+    );
+    assert_eq!(made["HostConfig"]["Binds"][0], "data:/data");
+    let labels = &made["Config"]["Labels"];
+    assert_eq!((&labels["pleach.service"], &labels["pleach.environment"]), (&"alpha".into(), &"uat".into()));
+    assert!(labels["pleach.release"].as_str().is_some_and(|release| release.starts_with("0001-")), "{labels}");
+    assert!(labels["org.opencontainers.image.revision"].is_string(), "the commit, from its image: {labels}");
 
     dock.version(2);
     let (_, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["deploy", "uat", "--yes"]));
@@ -34,4 +49,123 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     assert_eq!(dock.answers(), Some(2));
     dock.require_settled(2);
+}
+
+/// Before, in and after what changes something, each time at another service.
+const PLACES: [&str; 6] = [
+    "alpha@vm: build-image",
+    "beta@vm: image",
+    "alpha@vm: start",
+    "beta@vm: switch",
+    "alpha@vm: verify",
+    "beta@vm: retire",
+];
+
+#[test]
+fn a_deployer_that_is_killed_in_any_phase_leaves_all_new_or_all_old_containers() {
+    let Some(dock) = Dock::new() else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    for (version, place) in (2..).zip(PLACES) {
+        let old = dock.seen();
+        dock.version(version);
+        let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        working.signal(Signal::KILL);
+        working.ends();
+        assert!(dock.answers_any(), "{place}: nobody is left without an answer");
+        let resumed = dock.scene.pleach(&["resume"]);
+        let told = format!("{place}: {}\n{}{}", resumed.code, resumed.stdout, resumed.stderr);
+        match resumed.code {
+            0 => assert_eq!(dock.answers(), Some(version), "{told}"),
+            110 => assert_eq!(dock.seen(), old, "{told}"),
+            _ => panic!("{told}"),
+        }
+        dock.require_settled(2);
+        if resumed.code != 0 {
+            dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+            assert_eq!(dock.answers(), Some(version), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_changes_nothing() {
+    let Some(dock) = Dock::new() else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let old = dock.seen();
+    dock.version_of("alpha", 2);
+    for (dockerfile, words) in [
+        ("FROM base:1\nRUN echo no luck today; exit 3\n", ["could not build `Dockerfile`", "no luck today"]),
+        (
+            "FROM base:1\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"echo I give up; exit 4\"]\n",
+            ["it exited with 4", "I give up"],
+        ),
+        ("FROM base:1\nCMD [\"/nothing\"]\n", ["could not start container", "/nothing"]),
+        (
+            "FROM base:1\nCMD [\"/bin/busybox\", \"sleep\", \"600\"]\nSTOPSIGNAL SIGKILL\n",
+            ["is not healthy", "broke off"],
+        ),
+    ] {
+        dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
+        let (failed, asked, lost) = dock.asked_while(|| dock.scene.pleach(&["deploy", "uat", "--yes"]));
+        assert_eq!((failed.code, lost), (110, 0), "{words:?}, of {asked}: {}{}", failed.stdout, failed.stderr);
+        for word in words {
+            assert!(failed.stderr.contains(word), "{word}: {}", failed.stderr);
+        }
+        told_in_four_parts(&failed);
+        assert_eq!(dock.seen(), old, "{words:?}: {}", failed.stderr);
+        dock.require_settled(2);
+    }
+}
+
+#[test]
+fn an_engine_that_is_restarted_brings_back_what_ran_and_a_deployment_in_its_midst_is_all_or_nothing() {
+    let Some(mut dock) = Dock::new() else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    dock.restart_engine();
+    dock.becomes(1);
+    dock.require_settled(2);
+    for (version, place) in (2..).zip(["alpha@vm: image", "beta@vm: health", "alpha@vm: retire"]) {
+        let before = dock.answers();
+        dock.version(version);
+        let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        dock.restart_engine();
+        let mut said = working.ends();
+        if matches!(said.code, 112 | 113) {
+            said = dock.scene.pleach(&["resume"]);
+        }
+        let told = format!("{place}: {}\n{}{}", said.code, said.stdout, said.stderr);
+        match said.code {
+            0 => dock.becomes(version),
+            110 => dock.becomes(before.expect("it answered")),
+            _ => panic!("{told}"),
+        }
+        dock.require_settled(2);
+        dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+        dock.becomes(version);
+    }
+}
+
+#[test]
+fn only_the_layers_that_a_host_lacks_travel_and_a_host_without_an_engine_is_told_of() {
+    let Some(mut dock) = Dock::new() else { return };
+    let Some(builder) = DockerBed::new() else { return };
+    dock.scene.variables = vec![("DOCKER_HOST".into(), format!("unix://{}", builder.engine.socket().display()))];
+    let first = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    assert!(first.stderr.contains("1 of its 2 layers"), "it has the base already: {}", first.stderr);
+    assert_eq!(dock.answers(), Some(1));
+    dock.version_of("alpha", 2);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!((dock.answer("alpha"), dock.answer("beta")), (Some(2), Some(1)));
+    let same = |name: &str| dock.containers(name).iter().map(|seen| seen.image.clone()).collect::<Vec<_>>();
+    let built = builder.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
+    assert!(same("alpha").iter().all(|image| built.contains(image.as_str())), "the same digest on both");
+
+    dock.engine.kill();
+    std::fs::remove_file(dock.engine.socket()).expect("it was there");
+    let failed = dock.scene.pleach(&["deploy", "uat", "--yes"]);
+    assert!(matches!(failed.code, 100 | 102), "{}: {}{}", failed.code, failed.stdout, failed.stderr);
+    assert!(failed.stderr.contains("there is no Docker engine"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("systemctl start docker"), "{}", failed.stderr);
 }

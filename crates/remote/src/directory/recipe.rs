@@ -259,6 +259,7 @@ impl<'a> Scene<'a> {
             previous: self.previous.clone(),
         };
         if let Some(image) = &spec.image {
+            self.require_engine()?;
             self.add_image(&mut steps, &upload, image, &release)?;
             self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
             return self.finish_deploy(steps, &spec, release, scripts);
@@ -295,6 +296,33 @@ impl<'a> Scene<'a> {
         let summary = format!("bring the layers of the image that `{}` lacks", self.request.target);
         steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
         Ok(())
+    }
+
+    /// There is an engine that runs containers, and it may be asked to.
+    fn require_engine(&self) -> Result<(), Failure> {
+        let missing: Option<String> = fact(self.request, "docker/missing")?;
+        let Some(missing) = missing else { return Ok(()) };
+        let (service, target) = (&self.request.service, &self.request.target);
+        let socket = self.place.socket().display().to_string();
+        let typed = |command: &str| format!("`{}`", self.place.typed(command.to_owned()));
+        let (because, next) = match missing.as_str() {
+            "rights" => (
+                format!("the user may not use `{socket}`"),
+                format!("{}, then log in anew", typed("sudo usermod -aG docker \"$(id -un)\"")),
+            ),
+            _ => (
+                format!("there is no `{socket}`, so no Docker engine listens there"),
+                format!(
+                    "start it with {}, install it with {}, or name another `docker-socket`",
+                    typed("sudo systemctl start docker"),
+                    typed("sudo apt-get install docker.io")
+                ),
+            ),
+        };
+        Err(Failure::new(Kind::Rejected, format!("service `{service}` cannot run as a container on `{target}`"))
+            .because(because)
+            .state("nothing was touched")
+            .next(next))
     }
 
     /// What all deployments have in common, once the release is there.
@@ -620,13 +648,9 @@ impl Steps {
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
         let reversal = match work {
-            Work::Install
-            | Work::BuildImage
-            | Work::Build
-            | Work::Health
-            | Work::Restart
-            | Work::Verify
-            | Work::Prune => Reversal::Nothing,
+            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => {
+                Reversal::Nothing
+            }
             _ => Reversal::Undo,
         };
         let step = Step {

@@ -259,7 +259,7 @@ impl Site<'_> {
             },
             Asked::Stays => match instance {
                 Some((record, _)) if record.restarts == ends.first => {
-                    Answer::right(format!("its process {} runs", leader(&record)))
+                    Answer::right(format!("its {} runs", leader(&record)))
                 }
                 Some((record, _)) => {
                     Answer::wrong(format!("its process {}", record.last_end.as_deref().unwrap_or("ended")))
@@ -270,8 +270,13 @@ impl Site<'_> {
     }
 }
 
-pub(super) fn leader(record: &InstanceRecord) -> u32 {
-    record.group.as_ref().map_or(0, |group| group.leader.pid)
+/// What runs of a release, for people.
+pub(super) fn leader(record: &InstanceRecord) -> String {
+    match (&record.container, &record.group) {
+        (Some(container), _) => format!("container `{}`", container.name),
+        (None, Some(group)) => format!("process {}", group.leader.pid),
+        (None, None) => "process".to_owned(),
+    }
 }
 
 /// What is asked of a release before it is believed.

@@ -10,6 +10,7 @@ use pleach_core::port::{Containers, FencingToken, Files, Http, Shell};
 use pleach_core::target::{Facet, Facts, Target};
 use pleach_core::word::{EnvironmentName, TargetName};
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use super::fence::Fence;
 use super::files::LocalFiles;
 use super::shell::LocalShell;
 use crate::directory::probe_directory;
-use crate::docker::{DockerContainers, EngineWay};
+use crate::docker::{DockerContainers, EngineWay, SOCKET};
 use crate::http::HttpClient;
 use crate::process;
 
@@ -152,6 +153,13 @@ impl Target for DirectoryTarget {
     async fn probe(&self) -> Result<Facts, Failure> {
         require_place(&self.settings.path)?;
         let mut facts = probe_directory(&self.files, &self.shell, &self.settings.path, &self.settings.program).await?;
+        let socket = self.settings.docker_socket.as_deref().unwrap_or(SOCKET.as_ref());
+        let missing = match access(socket, Access::WRITE_OK) {
+            Ok(()) => None,
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("rights"),
+            Err(_) => Some("absent"),
+        };
+        facts.extend(missing.map(|missing| ("docker/missing".to_owned(), json!(missing))));
         let owners = tokio::task::spawn_blocking(process::port_owners).await.unwrap_or_default();
         facts.extend(owners.into_iter().map(|(port, owner)| (format!("port/{port}"), json!(owner.to_string()))));
         Ok(facts)

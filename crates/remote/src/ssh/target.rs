@@ -11,6 +11,7 @@
 //! | `host/free-bytes` | room for the target's directory |
 //! | `host/sudo` | whether `sudo` asks for nothing |
 //! | `host/missing` | programs that it lacks and that this target needs |
+//! | `docker/missing` | `absent` where there is no Docker engine, `rights` where its socket may not be used |
 //! | `program/missing` | why `program` cannot be used yet |
 //! | `program/install` | whether Pleach can put its own executable there |
 //! | `port/N` | that somebody listens on port N |
@@ -36,7 +37,7 @@ use super::http::SshHttp;
 use super::link::Link;
 use super::shell::SshShell;
 use crate::directory::probe_directory;
-use crate::docker::{DockerContainers, EngineWay};
+use crate::docker::{DockerContainers, EngineWay, SOCKET};
 use crate::guard::{Guard, ProvenDead, TargetLeases};
 use crate::process::listening_ports;
 use crate::program::place_of_own;
@@ -169,10 +170,13 @@ df -Pk -- "${__q:-/}" | { read -r __q; read -r __q __q __q __free __q; printf 'f
 if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi;
 for __q in flock stat find sha256sum tar xargs readlink sync; do
 command -v "$__q" >/dev/null || printf 'missing %s\n' "$__q"; done;
+if ! [ -S "$__d" ]; then echo 'docker absent'; elif ! [ -w "$__d" ]; then echo 'docker rights'; fi;
 if [ -x "$__p" ]; then echo 'program there'; elif [ -e "$__p" ]; then echo 'program no'; fi;
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null"#;
         let program = self.settings.program.as_os_str().as_encoded_bytes();
-        let errand = Errand { doing: "look at", path: &self.settings.path, variables: &[("__p", program)], script };
+        let engine = self.settings.docker_socket.as_deref().unwrap_or(SOCKET.as_ref()).as_os_str().as_encoded_bytes();
+        let variables = [("__p", program), ("__d", engine)];
+        let errand = Errand { doing: "look at", path: &self.settings.path, variables: &variables, script };
         let answer = self.files.look(&errand, Feed::Nothing).await?.unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let text = String::from_utf8_lossy(&answer);
@@ -212,6 +216,9 @@ fn read_facts(text: &str, now: u64) -> Facts {
                 facts.insert("host/sudo".into(), json!(value == "yes"));
             }
             "missing" => missing.push(value),
+            "docker" => {
+                facts.insert("docker/missing".into(), json!(value));
+            }
             "program" => {
                 facts.insert("program/there".into(), json!(value == "there"));
             }

@@ -65,9 +65,16 @@ impl Starting<'_> {
         if let Some(there) = &there {
             self.require_own(there)?;
         }
-        let mut record = self.record()?;
+        let mut record = self.record();
         if let Some(there) = there.as_ref().filter(|there| is_up(&there.state)) {
-            return self.note_running(record, there);
+            // Whose run it is stays: this one has not started it.
+            return match self.earlier().filter(|earlier| earlier.activity == Activity::Running) {
+                Some(mut earlier) => {
+                    fill(&mut earlier, there);
+                    Ok(earlier)
+                }
+                None => self.note_running(record, there),
+            };
         }
         let mut wanted = there.as_ref().and_then(published);
         for last in (1..=PORTS).map(|attempt| attempt == PORTS) {
@@ -144,9 +151,12 @@ impl Starting<'_> {
             )))
     }
 
-    fn record(&self) -> Result<InstanceRecord, Failure> {
-        let earlier = InstanceRecord::load(&self.layout.instance(&self.request.release));
-        Ok(InstanceRecord {
+    fn earlier(&self) -> Option<InstanceRecord> {
+        InstanceRecord::load(&self.layout.instance(&self.request.release))
+    }
+
+    fn record(&self) -> InstanceRecord {
+        InstanceRecord {
             service: self.request.service.clone(),
             release: self.request.release.clone(),
             run: self.request.run.clone(),
@@ -159,12 +169,12 @@ impl Starting<'_> {
             }),
             group: None,
             host: PRIVATE.to_string(),
-            port: earlier.map_or(0, |record| record.port),
+            port: self.earlier().map_or(0, |record| record.port),
             restarts: 0,
             last_end: None,
             killed: false,
             since: Timestamp::now(),
-        })
+        }
     }
 
     fn note_running(&self, mut record: InstanceRecord, container: &Container) -> Result<InstanceRecord, Failure> {

@@ -61,6 +61,7 @@ async fn a_directory_refuses_whoever_comes_with_an_older_token() {
         keep: 5,
         host: "127.0.0.1".into(),
         port_offset: 0,
+        docker_socket: None,
         program: PathBuf::from(env!("CARGO_BIN_EXE_pleach-remote-probe")),
     };
     let (environment, name) = (EnvironmentName::new("local").unwrap(), TargetName::new("here").unwrap());

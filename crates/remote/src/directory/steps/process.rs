@@ -11,18 +11,20 @@ use crate::directory::instance::InstanceState;
 use crate::directory::parameter::{RetireParameters, StartParameters};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
-use crate::supervise::Stopped;
+use crate::supervise::{InstanceRecord, Stopped};
+
+/// Where a process listens it was told; a container's port is led to.
+fn told_running(record: &InstanceRecord) -> String {
+    let told = if record.container.is_some() { "reached at" } else { "told to listen on" };
+    format!("{} runs, {told} port {}", leader(record), record.port)
+}
 
 pub(super) async fn inspect_started(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: StartParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     Ok(match site.instance(&parameters.release).await? {
         Some((record, InstanceState::Running | InstanceState::Restarting)) => Inspection::Settled {
-            evidence: Evidence::seen(format!(
-                "process {} runs, told to listen on port {}",
-                leader(&record),
-                record.port
-            )),
+            evidence: Evidence::seen(told_running(&record)),
             output: json!({ "host": record.host, "port": record.port }),
         },
         _ => Inspection::Pending { changes: vec![format!("start the process of release `{}`", parameters.release)] },
@@ -35,7 +37,7 @@ pub(super) async fn start(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     let record = site.require_record(&parameters.release).await?;
     let ran = site.instance(&parameters.release).await?;
     let instance = site.ensure_started(&record, secrets).await?;
-    let evidence = format!("process {} runs, told to listen on port {}", leader(&instance), instance.port);
+    let evidence = told_running(&instance);
     let same = ran.is_some_and(|(before, state)| {
         matches!(state, InstanceState::Running | InstanceState::Restarting) && before.run != *cx.run
     });
@@ -61,7 +63,7 @@ async fn end_new(site: &Site<'_>, parameters: &StartParameters) -> Result<Vec<St
     if parameters.previous.running.contains(release) {
         let up = site.instance(release).await?.filter(|(_, state)| state.stays());
         return Ok(vec![match up {
-            Some((instance, _)) => format!("process {} ran before and stays", leader(&instance)),
+            Some((instance, _)) => format!("{} ran before and stays", leader(&instance)),
             None => format!("release `{release}` ran before and has been ended since"),
         }]);
     }

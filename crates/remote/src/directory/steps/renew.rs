@@ -28,7 +28,7 @@ async fn own(site: &Site<'_>, parameters: &RenewParameters) -> Result<Option<Ins
 }
 
 fn told(record: &InstanceRecord) -> String {
-    format!("process {} runs, started anew and told to listen on port {}", leader(record), record.port)
+    format!("{} runs, started anew, on port {}", leader(record), record.port)
 }
 
 fn output(record: &InstanceRecord) -> Value {

@@ -147,7 +147,7 @@ async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String
     }
     if let Some((instance, _)) = site.instance(release).await?.filter(|(_, state)| state.is_up()) {
         return Err(Failure::new(Kind::Conflict, format!("could not remove release `{release}`"))
-            .because(format!("process {} of it runs", leader(&instance)))
+            .because(format!("{} of it runs", leader(&instance)))
             .state("it is still there and still runs"));
     }
     site.remove_release(release).await?;
