@@ -8,16 +8,22 @@ use std::time::Duration;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Plan;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName};
+use pleach_remote::directory::{OutputMark, read_output};
 
 use super::resume::unknown_run;
 use crate::args::Globals;
+use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::observe::log_file;
 use crate::print::{answer, narrate};
 use crate::project::{Project, Workspace};
+use crate::standing::ServiceOutput;
 
 /// How often a file that is followed is looked at.
 const PACE: Duration = Duration::from_millis(150);
+
+/// How often a target is asked for more.
+const FAR_PACE: Duration = Duration::from_millis(500);
 
 /// Arguments of `pleach logs`.
 #[derive(Debug, clap::Args)]
@@ -58,11 +64,11 @@ enum Form {
 }
 
 impl Form {
-    fn tell(self, source: &Source, text: &str) {
+    fn tell(self, source: &str, text: &str) {
         match self {
             Self::Text => answer(text),
             Self::Json => {
-                let line = |line| format!("{}\n", serde_json::json!({ "source": source.name, "line": line }));
+                let line = |line| format!("{}\n", serde_json::json!({ "source": source, "line": line }));
                 answer(&text.lines().map(line).collect::<String>());
             }
         }
@@ -71,17 +77,16 @@ impl Form {
 
 /// Finds the files, shows their ends, and follows them if asked to.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let workspace = Workspace::open(globals)?;
-    let (run, sources) = if args.service_output {
-        (None, service_sources(&args, globals)?)
-    } else {
-        let (run, sources) = run_sources(&workspace, &args)?;
-        if !globals.quiet {
-            narrate(&format!("run {run}"));
-        }
-        (Some(run), sources)
-    };
     let form = if globals.json { Form::Json } else { Form::Text };
+    if args.service_output {
+        show_outputs(&args, globals, form)?;
+        return Ok(Exit::DONE);
+    }
+    let workspace = Workspace::open(globals)?;
+    let (run, sources) = run_sources(&workspace, &args)?;
+    if !globals.quiet {
+        narrate(&format!("run {run}"));
+    }
     let mut ends = Vec::new();
     for source in &sources {
         if sources.len() > 1 && form == Form::Text {
@@ -90,7 +95,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         ends.push(show(source, args.lines, form)?);
     }
     if args.follow {
-        follow(&workspace, run.as_ref(), &sources, ends, form)?;
+        follow(&workspace, &run, &sources, ends, form)?;
     }
     Ok(Exit::DONE)
 }
@@ -133,16 +138,52 @@ fn no_log(service: &ServiceName, why: &str) -> Failure {
         .next("see all services with `pleach status`, and all runs with `pleach runs`")
 }
 
-fn service_sources(args: &Args, globals: &Globals) -> Result<Vec<Source>, Ended> {
+/// What the service itself printed, wherever it runs.
+fn show_outputs(args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
     let project = Project::open(globals)?;
     project.require_services(std::slice::from_ref(&args.service))?;
-    let files = crate::standing::output_files(&project, &args.service, args.env.as_ref())?;
-    let mut sources: Vec<Source> = files.into_iter().map(|(name, path)| Source { name, path }).collect();
-    sources.retain(|source| source.path.exists());
-    if sources.is_empty() {
-        return Err(Ended::wrong(no_log(&args.service, "it has not printed anything where Pleach keeps it running")));
+    block_on(async {
+        let outputs = crate::standing::outputs(&project, &args.service, args.env.as_ref()).await?;
+        let mut shown = Vec::new();
+        for output in &outputs {
+            if let Some((text, mark)) = read(output, &OutputMark::Start, args.lines).await? {
+                shown.push((output, text, mark));
+            }
+        }
+        if shown.is_empty() {
+            let why = "it has not printed anything where Pleach keeps it running";
+            return Err(Ended::wrong(no_log(&args.service, why)));
+        }
+        let several = shown.len() > 1 && form == Form::Text;
+        for (output, text, _) in &shown {
+            if several {
+                answer(&format!("==> {}\n", output.name));
+            }
+            form.tell(&output.name, text);
+        }
+        if !args.follow {
+            return Ok(());
+        }
+        loop {
+            tokio::time::sleep(FAR_PACE).await;
+            for (output, _, mark) in &mut shown {
+                let Some((text, next)) = read(output, mark, None).await? else { continue };
+                form.tell(&output.name, &text);
+                *mark = next;
+            }
+        }
+    })
+}
+
+async fn read(
+    output: &ServiceOutput,
+    mark: &OutputMark,
+    lines: Option<usize>,
+) -> Result<Option<(String, OutputMark)>, Ended> {
+    match output.target.shell() {
+        Some(shell) => Ok(read_output(shell, &output.status, mark, lines).await?),
+        None => Ok(None),
     }
-    Ok(sources)
 }
 
 /// Shows a file, or its last lines, and tells where it ended.
@@ -163,27 +204,18 @@ fn show(source: &Source, lines: Option<usize>, form: Form) -> Result<u64, Ended>
         Some(lines) => {
             let all: Vec<&str> = text.lines().collect();
             let last = &all[all.len().saturating_sub(lines)..];
-            form.tell(source, &last.iter().map(|line| format!("{line}\n")).collect::<String>());
+            form.tell(&source.name, &last.iter().map(|line| format!("{line}\n")).collect::<String>());
         }
-        None => form.tell(source, &text),
+        None => form.tell(&source.name, &text),
     }
     Ok(u64::try_from(content.len()).unwrap_or(u64::MAX))
 }
 
-/// Shows what is added, until the run ends; without a run, until somebody interrupts.
-fn follow(
-    workspace: &Workspace,
-    run: Option<&RunId>,
-    sources: &[Source],
-    mut ends: Vec<u64>,
-    form: Form,
-) -> Result<(), Ended> {
+/// Shows what is added, until the run ends.
+fn follow(workspace: &Workspace, run: &RunId, sources: &[Source], mut ends: Vec<u64>, form: Form) -> Result<(), Ended> {
     loop {
         // Looked at first: what was written before the end is then shown below.
-        let ended = match run {
-            Some(run) => workspace.state(run)?.outcome().is_some(),
-            None => false,
-        };
+        let ended = workspace.state(run)?.outcome().is_some();
         for (source, end) in sources.iter().zip(&mut ends) {
             *end = show_from(source, *end, form);
         }
@@ -206,7 +238,7 @@ fn show_from(source: &Source, end: u64, form: Form) -> u64 {
             let whole = added.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             added.truncate(whole);
         }
-        form.tell(source, &String::from_utf8_lossy(&added));
+        form.tell(&source.name, &String::from_utf8_lossy(&added));
     }
     from + u64::try_from(added.len()).unwrap_or(0)
 }

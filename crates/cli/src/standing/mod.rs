@@ -11,6 +11,6 @@ mod watchdog;
 
 pub(crate) use gather::{TargetReader, open_runs, readers, runs_and_leases, stand, superseded, within_limit};
 pub(crate) use model::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing, WatchdogStanding};
-pub(crate) use read::{CUT_OFF, check_place, is_cut_off, output_files, read_statuses};
+pub(crate) use read::{CUT_OFF, ServiceOutput, check_place, is_cut_off, outputs, read_statuses};
 pub(crate) use text::{extras, life_style, life_word, table};
 pub(crate) use watchdog::{Watched, watched_targets};

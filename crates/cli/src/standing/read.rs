@@ -1,7 +1,8 @@
 //! One target's services, as the target tells them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use pleach_core::config::ServiceConfig;
 use pleach_core::error::Failure;
@@ -15,7 +16,6 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Health, Life, ServiceStanding};
-use crate::deployment::block_on;
 use crate::exit::Ended;
 use crate::project::Project;
 
@@ -165,22 +165,31 @@ pub(crate) fn check_place(status: &ServiceStatus) -> CheckPlace {
     CheckPlace { address: status.address.clone().or_else(|| status.private.clone()), directory }
 }
 
-/// The files that a service's own processes print into: where, and which.
-pub(crate) fn output_files(
+/// One target of a service whose output is kept.
+pub(crate) struct ServiceOutput {
+    /// `ENVIRONMENT/TARGET`.
+    pub(crate) name: String,
+    pub(crate) target: Arc<dyn Target>,
+    pub(crate) status: ServiceStatus,
+}
+
+/// Where a service's own processes print.
+pub(crate) async fn outputs(
     project: &Project,
     service: &ServiceName,
     environment: Option<&EnvironmentName>,
-) -> Result<Vec<(String, PathBuf)>, Ended> {
-    let mut files = Vec::new();
+) -> Result<Vec<ServiceOutput>, Ended> {
+    let mut outputs = Vec::new();
     let wanted = project.config.environments.iter().filter(|(name, _)| environment.is_none_or(|one| one == *name));
     for (name, config) in wanted {
         for (target_name, description) in project.descriptions(config)? {
             let target = project.workspace.open_target(name, &project.planned_target(&target_name, &description))?;
-            let statuses = block_on(async { Ok(read_statuses(target.as_ref(), &description.settings).await?) })?;
+            let statuses = read_statuses(target.as_ref(), &description.settings).await?;
             let own = statuses.into_iter().find(|(name, _)| name == service).map(|(_, status)| status);
-            let logs = own.transpose()?.and_then(|status| status.log);
-            files.extend(logs.map(|log| (format!("{name}/{target_name}"), log)));
+            if let Some(status) = own.transpose()? {
+                outputs.push(ServiceOutput { name: format!("{name}/{target_name}"), target, status });
+            }
         }
     }
-    Ok(files)
+    Ok(outputs)
 }

@@ -8,8 +8,8 @@ use crate::scene::{SERVICES, told_in_four_parts};
 
 #[test]
 fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopped() {
-    let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"httpd\", \"-f\", \
-                  \"-p\", \"8080\", \"-h\", \"/www\"]";
+    let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"sh\", \"-c\", \
+                  \"echo begins; echo $PLEACH_SERVICE is up; exec /bin/busybox httpd -f -p $PORT -h /www\"]";
     let Some(dock) = Dock::with(limits, "") else { return };
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     assert_eq!(dock.answers(), Some(1), "{}{}", said.stdout, said.stderr);
@@ -29,6 +29,11 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     assert_eq!((&labels["pleach.service"], &labels["pleach.environment"]), (&"alpha".into(), &"uat".into()));
     assert!(labels["pleach.release"].as_str().is_some_and(|release| release.starts_with("0001-")), "{labels}");
     assert!(labels["org.opencontainers.image.revision"].is_string(), "the commit, from its image: {labels}");
+
+    let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "-n", "1"]);
+    assert_eq!(printed.stdout, "alpha is up\n", "its last line");
+    let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "--json"]);
+    assert!(printed.stdout.contains("{\"line\":\"begins\",\"source\":\"uat/vm\"}"), "{}", printed.stdout);
 
     dock.version(2);
     let (_, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["deploy", "uat", "--yes"]));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pleach_core::config::ImageConfig;
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
 use pleach_core::port::{Call, Command, ImageBuild, ImageId, NoLines, Shell, SourceRef};
 use pleach_core::word::ReleaseId;
 use serde::de::DeserializeOwned;
@@ -101,7 +101,20 @@ pub(super) async fn look(
     directory: &Path,
     release: &ReleaseId,
 ) -> Result<Option<Looked>, Failure> {
-    ask_to_look(shell, &container.program, "look", directory, release).await
+    ask_to_look(shell, &container.program, "look", directory, release, &[]).await
+}
+
+/// What a release's container printed, each line with the time of it, that came after the time `since`: the last `count` lines.
+pub(super) async fn container_lines(
+    shell: &dyn Shell,
+    program: &Path,
+    directory: &Path,
+    release: &ReleaseId,
+    count: Option<usize>,
+    since: &str,
+) -> Result<Vec<(String, String)>, Failure> {
+    let count = count.map_or_else(|| "all".to_owned(), |count| count.to_string());
+    ask_to_look(shell, program, "lines", directory, release, &[&count, since]).await
 }
 
 async fn ask_to_look<T: DeserializeOwned>(
@@ -110,9 +123,11 @@ async fn ask_to_look<T: DeserializeOwned>(
     verb: &str,
     directory: &Path,
     release: &ReleaseId,
+    more: &[&str],
 ) -> Result<T, Failure> {
     let (program, directory) = (program.to_string_lossy(), directory.to_string_lossy());
-    let command = Command::read([&*program, "supervise", verb, &*directory, release.as_str()]);
+    let words = [&*program, "supervise", verb, &*directory, release.as_str()];
+    let command = Command::read(words.iter().chain(more).copied());
     let cancel = tokio_util::sync::CancellationToken::new();
     let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
     crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
@@ -126,8 +141,9 @@ impl Site<'_> {
     /// The last lines that a release's container printed, as they are.
     pub(super) async fn container_lines(&self, release: &ReleaseId) -> Vec<String> {
         let Some(shell) = self.shell else { return Vec::new() };
-        let place = self.place;
-        ask_to_look(shell, &place.program, "lines", &place.directory, release).await.unwrap_or_default()
+        let (program, directory) = (&self.place.program, &self.place.directory);
+        let lines = container_lines(shell, program, directory, release, Some(OUTPUT_LINES), "").await;
+        lines.unwrap_or_default().into_iter().map(|(_, line)| line).collect()
     }
 
     /// Gives a release's image its name on the target.

@@ -59,6 +59,8 @@ pub struct ServiceStatus {
     pub last_end: Option<String>,
     /// What its process prints.
     pub log: Option<PathBuf>,
+    /// The executable on the target that asks the engine of its container for that instead.
+    pub engine_program: Option<PathBuf>,
 }
 
 /// Reads how all services below `root` are. One that cannot be read says so itself and hides no other.
@@ -107,6 +109,7 @@ async fn service_status(
         restarts: 0,
         last_end: None,
         log: None,
+        engine_program: None,
     };
     let Some(release) = status.release.clone() else { return Ok(status) };
     let record: Option<ReleaseRecord> = read_json(files, &layout.record(&release)).await?;
@@ -127,6 +130,9 @@ async fn service_status(
                 InstanceState::Orphaned => ReleaseStatus::Orphaned,
                 InstanceState::Ending | InstanceState::Stopped => ReleaseStatus::Stopped,
             });
+            if let Some(container) = process.container {
+                (status.log, status.engine_program) = (None, Some(container.program));
+            }
             status.private = state.is_up().then(|| (process.host.clone(), process.port));
             status.since = Some(process.since);
             status.restarts = process.restarts;

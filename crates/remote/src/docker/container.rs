@@ -1,6 +1,6 @@
 //! One container: looked at, started, stopped, removed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -10,6 +10,7 @@ use bollard::query_parameters::{
     WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use pleach_core::port::ImageId;
 
 use super::engine::Engine;
@@ -18,6 +19,9 @@ use super::health::HealthState;
 
 /// The engine's word for never is a time of the year 1.
 const NEVER: &str = "0001-";
+
+/// What is read of a container's log at most.
+const MOST: usize = 256 << 10;
 
 /// A container that an engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,10 +196,24 @@ impl Engine {
 
     /// The last lines that a container has printed, oldest first.
     pub async fn last_lines(&self, name: &str, count: usize) -> Result<Vec<String>, EngineError> {
-        let tail = count.to_string();
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail).build();
-        let mut log = std::pin::pin!(self.docker().logs(name, Some(options)));
-        let mut text = Vec::new();
+        Ok(self.lines(name, Some(count), None).await?.into_iter().map(|(_, line)| line).collect())
+    }
+
+    /// What a container has printed after the time `since`, each line with its time as the engine writes it, oldest first: the
+    /// last `count` lines, or as many as [`MOST`] bytes hold.
+    pub async fn lines(
+        &self,
+        name: &str,
+        count: Option<usize>,
+        since: Option<&str>,
+    ) -> Result<Vec<(String, String)>, EngineError> {
+        let tail = count.map_or_else(|| "all".to_owned(), |count| count.to_string());
+        // To the second; what was read before is left out below.
+        let second = since.and_then(|since| since.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_second);
+        let second = i32::try_from(second).unwrap_or_default();
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).since(second);
+        let mut log = std::pin::pin!(self.docker().logs(name, Some(options.tail(&tail).build())));
+        let (mut text, mut lines, mut held) = (Vec::new(), VecDeque::new(), 0);
         while let Some(part) = log.next().await {
             let part = part.map_err(self.failed(&format!("read the log of container `{name}`")))?;
             let (LogOutput::StdOut { message }
@@ -203,10 +221,21 @@ impl Engine {
             | LogOutput::StdIn { message }
             | LogOutput::Console { message }) = part;
             text.extend_from_slice(&message);
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(&text[..end]).into_owned();
+                text.drain(..=end);
+                let (time, line) = line.split_once(' ').unwrap_or((&line, ""));
+                // All times have the same width, so their order is that of the text.
+                if since.is_none_or(|since| time > since) {
+                    held += line.len();
+                    lines.push_back((time.to_owned(), line.trim_end_matches('\r').to_owned()));
+                }
+                while held > MOST {
+                    held -= lines.pop_front().map_or(held, |(_, line)| line.len());
+                }
+            }
         }
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+        Ok(lines.into())
     }
 }
 

@@ -257,13 +257,19 @@ pub(super) fn look(directory: &Path, release: &ReleaseId) -> Result<Option<Looke
     Ok(Some(Looked { record, state }))
 }
 
-/// The last lines that a release's container printed.
-pub(super) fn last_lines(directory: &Path, release: &ReleaseId, count: usize) -> Result<Vec<String>, Failure> {
+/// What a release's container printed, each line with the time of it: `[COUNT|all [SINCE]]`.
+pub(super) fn lines(
+    directory: &Path,
+    release: &ReleaseId,
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<Vec<(String, String)>, Failure> {
     let record = InstanceRecord::load(&ServiceLayout::new(directory).instance(release));
     let Some(container) = record.and_then(|record| record.container) else { return Ok(Vec::new()) };
+    let count = arguments.next().and_then(|count| count.parse().ok());
+    let since = arguments.next().filter(|since| !since.is_empty());
     run(async {
         let engine = Engine::connect(EngineWay::socket(&container.socket)).await?;
-        match engine.last_lines(&container.name, count).await {
+        match engine.lines(&container.name, count, since.as_deref()).await {
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             lines => Ok(lines?),
         }

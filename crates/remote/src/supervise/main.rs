@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
+use pleach_core::error::{Failure, Kind};
 use pleach_core::word::ReleaseId;
 
 use super::request::StartRequest;
@@ -20,9 +20,9 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             None => start::start(&request),
         })),
         Some("look") => answer(named(&mut arguments).and_then(|(path, release)| container::look(&path, &release))),
-        Some("lines") => answer(
-            named(&mut arguments).and_then(|(path, release)| container::last_lines(&path, &release, OUTPUT_LINES)),
-        ),
+        Some("lines") => {
+            answer(named(&mut arguments).and_then(|(path, release)| container::lines(&path, &release, arguments)))
+        }
         Some("image") => answer(read_request().and_then(|request| container::name_image(&request))),
         Some("remove") => answer(read_request().and_then(|request| container::remove(&request))),
         Some("stop") => answer(read_request().and_then(|request| stop::stop(&request))),
