@@ -125,6 +125,9 @@ fn a_service_lives_on_a_host_as_it_does_here() {
     assert_eq!(status.stdout.matches("healthy").count(), 2, "{}", status.stdout);
     assert!(scene.ends(0, &["deploy", "uat", "--yes"]).stdout.starts_with("nothing to do"));
 
+    let printed = scene.ends(0, &["logs", "alpha", "--service", "-n", "1"]);
+    assert_eq!(printed.stdout.lines().count(), 1, "the last that it printed there: {}", printed.stdout);
+
     scene.version("alpha", 2);
     scene.break_service("beta");
     let clients = scene.clients();
