@@ -142,6 +142,15 @@ impl Dock {
         names
     }
 
+    /// The names of what was built of a service.
+    pub(crate) fn built(&self, service: &str) -> Vec<String> {
+        let all = self.ask("/images/json");
+        let names =
+            all.as_array().expect("a list").iter().flat_map(|one| one["RepoTags"].as_array().into_iter().flatten());
+        let built = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:")));
+        built.filter(|name| !name.contains('-')).map(str::to_owned).collect()
+    }
+
     /// All that Pleach has on the engine, and what services answer.
     pub(crate) fn seen(&self) -> Vec<(Vec<Seen>, Vec<String>, Option<u32>)> {
         SERVICES.map(|name| (self.containers(name), self.image_names(name), self.answer(name))).to_vec()

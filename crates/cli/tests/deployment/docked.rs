@@ -11,9 +11,11 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"sh\", \"-c\", \
                   \"echo begins; echo $PLEACH_SERVICE is up; exec /bin/busybox httpd -f -p $PORT -h /www\"]";
     let Some(dock) = Dock::with(limits, "") else { return };
+    dock.scene.commit("alpha", "VERSION", Some("1.4.2\n"));
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     assert_eq!(dock.answers(), Some(1), "{}{}", said.stdout, said.stderr);
-    dock.require_settled(2);
+    println!("{}{}{}", said.stderr, said.stdout, dock.scene.ends(0, &["ps", "uat"]).stdout);
+    println!("{}", dock.require_settled(2).stdout);
     let nothing = dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     assert!(nothing.stdout.starts_with("nothing to do"), "{}", nothing.stdout);
     let first = dock.containers("alpha");
@@ -29,6 +31,7 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     assert_eq!((&labels["pleach.service"], &labels["pleach.environment"]), (&"alpha".into(), &"uat".into()));
     assert!(labels["pleach.release"].as_str().is_some_and(|release| release.starts_with("0001-")), "{labels}");
     assert!(labels["org.opencontainers.image.revision"].is_string(), "the commit, from its image: {labels}");
+    assert_eq!(labels["org.opencontainers.image.version"], "1.4.2", "from the file VERSION");
 
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "-n", "1"]);
     assert_eq!(printed.stdout, "alpha is up\n", "its last line");
@@ -193,4 +196,19 @@ fn a_host_whose_deployer_died_goes_back_to_the_old_containers_by_itself() {
     assert!(resumed.stderr.contains("the target took itself back"), "{}", resumed.stderr);
     dock.require_settled(2);
     assert!(SERVICES.iter().all(|name| dock.containers(name).len() == 1), "{:#?}", dock.seen());
+}
+
+#[test]
+fn of_what_was_built_and_deployed_only_what_may_be_gone_back_to_is_kept() {
+    let Some(dock) = Dock::with("", "keep = 2\n") else { return };
+    for version in 2..=8 {
+        dock.version_of("alpha", version);
+        dock.scene.ends(0, &["deploy", "uat", "--yes", "--only", "alpha"]);
+        assert_eq!(dock.answer("alpha"), Some(version));
+    }
+    let kept = |dock: &Dock| (dock.containers("alpha").len(), dock.image_names("alpha").len());
+    assert_eq!(kept(&dock), (2, 2), "as `keep` says: {:#?}", dock.seen());
+    assert_eq!(dock.built("alpha").len(), 5, "{:?}", dock.built("alpha"));
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert_eq!(dock.answer("alpha"), Some(7), "what is kept can be gone back to");
 }

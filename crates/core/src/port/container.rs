@@ -115,8 +115,14 @@ pub trait Containers: Send + Sync {
     /// An image on which all of these labels are written, where images are built.
     async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Option<ImageId>, Failure>;
 
-    /// Builds an image. Asked for the same by many targets at once, it is built once.
-    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure>;
+    /// Builds an image, unless there is one on which all of `wanted` is written, which is part of what is written on the new one.
+    /// Asked for the same by many targets at once, it is built once.
+    async fn build(
+        &self,
+        build: &ImageBuild,
+        wanted: &BTreeMap<String, String>,
+        source: Arc<dyn Source>,
+    ) -> Result<ImageId, Failure>;
 
     /// Makes the target have an image that was built. Does nothing where it has it.
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure>;

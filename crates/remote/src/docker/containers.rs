@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use super::bring::bring_image;
 use super::engine::Engine;
 use super::error::EngineError;
+use super::label;
 use super::way::EngineWay;
 
 /// The engine that builds, and the target's own. Neither is reached before it is needed.
@@ -32,6 +33,9 @@ impl Reached {
     }
 }
 
+/// How many images of a service stay where they are built: what is deployed again, or promoted, is not built again.
+const KEPT: usize = 5;
+
 /// What is being built in this process: several targets want the same image at the same time.
 type Turns = Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>;
 
@@ -44,10 +48,38 @@ impl DockerContainers {
         Self { builder: reached(builder), target: reached(target) }
     }
 
-    fn turn(&self, build: &ImageBuild) -> Arc<tokio::sync::Mutex<()>> {
-        let key = format!("{:?} {:?}", self.builder.way, build.labels);
+    fn turn(&self, wanted: &BTreeMap<String, String>) -> Arc<tokio::sync::Mutex<()>> {
+        let key = format!("{:?} {:?}", self.builder.way, wanted);
         TURNS.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
     }
+}
+
+/// Of the images that were built of a service, the newest stay; the names of the others go, and with them what nothing else
+/// needs. Names that releases have on the same engine are others.
+async fn forget_old(builder: &Engine, build: &ImageBuild, newest: &ImageId) -> Result<(), EngineError> {
+    let service = build.labels.iter().filter(|(name, _)| *name == label::SERVICE);
+    let mut images = Vec::new();
+    for id in builder.images(&service.map(|(name, value)| (name.clone(), value.clone())).collect()).await? {
+        images.extend(builder.image(id.as_str()).await?.filter(|image| image.id != *newest));
+    }
+    images.sort_by(|one, other| other.created.cmp(&one.created));
+    let repositories: Vec<&str> =
+        build.names.iter().filter_map(|name| name.rsplit_once(':').map(|(left, _)| left)).collect();
+    for image in images.iter().skip(KEPT - 1) {
+        let commit = image.labels.get(label::COMMIT).map(String::as_str).unwrap_or_default();
+        let own = |name: &&String| {
+            let parts = name.rsplit_once(':');
+            parts.is_some_and(|(left, tag)| repositories.contains(&left) && commit.starts_with(tag))
+        };
+        for name in image.names.iter().filter(own) {
+            match builder.ensure_no_image(name).await {
+                // A container of somebody else runs on it.
+                Ok(()) | Err(EngineError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -58,13 +90,21 @@ impl Containers for DockerContainers {
         Ok(builder.images(labels).await?.into_iter().next())
     }
 
-    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure> {
-        let turn = self.turn(build);
+    async fn build(
+        &self,
+        build: &ImageBuild,
+        wanted: &BTreeMap<String, String>,
+        source: Arc<dyn Source>,
+    ) -> Result<ImageId, Failure> {
+        let turn = self.turn(wanted);
         let _turn = turn.lock().await;
-        if let Some(image) = self.built(&build.labels).await? {
+        if let Some(image) = self.built(wanted).await? {
             return Ok(image);
         }
-        Ok(self.builder.engine().await?.build(build, &source).await?.image)
+        let builder = self.builder.engine().await?;
+        let image = builder.build(build, &source).await?.image;
+        forget_old(builder, build, &image).await?;
+        Ok(image)
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

@@ -47,6 +47,8 @@ pub struct Image {
     pub names: BTreeSet<String>,
     /// What was written on it when it was built.
     pub labels: BTreeMap<String, String>,
+    /// When it was built, as RFC 3339 writes it.
+    pub created: String,
     /// Of all its layers, in bytes.
     pub size: u64,
     /// What runs it: `linux/amd64`.
@@ -72,6 +74,7 @@ impl Engine {
             layers: layers.map_err(|_| lacks("layers of the image by digest"))?,
             names: found.repo_tags.unwrap_or_default().into_iter().collect(),
             labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+            created: found.created.unwrap_or_default(),
             size: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
             platform: format!("{os}/{processor}"),
         }))

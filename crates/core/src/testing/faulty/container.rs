@@ -23,8 +23,13 @@ impl Containers for FaultyContainers {
         self.plan.around("containers.built", || self.inner.built(labels)).await
     }
 
-    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure> {
-        self.plan.around("containers.build", || self.inner.build(build, source.clone())).await
+    async fn build(
+        &self,
+        build: &ImageBuild,
+        wanted: &BTreeMap<String, String>,
+        source: Arc<dyn Source>,
+    ) -> Result<ImageId, Failure> {
+        self.plan.around("containers.build", || self.inner.build(build, wanted, source.clone())).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

@@ -116,8 +116,13 @@ impl Containers for Facets {
         self.containers()?.built(labels).await
     }
 
-    async fn build(&self, build: &ImageBuild, source: Arc<dyn Source>) -> Result<ImageId, Failure> {
-        self.containers()?.build(build, source).await
+    async fn build(
+        &self,
+        build: &ImageBuild,
+        wanted: &BTreeMap<String, String>,
+        source: Arc<dyn Source>,
+    ) -> Result<ImageId, Failure> {
+        self.containers()?.build(build, wanted, source).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

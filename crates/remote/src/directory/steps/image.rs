@@ -1,9 +1,12 @@
 //! `build-image` and `image`: a commit becomes an image, and a release of the target that has it.
 
+use std::path::Path;
+
+use jiff::Timestamp;
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::ImageId;
+use pleach_core::port::{ImageId, Source, SourceRef};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,6 +15,7 @@ use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::{Means, Work};
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
+use crate::docker::label;
 
 /// What `build-image` gives.
 #[derive(Serialize, Deserialize)]
@@ -38,8 +42,13 @@ pub(super) async fn inspect_built(cx: &StepContext<'_>) -> Result<Inspection, Fa
 
 pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
-    let build = image_build(&parameters.spec, config(&parameters)?);
-    let building = cx.require_containers()?.build(&build, means.source.clone());
+    let mut build = image_build(&parameters.spec, config(&parameters)?);
+    let wanted = build.labels.clone();
+    build.labels.extend(label::labels([
+        (label::VERSION, version(means.source.as_ref(), &build.tree).await?.as_deref()),
+        (label::DATE, Some(&*Timestamp::now().strftime("%FT%TZ").to_string())),
+    ]));
+    let building = cx.require_containers()?.build(&build, &wanted, means.source.clone());
     let image = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped(&parameters)),
@@ -47,6 +56,14 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     };
     let evidence = format!("image {} holds {}", image.short(), parameters.spec.commit.short());
     Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
+
+/// What the file `VERSION` of a tree says, if there is one.
+async fn version(source: &dyn Source, tree: &SourceRef) -> Result<Option<String>, Failure> {
+    let files = source.list(tree).await?;
+    let Some(entry) = files.iter().find(|entry| entry.path == Path::new("VERSION")) else { return Ok(None) };
+    let text = String::from_utf8_lossy(&source.read(tree, entry).await?).trim().to_owned();
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 fn stopped(parameters: &UploadParameters) -> Failure {
