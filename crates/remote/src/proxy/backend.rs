@@ -1,7 +1,7 @@
 //! What a service's proxy is to be: plain data, in words that HAProxy and a person both read.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::local::hex;
 
-/// One service: where it is asked, and the two servers of which releases take turns.
+/// One service: where it is asked, and the two servers of which releases take turns. If neither has weight, who asks is told 503.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Backend {
@@ -214,7 +214,8 @@ impl fmt::Display for BackendName {
     }
 }
 
-/// A public address, `HOST:PORT`. The host is a number, a name, or `*` for all addresses.
+/// A public address, `HOST:PORT`. The host is a number, `localhost`, or `*` for all addresses of IPv4. Not another name: what it
+/// means today is for HAProxy to find out, and could not be compared with where that listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Bind {
@@ -222,13 +223,14 @@ pub struct Bind {
     port: u16,
 }
 
+const ALL: &str = "*";
+const LOCALHOST: &str = "localhost";
+
 impl Bind {
     /// Checks and keeps both.
     pub fn new(host: &str, port: u16) -> Result<Self, BackendError> {
         let wrong = || BackendError::Bind(format!("{host}:{port}"));
-        // Whatever else HAProxy reads in the place of a host: `unix@`, `fd@`, a path, a variable.
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        let is_host = host == "*" || host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.bytes().all(good));
+        let is_host = host == ALL || host == LOCALHOST || host.parse::<IpAddr>().is_ok();
         if is_host && port > 0 { Ok(Self { host: host.to_owned(), port }) } else { Err(wrong()) }
     }
 
@@ -242,15 +244,14 @@ impl Bind {
         self.port
     }
 
-    /// The address in numbers; `None` if the host is a name or `*`.
-    pub fn address(&self) -> Option<SocketAddr> {
-        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
-    }
-
-    /// Whether a listener of HAProxy on `address` is this one. What a name means is known to HAProxy alone, so then the port
-    /// decides.
+    /// Whether a listener of HAProxy on `address` is this one.
     pub(super) fn is_at(&self, address: SocketAddr) -> bool {
-        self.address().map_or(address.port() == self.port, |own| own == address)
+        let is_host = match self.host.as_str() {
+            ALL => address.ip() == Ipv4Addr::UNSPECIFIED,
+            LOCALHOST => address.ip().is_loopback(),
+            number => number.parse() == Ok(address.ip()),
+        };
+        is_host && address.port() == self.port
     }
 }
 
@@ -300,7 +301,7 @@ pub enum BackendError {
     #[error("`{0}` is not `{PREFIX}` and letters, digits, `-`, `_` or `.`")]
     Name(String),
     /// No address.
-    #[error("`{0}` is not a HOST:PORT to listen on")]
+    #[error("`{0}` is not a HOST:PORT to listen on, with a number, `localhost` or `*` as its host")]
     Bind(String),
 }
 

@@ -34,7 +34,6 @@ pub(super) fn needs_reload(wanted: &Backend, running: &Running) -> bool {
 }
 
 fn needs_bind(wanted: &Backend, running: &Running) -> bool {
-    // A name or `*` may stand for several addresses.
     running.binds.is_empty() || !running.binds.iter().all(|address| wanted.bind.is_at(*address))
 }
 
@@ -59,34 +58,28 @@ pub(super) fn describe(runs: &RunningServer) -> String {
     }
 }
 
-/// The commands that make it so, in an order in which each moment has a server that takes requests, if there is one before
-/// and after: who gains comes first.
-pub(super) fn commands(wanted: &Backend, running: &Running) -> Vec<String> {
+/// The line of commands that makes it so, whatever was before.
+///
+/// One line, because amid a reload each connection may come to another worker: one that was told a half of it would have no
+/// server to send requests to. In it who gains requests comes first, so that each moment has a server that takes them, if there
+/// is one before and after.
+pub(super) fn commands(wanted: &Backend) -> String {
     let mut slots = Slot::ALL;
     slots.sort_by_key(|slot| Reverse(wanted.server(*slot).weight()));
     let mut commands = Vec::new();
     for slot in slots {
-        let Some(runs) = running.server(slot) else { continue };
-        if agrees(wanted.server(slot), runs) {
-            continue;
-        }
         let name = format!("set server {}/{slot}", wanted.name);
-        let Server::Used { address, weight } = wanted.server(slot) else {
-            commands.push(format!("{name} state maint"));
-            continue;
-        };
-        if runs.address != Some(*address) {
-            commands.push(format!("{name} addr {} port {}", address.ip(), address.port()));
-        }
-        if runs.weight != weight.get() {
-            commands.push(format!("{name} weight {weight}"));
-        }
-        // Last: by then address and weight are right.
-        if runs.mode != Mode::Ready {
-            commands.push(format!("{name} state ready"));
+        match wanted.server(slot) {
+            Server::Unused => commands.push(format!("{name} state maint")),
+            // The state last: by then address and weight are right.
+            Server::Used { address, weight } => commands.extend([
+                format!("{name} addr {} port {}", address.ip(), address.port()),
+                format!("{name} weight {weight}"),
+                format!("{name} state ready"),
+            ]),
         }
     }
-    commands
+    commands.join("; ")
 }
 
 #[cfg(test)]
@@ -115,18 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn who_gains_requests_is_told_before_who_loses_them() {
-        let now = running(runs(1, 256, Mode::Ready), runs(9, 0, Mode::Maint));
+    fn who_gains_requests_is_told_before_who_loses_them_and_in_one_line() {
         assert_eq!(
-            commands(&wanted(used(1, 0), used(2, 256)), &now),
-            [
-                "set server pleach-a/green addr 127.0.0.1 port 2",
-                "set server pleach-a/green weight 256",
-                "set server pleach-a/green state ready",
-                "set server pleach-a/blue weight 0",
-            ]
+            commands(&wanted(used(1, 0), used(2, 256))),
+            "set server pleach-a/green addr 127.0.0.1 port 2; set server pleach-a/green weight 256; \
+             set server pleach-a/green state ready; set server pleach-a/blue addr 127.0.0.1 port 1; \
+             set server pleach-a/blue weight 0; set server pleach-a/blue state ready"
         );
-        assert_eq!(commands(&wanted(used(1, 256), Server::Unused), &now), Vec::<String>::new());
+        assert!(commands(&wanted(Server::Unused, used(2, 256))).ends_with("; set server pleach-a/blue state maint"));
     }
 
     #[test]

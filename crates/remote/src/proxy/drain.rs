@@ -14,7 +14,7 @@ use super::place::ProxyPlace;
 use super::request::{DrainRequest, Drained};
 use super::running::{Mode, Running, RunningServer};
 use super::socket::AdminSocket;
-use super::worker::{Older, probe_older};
+use super::worker::probe_others;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -35,13 +35,14 @@ pub(super) fn drain(request: &DrainRequest) -> Result<Drained, Failure> {
     let begun = Instant::now();
     let mut quiet = 0;
     loop {
-        let running = socket.probe(name).map_err(during)?;
-        // Somebody's reload that had read the file before it was written brings the weight back.
+        let (running, left) = probe_left(socket, *slot, name).map_err(during)?;
+        // Somebody gives it weight by hand.
         if running.server(*slot).is_some_and(takes_requests) {
             require_drained(place, name, *slot)?;
+            quiet = 0;
+        } else {
+            quiet = if left == Left::default() { quiet + 1 } else { 0 };
         }
-        let left = probe_left(socket, &running, *slot).map_err(during)?;
-        quiet = if left == Left::default() { quiet + 1 } else { 0 };
         if quiet >= SEEN || begun.elapsed() >= limit.0 {
             let drained = quiet > 0;
             return Ok(Drained {
@@ -125,10 +126,11 @@ impl Left {
             return format!("HAProxy has no request in flight to {of} of `{name}`");
         }
         let older: Vec<String> = older_workers.iter().map(ToString::to_string).collect();
-        let mut told = format!("HAProxy has {sessions} requests in flight to {of} of `{name}`");
+        let requests = if *sessions == 1 { "request" } else { "requests" };
+        let mut told = format!("HAProxy has {sessions} {requests} in flight to {of} of `{name}`");
         if !older.is_empty() {
             told += &format!(
-                ", and a worker from before its last reload still ends its own (process {})",
+                ", and a worker of another reload has, or may still begin, its own (process {})",
                 older.join(", ")
             );
         }
@@ -136,12 +138,15 @@ impl Left {
     }
 }
 
-fn probe_left(socket: AdminSocket<'_>, running: &Running, slot: Slot) -> Result<Left, ProxyError> {
-    let Some(server) = running.server(slot) else { return Ok(Left::default()) };
+fn probe_left(socket: AdminSocket<'_>, slot: Slot, name: &BackendName) -> Result<(Running, Left), ProxyError> {
+    let worker = socket.probe_worker()?;
+    let running = socket.probe(name)?;
+    let Some(server) = running.server(slot) else { return Ok((running, Left::default())) };
     let servers: Vec<_> = server.address.into_iter().collect();
-    let older_workers = match probe_older(&socket.probe_worker()?, &servers, server.sessions) {
-        Older::Quiet => Vec::new(),
-        Older::Busy(workers) => workers,
-    };
-    Ok(Left { sessions: server.sessions, older_workers })
+    let mut left = Left { sessions: server.sessions, older_workers: probe_others(&worker, &servers, server.sessions) };
+    // Amid a reload either may answer, and what was counted may be another's.
+    if left.older_workers.is_empty() && socket.probe_worker()?.pid != worker.pid {
+        left.older_workers.push(worker.pid);
+    }
+    Ok((running, left))
 }

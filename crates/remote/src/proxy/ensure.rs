@@ -14,6 +14,7 @@ use super::place::ProxyPlace;
 use super::request::{EnsureRequest, Ensured};
 use super::running::{Running, Worker};
 use super::socket::AdminSocket;
+use super::worker::is_being_replaced;
 use crate::process::port_owner;
 
 /// Makes it so, and reads it back.
@@ -46,14 +47,16 @@ pub(super) fn ensure(request: &EnsureRequest) -> Result<Ensured, Failure> {
         let arrived = |running: &Running| !needs_reload(wanted, running);
         if let Err(error) = reload(place, &worker, &wanted.name, arrived) {
             // A file that HAProxy cannot run with would keep it from its next start, with all that others have in it.
-            let state = match before.map(|before| edit.put_back(&before)) {
-                None => "the file was not changed by this call, and HAProxy runs as before",
-                Some(Ok(())) => "the file is again what it was, and HAProxy runs as before",
-                Some(Err(_)) => {
-                    "the file holds the service, HAProxy does not run it, and the file could not be put back"
-                }
+            let file = match before.map(|before| edit.put_back(&before)) {
+                None => "the file was not changed by this call",
+                Some(Ok(())) => "the file is again what it was",
+                Some(Err(_)) => "the file holds the service and could not be made what it was",
             };
-            return Err(error.told().state(state));
+            let runs = match error {
+                ProxyError::Socket { .. } => "HAProxy does not answer since it was reloaded",
+                _ => "HAProxy runs as before",
+            };
+            return Err(error.told().state(format!("{file}; {runs}")));
         }
     }
     let running = make_run(socket, wanted).map_err(|error| {
@@ -113,6 +116,10 @@ pub(super) fn reload(
     arrived: impl Fn(&Running) -> bool,
 ) -> Result<(), ProxyError> {
     let socket = AdminSocket(&place.socket);
+    let begun = Instant::now();
+    while is_being_replaced(old.pid) && begun.elapsed() < SETTLED {
+        sleep(LOOK_AGAIN);
+    }
     place.reload()?;
     let begun = Instant::now();
     let (mut asked, mut patience) = (Instant::now(), ASK_AGAIN);
@@ -159,8 +166,25 @@ pub(super) fn reload(
 /// How long HAProxy may take to be what its commands say.
 const OBEDIENCE: Duration = Duration::from_secs(2);
 
-/// Gives commands until what runs is what is wanted. What HAProxy says to them is not judged, only what it is afterwards.
+/// Gives commands until what runs is what is wanted, and no worker is about to come that could have read an older file.
 pub(super) fn make_run(socket: AdminSocket<'_>, wanted: &Backend) -> Result<Running, ProxyError> {
+    let begun = Instant::now();
+    loop {
+        let worker = socket.probe_worker()?;
+        let running = make_worker_run(socket, wanted)?;
+        // From here on a reload reads the file as it is: it was durable before.
+        if !is_being_replaced(worker.pid) && socket.probe_worker()?.pid == worker.pid {
+            return Ok(running);
+        }
+        if begun.elapsed() > ARRIVAL {
+            return Err(ProxyError::Restless { name: wanted.name.clone(), pid: worker.pid });
+        }
+        sleep(LOOK_AGAIN);
+    }
+}
+
+/// Gives commands until who answers runs what is wanted. What HAProxy says to them is not judged, only what it is afterwards.
+fn make_worker_run(socket: AdminSocket<'_>, wanted: &Backend) -> Result<Running, ProxyError> {
     let begun = Instant::now();
     loop {
         let running = socket.probe(&wanted.name)?;
@@ -168,20 +192,16 @@ pub(super) fn make_run(socket: AdminSocket<'_>, wanted: &Backend) -> Result<Runn
         if differences.is_empty() {
             return Ok(running);
         }
-        let mut words = Vec::new();
-        for command in commands(wanted, &running) {
-            let said = socket.ask(&command)?;
-            if !said.is_empty() {
-                words.push(format!("to `{command}` it said `{said}`"));
-            }
-        }
+        let said = socket.ask(&commands(wanted))?;
         if begun.elapsed() > OBEDIENCE {
-            return Err(refused(&wanted.name, socket, differences, words));
+            let said = said.lines().filter(|line| !line.is_empty()).map(|line| format!("HAProxy said `{line}`"));
+            return Err(ProxyError::Refused {
+                name: wanted.name.clone(),
+                socket: socket.0.to_owned(),
+                differences,
+                words: said.collect(),
+            });
         }
         sleep(Duration::from_millis(1));
     }
-}
-
-fn refused(name: &BackendName, socket: AdminSocket<'_>, differences: Vec<String>, words: Vec<String>) -> ProxyError {
-    ProxyError::Refused { name: name.clone(), socket: socket.0.to_owned(), differences, words }
 }

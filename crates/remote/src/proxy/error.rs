@@ -47,7 +47,7 @@ pub enum ProxyError {
         socket: PathBuf,
         /// What is still different.
         differences: Vec<String>,
-        /// Each command with what HAProxy said to it.
+        /// What HAProxy said to its commands.
         words: Vec<String>,
     },
     /// The file is not there.
@@ -142,6 +142,14 @@ pub enum ProxyError {
         /// The new worker.
         pid: u32,
     },
+    /// It is being reloaded, and does not come to an end with it.
+    #[error("could not see how HAProxy will run `{name}`")]
+    Restless {
+        /// The service.
+        name: BackendName,
+        /// The worker that is to be replaced.
+        pid: u32,
+    },
     /// The service is gone from the file and HAProxy has it still.
     #[error("HAProxy still answers for `{name}` after it was reloaded")]
     StillThere {
@@ -204,6 +212,9 @@ impl ProxyError {
             Self::NotLoaded { file, pid, .. } => {
                 vec![format!("its new worker, process {pid}, has not loaded `{}`, or not as it is", file.display())]
             }
+            Self::Restless { pid, .. } => {
+                vec![format!("somebody reloads it, and its worker, process {pid}, is not replaced yet")]
+            }
             Self::StillThere { because, .. } => vec![because.clone()],
             Self::Last { slot, .. } => {
                 vec![format!("`{}` has no weight: every request would be refused", slot.other())]
@@ -233,7 +244,7 @@ impl Explain for ProxyError {
             Self::Foreign { .. } | Self::Shared { .. } | Self::Taken { .. } | Self::Last { .. } | Self::Busy { .. } => {
                 Kind::Conflict
             }
-            Self::SameWorker { .. } | Self::StillThere { .. } => Kind::UnknownOutcome,
+            Self::SameWorker { .. } | Self::Restless { .. } | Self::StillThere { .. } => Kind::UnknownOutcome,
         }
     }
 
@@ -320,6 +331,7 @@ impl Explain for ProxyError {
             Self::StillThere { file, name, .. } => {
                 format!("see who else speaks of it: `grep -rn '{name}' /etc/haproxy {}`", quote_path(file))
             }
+            Self::Restless { .. } => "see who reloads it: `journalctl -u haproxy -n 20`".to_owned(),
             Self::Last { .. } => "give the other server weight first, or take the service out of the proxy".to_owned(),
             Self::Busy { lock, .. } => format!("look with `fuser -v {}`", quote_path(lock)),
         })

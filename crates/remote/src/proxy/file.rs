@@ -157,7 +157,7 @@ mod tests {
     fn any_bind() -> impl Strategy<Value = Bind> {
         let host = prop_oneof![
             Just("*".to_owned()),
-            "[a-z][a-z0-9.-]{0,20}",
+            Just("localhost".to_owned()),
             any::<std::net::IpAddr>().prop_map(|address| address.to_string())
         ];
         (host, 1..=u16::MAX).prop_map(|(host, port)| Bind::new(&host, port).expect("an address"))

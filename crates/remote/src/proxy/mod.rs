@@ -25,7 +25,7 @@
 //! | killed | the file says | HAProxy runs | the next `ensure` |
 //! |---|---|---|---|
 //! | before the file is renamed | the old | the old | does it all |
-//! | before or amid the commands | the new | the old, or part of the new: a state in which requests are answered | gives the commands that are missing |
+//! | before its line of commands | the new | the old | gives the commands |
 //! | before the reload is over | the new | the old, then perhaps the new | reloads if that did not come |
 //!
 //! In each of them a reload or restart by anybody leads to what the file says. Locks fall with their process, and a candidate
@@ -33,13 +33,14 @@
 //!
 //! # No request is lost
 //!
-//! * Who gains requests is told first, who loses them after: each moment of a switch has a server that takes them.
+//! * Who gains requests is told first, who loses them after: each moment of a switch has a server that takes them. All is one
+//!   line over one connection, so that amid a reload no worker is told half of it.
 //! * Draining is weight 0, in the file as at run time: a line of the file has no word for `drain`, and both sides can be
 //!   compared. `state drain` by somebody else is told as what it is.
 //! * A reload hands the listening sockets over. The worker that leaves still answers its connections, and with the servers as
 //!   they were when it left; it has no socket any more. It is seen by `/proc` and waited for like requests in flight.
-//! * A reload that somebody began before the file was written, and that ends after the run time was read back, brings the
-//!   old state once more. `drain` watches for it while it waits and gives the commands again; `look` tells it.
+//! * A reload that somebody began before the file was written may end after the run time was read back, and bring the old
+//!   state. So nothing is done before the worker that answered is the newest, and its master is not amid a reload.
 //!
 //! # Several services, several hands
 //!

@@ -14,7 +14,7 @@ use super::error::ProxyError;
 use super::request::{Drained, RemoveRequest};
 use super::running::Running;
 use super::socket::AdminSocket;
-use super::worker::{Older, probe_older};
+use super::worker::probe_others;
 use crate::process::port_owner;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -68,12 +68,9 @@ pub(super) fn remove(request: &RemoveRequest) -> Result<Drained, Failure> {
     drop(edit);
     let begun = Instant::now();
     loop {
-        let older = socket.probe_worker().map(|worker| probe_older(&worker, &servers, 0));
-        let left = match older {
-            Ok(Older::Busy(older_workers)) => Left { sessions: 0, older_workers },
-            // Where nobody answers any more, nothing is in flight.
-            Ok(Older::Quiet) | Err(_) => Left::default(),
-        };
+        // Where nobody answers any more, nothing is in flight.
+        let others = socket.probe_worker().map(|worker| probe_others(&worker, &servers, 0));
+        let left = Left { sessions: 0, older_workers: others.unwrap_or_default() };
         let drained = left == Left::default();
         if drained || begun.elapsed() >= limit.0 {
             let evidence = format!(

@@ -1,7 +1,8 @@
-//! Workers of HAProxy that a reload has left behind.
+//! Workers of HAProxy that a reload has left behind, and such as it is about to bring.
 //!
-//! A worker that was replaced ends what it has, and its socket is gone with it: it can be seen by `/proc` alone. Where its
-//! processes cannot be seen, because HAProxy runs in a container, none is seen, and none is waited for.
+//! A worker that was replaced ends what it has, and its socket is gone with it; one that is about to come has read the file
+//! already, perhaps before it was written. Both can be seen by `/proc` alone. Where its processes cannot be seen, because HAProxy
+//! runs in a container, none is seen, and none is waited for.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,35 +15,60 @@ use crate::process::{ProcessStat, read_stat};
 /// head of a request (10 s). Then all that it does for a service is a connection to one of its servers.
 pub(super) const BEGINS_NO_MORE: Duration = Duration::from_secs(25);
 
-/// Whether this worker, or one that it replaced, could still send a request to a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Older {
-    /// None that matters.
-    Quiet,
-    /// These, which live still.
-    Busy(Vec<u32>),
+/// Workers, other than this one, that may have or may still begin a request to one of `servers`. `counted` connections to them
+/// are known to be this one's.
+pub(super) fn probe_others(worker: &Worker, servers: &[SocketAddr], counted: u64) -> Vec<u32> {
+    let newer = siblings(worker.pid, Age::Newer);
+    let older = siblings(worker.pid, Age::Older);
+    let may_begin = Duration::from_secs(worker.uptime) < BEGINS_NO_MORE;
+    let is_quiet = older.is_empty() || !(may_begin || connections(servers) > counted);
+    newer.into_iter().chain(if is_quiet { Vec::new() } else { older }).collect()
 }
 
-/// Whether an older worker may have, or may still begin, a request to one of `servers`. `counted` connections to them are
-/// known to be the present worker's.
-pub(super) fn probe_older(worker: &Worker, servers: &[SocketAddr], counted: u64) -> Older {
-    let older = older_workers(worker.pid);
-    let may_begin = Duration::from_secs(worker.uptime) < BEGINS_NO_MORE;
-    if older.is_empty() || !(may_begin || connections(servers) > counted) {
-        return Older::Quiet;
-    }
-    Older::Busy(older)
+/// Workers that this one has replaced.
+pub(super) fn older_workers(pid: u32) -> Vec<u32> {
+    siblings(pid, Age::Older)
+}
+
+/// Whether a reload is under way: what this worker was told, the one that comes does not know. It may have read the file at
+/// any time since.
+pub(super) fn is_being_replaced(pid: u32) -> bool {
+    let Some(own) = worker_stat(pid) else { return false };
+    let Ok(master) = u32::try_from(own.parent) else { return false };
+    // Without a master, siblings may be programs of their own.
+    let has_master = read_stat(master).is_some_and(|stat| stat.name == own.name);
+    has_master && (is_deaf(master) || !siblings(pid, Age::Newer).is_empty())
+}
+
+/// Whether a master is amid a reload: from before it starts itself anew, which is before it reads its files, until it is back
+/// in its loop it blocks SIGUSR2 (2.6.12).
+fn is_deaf(master: u32) -> bool {
+    const SIGUSR2: u64 = 1 << (12 - 1);
+    let status = fs::read_to_string(format!("/proc/{master}/status")).unwrap_or_default();
+    let blocked = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigBlk:")?.trim(), 16).ok());
+    blocked.is_some_and(|blocked| blocked & SIGUSR2 != 0)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Older,
+    Newer,
+}
+
+fn worker_stat(pid: u32) -> Option<ProcessStat> {
+    read_stat(pid).filter(|stat| stat.is_alive() && stat.name.starts_with("haproxy"))
 }
 
 /// Processes of the same program that the same master has started.
-pub(super) fn older_workers(pid: u32) -> Vec<u32> {
-    let Some(own) = read_stat(pid).filter(|stat| stat.is_alive() && stat.name == "haproxy") else { return Vec::new() };
+fn siblings(pid: u32, age: Age) -> Vec<u32> {
+    let Some(own) = worker_stat(pid) else { return Vec::new() };
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_older = |stat: ProcessStat| {
-        stat.is_alive() && stat.name == own.name && stat.parent == own.parent && stat.start <= own.start
+    let is_one = |stat: ProcessStat| {
+        let is_newer = stat.start > own.start;
+        stat.is_alive() && stat.name == own.name && stat.parent == own.parent && is_newer == (age == Age::Newer)
     };
-    pids.filter(|other| *other != pid && read_stat(*other).is_some_and(is_older)).collect()
+    pids.filter(|other| *other != pid && read_stat(*other).is_some_and(is_one)).collect()
 }
 
 /// How many connections of this machine lead to these addresses.

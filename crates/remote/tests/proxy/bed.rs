@@ -40,7 +40,12 @@ impl Bed {
     pub(crate) fn without_haproxy() -> Self {
         let bed = Self { folder: tempfile::tempdir().expect("a folder"), port: free_ports(6), haproxy: None };
         let socket = bed.path("admin.sock");
-        let user = format!("global\n    stats socket {} mode 600 level admin\n", socket.display());
+        // What is in the user's own defaults is his: with these, no slow request would be answered.
+        let user = format!(
+            "global\n    stats socket {} mode 600 level admin\n\ndefaults\n    mode tcp\n    timeout connect 1s\n    timeout \
+             client 1s\n    timeout server 1s\n",
+            socket.display()
+        );
         fs::write(bed.path("haproxy.cfg"), user).expect("written");
         fs::write(bed.file(), "").expect("written");
         bed

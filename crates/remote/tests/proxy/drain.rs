@@ -96,3 +96,63 @@ fn a_slow_request_to_a_removed_service_is_answered_and_waited_for() {
     drop(old);
     assert_eq!(slow.join().expect("no panic"), (200, "1".into()));
 }
+
+#[test]
+fn who_was_connected_before_a_reload_is_answered_and_waited_for() {
+    let bed = Bed::new();
+    let old = Service::start(bed.port_of(Slot::Blue), 1);
+    let _new = Service::start(bed.port_of(Slot::Green), 2);
+    bed.ensure(&bed.backend(bed.used(Slot::Blue, 256), Server::Unused)).expect("ensured");
+    let mut client = Client::new(bed.port, true, "POST");
+    client.ask("/").expect("an answer");
+    bed.reload();
+    bed.ensure(&bed.backend(bed.used(Slot::Blue, 0), bed.used(Slot::Green, 256))).expect("ensured");
+    let early = bed.drain(Slot::Blue, Duration::ZERO).expect("looked");
+    assert!(!early.drained, "the worker that leaves may send one more: {}", early.evidence);
+    // The worker that leaves knows of no switch; its servers are as they were.
+    assert_eq!(client.ask("/").expect("an answer"), (200, "1".into()));
+    let drained = bed.drain(Slot::Blue, Duration::from_secs(20)).expect("drained");
+    assert!(drained.drained, "{}", drained.evidence);
+    drop(old);
+    assert_eq!(client.ask("/").expect("an answer"), (200, "2".into()));
+}
+
+#[test]
+fn weight_that_comes_back_while_a_server_is_drained_is_taken_again_unless_the_file_wants_it() {
+    let bed = Bed::new();
+    let old = Service::start(bed.port_of(Slot::Blue), 1);
+    let _new = Service::start(bed.port_of(Slot::Green), 2);
+    let both = bed.backend(bed.used(Slot::Blue, 256), bed.used(Slot::Green, 256));
+    bed.ensure(&both).expect("ensured");
+    let port = bed.port;
+    let begin =
+        |time: &'static str| thread::spawn(move || Client::new(port, false, "GET").ask(time).expect("an answer"));
+    for wanted_again in [false, true] {
+        let before = old.begun();
+        let slow = [begin("/slow/1500"), begin("/slow/1500")];
+        bed.until("a slow request is in flight", || old.begun() > before);
+        let drains = thread::scope(|scope| {
+            let drains = scope.spawn(|| bed.drain(Slot::Blue, Duration::from_secs(20)));
+            let weight = || bed.say("get weight pleach-0123456789ab-app/blue").expect("said");
+            bed.until("it is drained", || weight().starts_with("0 "));
+            if wanted_again {
+                bed.ensure(&both).expect("ensured");
+            } else {
+                bed.say("set weight pleach-0123456789ab-app/blue 9").expect("said");
+                bed.until("it is drained again", || weight().starts_with("0 "));
+            }
+            drains.join().expect("no panic")
+        });
+        if wanted_again {
+            assert_eq!(drains.expect_err("told").kind, Kind::Conflict);
+            bed.require(&both);
+        } else {
+            assert!(drains.expect("drained").drained);
+            bed.require(&bed.backend(bed.used(Slot::Blue, 0), bed.used(Slot::Green, 256)));
+            bed.ensure(&both).expect("ensured");
+        }
+        for slow in slow {
+            assert_eq!(slow.join().expect("no panic").0, 200);
+        }
+    }
+}

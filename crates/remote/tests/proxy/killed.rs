@@ -97,7 +97,7 @@ fn a_switch_that_is_killed_anywhere_is_healed_by_the_next_or_by_a_reload() {
     let old = bed.backend(bed.used(Slot::Blue, 256), Server::Unused);
     let new = bed.backend(bed.used(Slot::Blue, 0), bed.used(Slot::Green, 256));
     let words = kill_everywhere(Some(&old), &new, &bed);
-    assert!(words >= 8, "each command was a place to be killed at: {words}");
+    assert!(words >= 6, "each question and the commands were places to be killed at: {words}");
 }
 
 #[test]
