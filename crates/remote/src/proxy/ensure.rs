@@ -117,7 +117,7 @@ pub(super) fn reload(
 ) -> Result<(), ProxyError> {
     let socket = AdminSocket(&place.socket);
     let begun = Instant::now();
-    while is_being_replaced(old.pid) && begun.elapsed() < SETTLED {
+    while begun.elapsed() < SETTLED && is_being_replaced(socket.probe_worker()?.pid) {
         sleep(LOOK_AGAIN);
     }
     place.reload()?;

@@ -109,17 +109,33 @@ impl Bed {
             before = now;
             same >= 20
         });
-        signal(self.haproxy.as_ref().expect("it runs").id(), "USR2");
-        self.until("HAProxy is reloaded", || pid().is_some_and(|now| Some(now) != before));
+        let mut asked: Option<Instant> = None;
+        self.until("HAProxy is reloaded", || {
+            // On a busy machine it is deaf for longer, and drops the signal.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(1)) {
+                signal(self.haproxy.as_ref().expect("it runs").id(), "USR2");
+                asked = Some(Instant::now());
+            }
+            pid().is_some_and(|now| Some(now) != before)
+        });
     }
 
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is_so() {
-            let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}\n{}", log());
+            assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}\n{}", self.state());
             sleep(Duration::from_millis(2));
         }
+    }
+
+    /// For whoever has to find out why a test failed.
+    fn state(&self) -> String {
+        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let pid = self.haproxy.as_ref().map(Child::id).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let status: Vec<_> = status.lines().filter(|line| line.starts_with("S")).collect();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        format!("{log}\nmaster {pid}: {status:?}, workers {children}\n{:?}", self.say("show info"))
     }
 
     /// Tells HAProxy something, as somebody else would.
