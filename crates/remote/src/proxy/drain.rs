@@ -43,10 +43,9 @@ pub(super) fn drain(request: &DrainRequest) -> Result<Drained, Failure> {
         } else {
             quiet = if left == Left::default() { quiet + 1 } else { 0 };
         }
-        if quiet >= SEEN || begun.elapsed() >= limit.0 {
-            let drained = quiet > 0;
+        if quiet >= SEEN || (quiet == 0 && begun.elapsed() >= limit.0) {
             return Ok(Drained {
-                drained,
+                drained: quiet >= SEEN,
                 sessions: left.sessions,
                 evidence: left.tell(name, &slot.to_string()),
                 older_workers: left.older_workers,
