@@ -10,14 +10,15 @@
 //! | [`docker`] | Docker engines: images brought without a registry, builds, containers |
 //! | [`supervise`] | keeping a release's process running, beyond the end of Pleach |
 //! | [`route`] | one address for all releases of a service |
+//! | [`proxy`] | the same by a HAProxy that is there, which loses no request and shares them out by weight |
 //! | [`ssh`] | hosts over SSH: config, host keys, connection, shell, files, and the target `ssh` |
 //! | [`mask`] | keeping secrets out of what is shown and kept of output |
 //! | [`process`] | which process is meant, and whether it lives |
 //! | [`watchdog`] | taking a target back when nobody says in time that all is well, by the target itself |
 //!
 //! A program that embeds this calls [`register`] once, makes targets with [`open_target`], and hands its own hidden
-//! commands `supervise` and `route` to [`supervise::main`] and [`route::main`]: they are started on the target, as children
-//! of nobody.
+//! commands `supervise`, `route` and `proxy` to [`supervise::main`], [`route::main`] and [`proxy::main`]: they are started on
+//! the target, the first two as children of nobody.
 
 mod daemon;
 
@@ -32,6 +33,7 @@ pub mod mask;
 mod open;
 pub mod process;
 mod program;
+pub mod proxy;
 pub mod route;
 pub mod ssh;
 pub mod supervise;

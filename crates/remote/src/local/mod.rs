@@ -18,8 +18,8 @@ mod target;
 mod tree;
 mod work;
 
-pub(crate) use fence::is_half_written;
 pub use fence::{Fence, FenceError};
+pub(crate) use fence::{beside, is_half_written, sync_folder};
 pub(crate) use files::replace_file;
 pub use files::{FilesError, LocalFiles};
 pub(crate) use output::Output;

@@ -49,7 +49,7 @@ impl Identity {
     }
 }
 
-pub(super) fn read_stat(pid: u32) -> Option<ProcessStat> {
+pub(crate) fn read_stat(pid: u32) -> Option<ProcessStat> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
     ProcessStat::parse(&String::from_utf8_lossy(&bytes))
 }

@@ -12,5 +12,6 @@ mod stat;
 pub use group::Group;
 pub(crate) use group::MARK;
 pub use identity::Identity;
+pub(crate) use identity::read_stat;
 pub use port::{PortOwner, port_owner, port_owners};
 pub use stat::{ProcessStat, listening_ports};

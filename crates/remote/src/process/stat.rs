@@ -7,6 +7,8 @@ pub struct ProcessStat {
     pub name: String,
     /// `R`, `S`, `D`, `Z`…
     pub state: char,
+    /// Who has started it, or taken it over.
+    pub parent: i32,
     /// The process group.
     pub group: i32,
     /// The session.
@@ -28,6 +30,7 @@ impl ProcessStat {
         Some(Self {
             name,
             state: field(3)?.chars().next()?,
+            parent: field(4)?.parse().ok()?,
             group: field(5)?.parse().ok()?,
             session: field(6)?.parse().ok()?,
             start: field(22)?.parse().ok()?,

@@ -1,4 +1,4 @@
-//! What tests start: the executable that knows `supervise` and `route`, and a small service.
+//! What tests start: the executable that knows `supervise`, `route` and `proxy`, and a small service.
 //!
 //! `serve` listens on `HOST:PORT` and answers what the file `mode` in its directory says: `ok` (200 with the name of the
 //! release), `broken` (500), `flaps` (200 and 500 by turns), `silent` (never). Where it says `dies`, the process ends at
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     match verb.as_str() {
         "supervise" => pleach_remote::supervise::main(rest),
         "route" => pleach_remote::route::main(rest),
+        "proxy" => pleach_remote::proxy::main(rest),
         "serve" => serve(),
         other => {
             eprintln!("`{other}` is not understood");

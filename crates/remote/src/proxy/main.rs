@@ -1,0 +1,22 @@
+//! `proxy VERB`.
+
+use std::process::ExitCode;
+
+use pleach_core::error::{Failure, Kind};
+
+use super::{drain, ensure, look, remove};
+use crate::daemon::{answer, read_request};
+
+/// Runs the hidden command `proxy` with the arguments behind it.
+pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    match arguments.into_iter().next().as_deref() {
+        Some("look") => answer(read_request().and_then(|request| look::look(&request))),
+        Some("ensure") => answer(read_request().and_then(|request| ensure::ensure(&request))),
+        Some("drain") => answer(read_request().and_then(|request| drain::drain(&request))),
+        Some("remove") => answer(read_request().and_then(|request| remove::remove(&request))),
+        verb => answer::<()>(Err(Failure::new(
+            Kind::Internal,
+            format!("`proxy` has no verb `{}`", verb.unwrap_or_default()),
+        ))),
+    }
+}
