@@ -118,4 +118,7 @@ pub(crate) enum Command {
     /// Lead a fixed port to the current release (started by Pleach itself)
     #[command(hide = true)]
     Route(command::route::Args),
+    /// Lead requests through the proxy that is there (started by Pleach itself)
+    #[command(hide = true)]
+    Proxy(command::proxy::Args),
 }

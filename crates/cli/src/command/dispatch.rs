@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Man(args) => super::man::run(args, globals),
         Command::Supervise(args) => return Ok(super::supervise::run(args)),
         Command::Route(args) => return Ok(super::route::run(args)),
+        Command::Proxy(args) => return Ok(super::proxy::run(args)),
     };
     let exit = exit?;
     match lost_answer() {

@@ -74,6 +74,14 @@ impl Dock {
         Some(dock)
     }
 
+    /// From now on, this stands behind the target.
+    pub(crate) fn target(&mut self, lines: &str) {
+        let file = self.scene.root().join("pleach.toml");
+        let config = std::fs::read_to_string(&file).expect("a config");
+        std::fs::write(file, config + lines).expect("written");
+        self.scene.git(&["commit", "-qam", "A target"]);
+    }
+
     pub(crate) fn machine(&self) -> &Machine {
         self.bed.machine()
     }

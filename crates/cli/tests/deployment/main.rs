@@ -24,6 +24,7 @@ mod misfortune;
 mod network;
 mod network_back;
 mod power;
+mod proxied;
 mod reboot;
 mod refuse;
 mod restart;

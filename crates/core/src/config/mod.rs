@@ -50,7 +50,7 @@ pub use rule::Finding;
 pub use schema::schema;
 pub use script::{Interpreter, ScriptConfig, ScriptPlace, ScriptReversal};
 pub use service::{BuildPlace, CommandLine, EnvironmentValue, ServiceConfig};
-pub use target::{DirectoryConfig, HostLimits, SshConfig, TargetConfig, TotalLimits};
+pub use target::{DirectoryConfig, HaproxyConfig, HostLimits, SshConfig, TargetConfig, TotalLimits};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "pleach.toml";

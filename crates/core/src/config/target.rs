@@ -74,6 +74,14 @@ impl TargetConfig {
         }
     }
 
+    /// What leads public ports to releases, if it is not a router of Pleach's own.
+    pub fn proxy(&self) -> Option<&HaproxyConfig> {
+        match self {
+            Self::Directory(directory) => directory.proxy.as_ref(),
+            Self::Ssh(ssh) => ssh.proxy.as_ref(),
+        }
+    }
+
     /// What is added to each service's port.
     pub fn port_offset(&self) -> u16 {
         match self {
@@ -107,6 +115,11 @@ pub struct DirectoryConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"/run/user/1000/docker.sock")]
     pub docker_socket: Option<PathBuf>,
+    /// The HAProxy there that leads the public ports of services with `run` or `image` to their current releases, instead of a
+    /// router of Pleach's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "socket": "/run/haproxy/admin.sock", "file": "/etc/haproxy/pleach.cfg" }))]
+    pub proxy: Option<HaproxyConfig>,
     /// Added to each service's port, for several targets on one machine.
     #[serde(default)]
     #[schemars(example = 100)]
@@ -153,6 +166,11 @@ pub struct SshConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"/run/user/1000/docker.sock")]
     pub docker_socket: Option<PathBuf>,
+    /// The HAProxy there that leads the public ports of services with `run` or `image` to their current releases, instead of a
+    /// router of Pleach's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "socket": "/run/haproxy/admin.sock", "file": "/etc/haproxy/pleach.cfg" }))]
+    pub proxy: Option<HaproxyConfig>,
     /// Added to each service's port, for several targets on one host.
     #[serde(default)]
     #[schemars(example = 100)]
@@ -161,6 +179,36 @@ pub struct SshConfig {
     #[serde(default, skip_serializing_if = "HostLimits::is_none")]
     #[schemars(example = serde_json::json!({ "connections": 2, "sessions-per-second": 20.0 }))]
     pub limits: HostLimits,
+}
+
+/// A HAProxy that runs on the target, 2.4 or newer. Its own config has `stats socket PATH level admin`, and it loads Pleach's file
+/// behind that: `haproxy -W -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/pleach.cfg`. The user who deploys may write the file, use the
+/// socket, and reload HAProxy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HaproxyConfig {
+    /// Its admin socket, absolute.
+    #[schemars(length(min = 1), example = &"/run/haproxy/admin.sock")]
+    pub socket: PathBuf,
+    /// The file that is Pleach's alone, absolute. It must be there, and may be empty, when HAProxy is started first.
+    #[schemars(length(min = 1), example = &"/etc/haproxy/pleach.cfg")]
+    pub file: PathBuf,
+    /// Its own config, which is loaded first and left alone.
+    #[serde(default = "default_haproxy_config")]
+    #[schemars(length(min = 1), example = &"/etc/haproxy/haproxy.cfg")]
+    pub config: PathBuf,
+    /// The command that lets it read its files again.
+    #[serde(default = "default_haproxy_reload")]
+    #[schemars(length(min = 1), example = ["sudo", "systemctl", "reload", "haproxy"])]
+    pub reload: Vec<String>,
+}
+
+fn default_haproxy_config() -> PathBuf {
+    "/etc/haproxy/haproxy.cfg".into()
+}
+
+fn default_haproxy_reload() -> Vec<String> {
+    ["systemctl", "reload", "haproxy"].map(str::to_owned).to_vec()
 }
 
 /// How much a host, and whatever guards it, takes of one deployer. Absent: as the server allows.

@@ -13,6 +13,7 @@
 //! | `service/NAME/releases` | the releases that are there whole, oldest first: `release`, `commit`, `created`, `spec` |
 //! | `service/NAME/running` | releases with a process |
 //! | `service/NAME/orphaned` | those of them that nobody supervises |
+//! | `service/NAME/led` | what the proxy leads to it: `bind`, `release` if it is one, and in words `seen` |
 //! | `service/NAME/routers` | addresses with a router, as `[HOST, PORT]` |
 //!
 //! A fact that would be nothing is absent.
@@ -29,8 +30,10 @@ use serde_json::json;
 use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
+use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
 use super::site::{current, instance, is_service, read_json, read_run_folder};
+use crate::proxy::Bind;
 
 /// A release that can be switched to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,17 @@ pub(super) struct KeptRelease {
     pub(super) release: ReleaseId,
     pub(super) settings: String,
     pub(super) spec: ReleaseSpec,
+}
+
+/// What the proxy leads to a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LedFact {
+    /// The public address; unknown where the proxy cannot be asked.
+    pub(super) bind: Option<Bind>,
+    /// Where all requests go.
+    pub(super) release: Option<ReleaseId>,
+    /// In words.
+    pub(super) seen: String,
 }
 
 /// Reads the facts of all services below `root`; the machine's ports are the target's own to tell.
@@ -108,6 +122,16 @@ async fn probe_service(
     }
     if let Some(number) = numbers.iter().max() {
         add("last-number", json!(number));
+    }
+    // A proxy that cannot be asked keeps nobody from looking at what runs, nor from stopping it.
+    let led = match leads(files, shell, &layout).await {
+        Ok(seen) => {
+            seen.map(|(led, leads)| LedFact { bind: Some(led.bind), release: leads.release, seen: leads.evidence })
+        }
+        Err(failure) => Some(LedFact { bind: None, release: None, seen: failure.what }),
+    };
+    if let Some(led) = led {
+        add("led", json!(led));
     }
     for (fact, value) in probe_processes(files, shell, &layout).await? {
         add(fact, value);

@@ -101,6 +101,11 @@ impl ServiceLayout {
         self.run().join(format!("router-{port}.lock"))
     }
 
+    /// What the target's proxy was told to lead to the service.
+    pub fn led(&self) -> PathBuf {
+        self.run().join("proxy.json")
+    }
+
     /// Which `start` or `stop` command was run last.
     pub fn last_command(&self) -> PathBuf {
         self.run().join("command.json")

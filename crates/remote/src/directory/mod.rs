@@ -51,6 +51,7 @@ mod facts;
 mod files;
 mod instance;
 mod layout;
+mod led;
 mod output;
 mod parameter;
 mod phase;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
+use crate::proxy::Led;
 use crate::ssh::quote_text;
 
 /// A path as one word of a command that a person types.
@@ -149,6 +150,25 @@ pub(super) struct RouteParameters {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) seen: Vec<(String, u16)>,
     pub(super) drain: Period,
+    /// What the proxy leads to the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) led: Option<Led>,
+}
+
+/// Of `lead`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct LeadParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) led: Led,
+    pub(super) limit: Period,
+    /// The release that was current.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<ReleaseId>,
+    /// Whether the plan saw the proxy lead to it.
+    pub(super) seen: bool,
 }
 
 /// Of `switch`.
@@ -175,6 +195,9 @@ pub(super) struct RetireParameters {
     pub(super) routers: Vec<(String, u16)>,
     pub(super) drain: Period,
     pub(super) stop_grace: Period,
+    /// What the proxy leads to the service: requests that went to these releases end first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) led: Option<Led>,
 }
 
 /// Of `renew`.

@@ -31,6 +31,7 @@ pub(super) enum Work {
     Health,
     Route,
     Switch,
+    Lead,
     Restart,
     Verify,
     Retire,
@@ -42,7 +43,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -55,6 +56,7 @@ impl Work {
         Self::Health,
         Self::Route,
         Self::Switch,
+        Self::Lead,
         Self::Restart,
         Self::Verify,
         Self::Retire,
@@ -80,6 +82,7 @@ impl Work {
             Self::Health => "health",
             Self::Route => "route",
             Self::Switch => "switch",
+            Self::Lead => "lead",
             Self::Restart => "restart",
             Self::Verify => "verify",
             Self::Retire => "retire",

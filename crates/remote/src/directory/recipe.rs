@@ -1,6 +1,6 @@
 //! From a service and facts to steps: the pure half.
 
-use pleach_core::config::{ImageConfig, ScriptPlace, TargetConfig};
+use pleach_core::config::{HaproxyConfig, ImageConfig, ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::command::typed;
-use super::facts::KeptRelease;
+use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
 use super::parameter::{
-    Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
-    RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
+    Asked, FilesParameters, HealthParameters, LeadParameters, Place, Previous, PruneParameters, ReleaseParameters,
+    RetireParameters, RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
@@ -25,6 +25,7 @@ use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
 use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
+use crate::proxy::{Bind, Led, ProxyPlace};
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
@@ -32,6 +33,8 @@ use crate::watchdog::{self, Instruction, WatchdogParameters};
 pub(super) const DRAIN: Period = Period::seconds(10);
 /// For work on files alone.
 pub(super) const FILES: Period = Period::seconds(600);
+/// For a proxy that has to be reloaded, and whose requests are waited for when it is taken back.
+const LEAD: Period = Period::seconds(180);
 /// For starting, switching and routing.
 pub(super) const SHORT: Period = Period::seconds(60);
 
@@ -109,6 +112,7 @@ pub(super) struct Scene<'a> {
     pub(super) kept: Vec<KeptRelease>,
     missing: Option<String>,
     install: bool,
+    led: Option<LedFact>,
 }
 
 fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
@@ -166,6 +170,7 @@ impl<'a> Scene<'a> {
             kept: fact(request, &of("releases"))?,
             missing: fact(request, "program/missing")?,
             install: fact(request, "program/install")?,
+            led: fact(request, &of("led"))?,
         })
     }
 
@@ -185,6 +190,12 @@ impl<'a> Scene<'a> {
             build_on: config.build_on,
             run: config.run.clone(),
             image: config.image.clone(),
+            proxy: self
+                .request
+                .target_config
+                .proxy()
+                .filter(|_| config.is_kept_running() && self.port.is_some())
+                .map(place),
             start: config.start.clone(),
             stop: config.stop.clone(),
             sudo: config.sudo.clone(),
@@ -227,8 +238,8 @@ impl<'a> Scene<'a> {
 
     /// Of steps that leave all files as they are.
     pub(super) fn draft_without_snapshot(&self, release: Option<ReleaseId>, steps: Steps) -> Result<Draft, Failure> {
-        let names =
-            ["current", "commit", "settings", "halted", "last-number", "running", "routers"].map(|name| self.of(name));
+        let names = ["current", "commit", "settings", "halted", "last-number", "running", "routers", "led"]
+            .map(|name| self.of(name));
         let known = names.into_iter().chain(["root".to_owned(), "program".to_owned()]);
         let expects = known.map(|name| {
             let value = self.request.facts.get(&name).cloned().unwrap_or(Value::Null);
@@ -352,10 +363,11 @@ impl<'a> Scene<'a> {
         let runs =
             !spec.is_kept_running() || (self.previous.running.contains(current) && !self.orphaned.contains(current));
         let routed =
-            !spec.is_kept_running() || spec.address().is_none_or(|address| self.previous.routers.contains(&address));
+            !spec.is_kept_running() || spec.routed().is_none_or(|address| self.previous.routers.contains(&address));
+        let led = spec.proxy.is_none() || self.led.as_ref().is_some_and(|led| led.release.as_ref() == Some(current));
         let runs = runs && !self.halted;
         let same = commit == spec.commit.as_str() && settings == spec.settings();
-        Ok((same && runs && routed).then(|| current.clone()))
+        Ok((same && runs && routed && led).then(|| current.clone()))
     }
 
     /// No steps yet but the one that puts the program on the target, where processes are to run and it has none.
@@ -384,7 +396,7 @@ impl<'a> Scene<'a> {
 
     pub(super) fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
         let seen = routers.iter().filter(|router| self.previous.routers.contains(router)).cloned().collect();
-        RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN }
+        RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN, led: None }
     }
 
     /// The scripts that have their turn here.
@@ -447,14 +459,14 @@ impl<'a> Scene<'a> {
             asked: asked.clone(),
             address,
         };
-        let asked = asked(spec);
+        let (asked, led) = (asked(spec), self.led_by(spec)?);
         let mut wanted = Vec::new();
         if let Some(what) = spec.process() {
             let (place, previous) = (self.place.clone(), self.previous.clone());
             let start = StartParameters { place, release: release.clone(), previous };
             steps.add(Work::Start, format!("start {what} beside the old release"), &start, SHORT)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
-            if let Some((host, port)) = spec.address() {
+            if let Some((host, port)) = spec.routed() {
                 self.require_port(&host, port)?;
                 wanted.push((host.clone(), port));
                 steps.add(
@@ -466,6 +478,9 @@ impl<'a> Scene<'a> {
             }
             self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
             steps.add(Work::Switch, to, &switch, SHORT)?.by(by_hand);
+            if let Some(led) = &led {
+                self.add_lead(steps, release, led)?;
+            }
             if let Some((host, port)) = spec.address() {
                 let through = format!("{} through {host}:{port}", told(&asked));
                 steps.add(Work::Verify, through, &health(&asked, Some((host, port))), patience)?;
@@ -490,6 +505,7 @@ impl<'a> Scene<'a> {
             previous: &self.previous,
             old: old.map(|kept| &kept.spec),
             wanted: &wanted,
+            led: led.clone(),
             kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
             drain: DRAIN,
             build_limit: self.request.service_config.build_limit,
@@ -501,6 +517,7 @@ impl<'a> Scene<'a> {
             routers: self.previous.routers.iter().filter(|router| !wanted.contains(router)).cloned().collect(),
             drain: DRAIN,
             stop_grace: spec.stop_grace,
+            led,
         };
         if !retire.releases.is_empty() || !retire.routers.is_empty() {
             let names: Vec<&str> = retire.releases.iter().map(ReleaseId::as_str).collect();
@@ -523,6 +540,53 @@ impl<'a> Scene<'a> {
     /// Where a service that something else runs is asked; port 0 where it has none, for checks that name a whole URL.
     fn public(&self, spec: &ReleaseSpec) -> (String, u16) {
         spec.address().unwrap_or_else(|| (self.host.clone(), 0))
+    }
+
+    /// What the proxy leads to a service that is set up so; nothing where it has none.
+    pub(super) fn led_by(&self, spec: &ReleaseSpec) -> Result<Option<Led>, Failure> {
+        let (Some(place), Some((host, port))) = (&spec.proxy, spec.address()) else { return Ok(None) };
+        let bind = Bind::new(&host, port).map_err(|error| {
+            Failure::new(Kind::Rejected, format!("HAProxy cannot lead {host}:{port} to `{}`", self.request.service))
+                .because(error.to_string())
+                .state("nothing was touched")
+                .next("write the address as a number in `pleach.toml`")
+        })?;
+        let (directory, service) = (self.place.directory.clone(), self.request.service.clone());
+        Ok(Some(Led { place: place.clone(), directory, service, bind }))
+    }
+
+    /// From the current release to another one, by the proxy.
+    pub(super) fn add_lead(&self, steps: &mut Steps, release: &ReleaseId, led: &Led) -> Result<(), Failure> {
+        if self.previous.routers.iter().any(|(_, port)| *port == led.bind.port()) {
+            let service = &self.request.service;
+            return Err(Failure::new(Kind::Conflict, format!("HAProxy cannot lead {} to `{service}` yet", led.bind))
+                .because("a router of Pleach's own still has that port, as the target had no `proxy` before")
+                .state("nothing was touched")
+                .next(format!("end it once: `pleach stop {} --only {service}`", self.request.environment)));
+        }
+        if let Some(LedFact { bind: None, seen, .. }) = &self.led {
+            let look = self.place.typed("sudo systemctl start haproxy; systemctl status haproxy".to_owned());
+            let what = format!("HAProxy of `{}` cannot lead {} to a release", self.request.target, led.bind);
+            return Err(Failure::new(Kind::Rejected, what)
+                .because(seen.clone())
+                .state("nothing was touched")
+                .next(format!("see to it with `{look}`")));
+        }
+        let known =
+            self.led.as_ref().is_some_and(|seen| seen.bind.as_ref().is_some_and(|bind| bind.port() == led.bind.port()));
+        if !known {
+            self.require_port(led.bind.host(), led.bind.port())?;
+        }
+        let parameters = LeadParameters {
+            place: self.place.clone(),
+            release: release.clone(),
+            led: led.clone(),
+            limit: DRAIN,
+            previous: self.previous.release.clone(),
+            seen: self.led.as_ref().is_some_and(|led| led.release.is_some()),
+        };
+        steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
+        Ok(())
     }
 
     /// The public port is free, or led to this service before.
@@ -568,7 +632,12 @@ impl<'a> Scene<'a> {
         let current = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let grace = self.request.service_config.stop_grace;
         let limit = Period(SHORT.0 * 2 + grace.0 + DRAIN.0);
-        if !self.previous.routers.is_empty() {
+        if let (Some(_), Some(kept)) = (&self.led, current)
+            && let Some(led) = self.led_by(&kept.spec)?
+        {
+            let routes = RouteParameters { led: Some(led.clone()), ..self.routes(self.previous.routers.clone()) };
+            steps.add(Work::Close, format!("give up {}", led.bind), &routes, SHORT)?;
+        } else if !self.previous.routers.is_empty() {
             let routers = self.previous.routers.clone();
             let ports: Vec<String> = routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
             steps.add(Work::Close, format!("give up {}", ports.join(", ")), &self.routes(routers), SHORT)?;
@@ -581,6 +650,7 @@ impl<'a> Scene<'a> {
                 routers: Vec::new(),
                 drain: DRAIN,
                 stop_grace: grace,
+                led: None,
             };
             steps.add(Work::Stop, format!("end what {} runs", names.join(", ")), &stop, limit)?;
         }
@@ -591,6 +661,13 @@ impl<'a> Scene<'a> {
         }
         self.draft(None, steps)
     }
+}
+
+/// The proxy of a target, with the command that checks what it is to load.
+fn place(config: &HaproxyConfig) -> ProxyPlace {
+    let own = config.config.to_string_lossy();
+    let check = ["haproxy", "-c", "-f", &*own, "-f", "{file}"].map(str::to_owned).to_vec();
+    ProxyPlace { socket: config.socket.clone(), file: config.file.clone(), check, reload: config.reload.clone() }
 }
 
 pub(super) fn told(asked: &Asked) -> String {

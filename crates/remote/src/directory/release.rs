@@ -11,6 +11,8 @@ use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::proxy::ProxyPlace;
+
 /// What a release is made from and how it is run. Secrets stand in it by name only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +58,9 @@ pub struct ReleaseSpec {
     pub shared: Vec<PathBuf>,
     /// The public address.
     pub host: String,
+    /// What leads the public port to the current release, instead of a router of Pleach's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyPlace>,
     /// The public port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -91,6 +96,11 @@ impl ReleaseSpec {
     pub(super) fn process(&self) -> Option<String> {
         let run = self.run.as_ref().map(|run| format!("`{run}`"));
         run.or_else(|| self.image.as_ref().map(|_| "the container".to_owned()))
+    }
+
+    /// The public address, if a router of Pleach's own leads from there.
+    pub fn routed(&self) -> Option<(String, u16)> {
+        self.address().filter(|_| self.proxy.is_none())
     }
 
     /// The public address, if it has one.

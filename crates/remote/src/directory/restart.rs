@@ -35,10 +35,14 @@ impl Scene<'_> {
             let limit = Period(patience.0 * 2 + spec.stop_grace.0 * 2 + DRAIN.0 * 2);
             steps.add(Work::Renew, format!("end {what} and start it anew"), &renew, limit)?;
             steps.add(Work::Health, told(&asked), &health(None), patience)?;
-            if let Some((host, port)) = spec.address() {
+            if let Some(led) = self.led_by(spec)? {
+                self.add_lead(&mut steps, current, &led)?;
+            } else if let Some((host, port)) = spec.routed() {
                 self.require_port(&host, port)?;
                 let routes = self.routes(vec![(host.clone(), port)]);
                 steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routes, SHORT)?;
+            }
+            if let Some((host, port)) = spec.address() {
                 let through = format!("{} through {host}:{port}", told(&asked));
                 steps.add(Work::Verify, through, &health(Some((host, port))), patience)?;
             }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::command::is_halted;
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
+use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, listens, read_json, read_process_json};
 use crate::route::RouterRecord;
@@ -138,7 +139,14 @@ async fn service_status(
             status.restarts = process.restarts;
             status.last_end = process.last_end;
         }
-        if let Some((host, port)) = record.spec.address() {
+        if record.spec.proxy.is_some() {
+            let leads = match shell {
+                Some(shell) => leads(files, shell, &layout).await?,
+                None => None,
+            };
+            status.address =
+                leads.filter(|(_, leads)| leads.release.as_ref() == Some(&release)).and(record.spec.address());
+        } else if let Some((host, port)) = record.spec.address() {
             let router: Option<RouterRecord> = read_process_json(files, &layout.router(port)).await?;
             if let Some(router) = router
                 && listens(files, &router).await?

@@ -8,7 +8,7 @@
 //!
 //! | the service | instructions |
 //! |---|---|
-//! | Pleach keeps it running | `current` as it was; the new release's process ends, and routers that were not there; with `snapshot`, the old one's process is started again |
+//! | Pleach keeps it running | `current` as it was, and the proxy's requests to it; the new release's process ends, and routers that were not there; with `snapshot`, the old one's process is started again |
 //! | something else does, with `start` | `current` as it was; the old release's `start`, else the new one's `stop`, if this run ran any |
 
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use super::parameter::{Place, Previous};
 use super::recipe::FILES;
 use super::release::ReleaseSpec;
 use crate::kept::KeptFiles;
+use crate::proxy::{LeadRequest, LeadTo, Led, SettleRequest};
 use crate::route::RouteStop;
 use crate::supervise::{AgainRequest, StopRequest};
 use crate::watchdog::{Change, Instruction};
@@ -56,6 +57,8 @@ pub(super) struct WayBack<'a> {
     pub(super) old: Option<&'a ReleaseSpec>,
     /// Routers that it is to have.
     pub(super) wanted: &'a [(String, u16)],
+    /// What the proxy leads to it.
+    pub(super) led: Option<Led>,
     /// What is put back as it was besides.
     pub(super) kept: Kept,
     pub(super) drain: Period,
@@ -75,6 +78,12 @@ impl WayBack<'_> {
             });
         }
         if self.spec.is_kept_running() {
+            if let Some(led) = &self.led {
+                let lead = LeadRequest { led: led.clone(), to: LeadTo::Current, limit: self.drain, back: true };
+                instructions.push(self.ask(["proxy", "lead"], &lead, self.drain.0)?);
+                let settle = SettleRequest { led: led.clone(), limit: self.drain, back: true };
+                instructions.push(self.ask(["proxy", "settle"], &settle, self.drain.0)?);
+            }
             let opened = self.wanted.iter().filter(|router| !self.previous.routers.contains(router));
             for (_, port) in opened {
                 let directory = self.place.directory.clone();
@@ -180,6 +189,7 @@ mod tests {
             old,
             kept: Kept::Nothing,
             wanted: &[],
+            led: None,
             drain,
             build_limit,
         };
@@ -214,6 +224,7 @@ path = "/srv/x"
             build_on: pleach_core::config::BuildPlace::Target,
             run: None,
             image: None,
+            proxy: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),
             variables: service.environment.clone(),

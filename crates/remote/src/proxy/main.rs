@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use pleach_core::error::{Failure, Kind};
 
-use super::{drain, ensure, look, remove};
+use super::{drain, ensure, lead, look, remove};
 use crate::daemon::{answer, read_request};
 
 /// Runs the hidden command `proxy` with the arguments behind it.
@@ -13,6 +13,9 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         Some("look") => answer(read_request().and_then(|request| look::look(&request))),
         Some("ensure") => answer(read_request().and_then(|request| ensure::ensure(&request))),
         Some("drain") => answer(read_request().and_then(|request| drain::drain(&request))),
+        Some("lead") => answer(read_request().and_then(|request| lead::lead(&request))),
+        Some("led") => answer(read_request().and_then(|request| lead::led(&request))),
+        Some("settle") => answer(read_request().and_then(|request| lead::settle(&request))),
         Some("remove") => answer(read_request().and_then(|request| remove::remove(&request))),
         verb => answer::<()>(Err(Failure::new(
             Kind::Internal,

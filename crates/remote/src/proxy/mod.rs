@@ -11,6 +11,9 @@
 //! | `look` | tells what the file says, what runs, and what differs |
 //! | `ensure` | makes both be what is wanted; done when both were read back |
 //! | `drain` | takes a server's weight in both, and waits until its requests have ended or a limit has passed |
+//! | `lead` | has all requests go to one of the service's releases, by `ensure`; or `remove`s it |
+//! | `settle` | `drain`s what requests went to before, and takes it out |
+//! | `led` | tells which release requests go to |
 //! | `remove` | takes a service out of both; its address is free then |
 //!
 //! # File first, then run time
@@ -54,6 +57,7 @@ mod edit;
 mod ensure;
 mod error;
 mod file;
+mod lead;
 mod look;
 mod main;
 mod place;
@@ -67,6 +71,7 @@ pub use backend::{Backend, BackendError, BackendName, Bind, Server, Slot, Weight
 pub use difference::differences;
 pub use error::ProxyError;
 pub use file::{Backends, Foreign, parse, render};
+pub use lead::{LeadRequest, LeadTo, Leads, Led, LedRecord, SettleRequest};
 pub use main::main;
 pub use place::ProxyPlace;
 pub use request::{DrainRequest, Drained, EnsureRequest, Ensured, LookRequest, Looked, RemoveRequest, SeenService};

@@ -6,7 +6,9 @@ use pleach_core::phase::{Applied, Evidence, Inspection, Leftover, Phase, StepCon
 use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
-use super::{build_here, command, files, health, image, install, process, prune, renew, route, script, switch, upload};
+use super::{
+    build_here, command, files, health, image, install, lead, process, prune, renew, route, script, switch, upload,
+};
 use crate::directory::phase::{Means, Work};
 
 /// One phase of the kind `directory`.
@@ -52,6 +54,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::inspect_routed(cx).await,
             Work::Close => route::inspect_closed(cx).await,
             Work::Switch => switch::inspect(cx).await,
+            Work::Lead => lead::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
             Work::Prune => prune::inspect(cx).await,
             Work::Script => script::inspect(cx).await,
@@ -74,6 +77,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::open(cx).await,
             Work::Close => route::close(cx).await,
             Work::Switch => switch::apply(cx).await,
+            Work::Lead => lead::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
             Work::Prune => prune::apply(cx, secrets).await,
             Work::Script => script::apply(cx, secrets).await,
@@ -91,6 +95,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
+            Work::Lead => lead::undo(cx).await,
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,

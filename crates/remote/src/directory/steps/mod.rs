@@ -7,6 +7,7 @@ mod files;
 mod health;
 mod image;
 mod install;
+mod lead;
 mod process;
 mod prune;
 mod renew;

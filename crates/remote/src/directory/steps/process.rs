@@ -11,6 +11,7 @@ use crate::directory::instance::InstanceState;
 use crate::directory::parameter::{RetireParameters, StartParameters};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
+use crate::proxy::SettleRequest;
 use crate::supervise::{InstanceRecord, Stopped};
 
 /// Where a process listens it was told; a container's port is led to.
@@ -118,6 +119,11 @@ pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let (mut changed, mut warnings) = (false, Vec::new());
     for (_, port) in &parameters.routers {
         changed |= site.ensure_unrouted(*port, parameters.drain).await?;
+    }
+    if let Some(led) = &parameters.led {
+        let settled =
+            site.settle_led(&SettleRequest { led: led.clone(), limit: parameters.drain, back: false }).await?;
+        warnings.extend((!settled.drained).then_some(settled.evidence));
     }
     for release in &parameters.releases {
         let stopped = site.ensure_stopped(release, parameters.drain, parameters.stop_grace).await?;

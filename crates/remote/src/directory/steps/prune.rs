@@ -73,7 +73,7 @@ async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure
     if !record.spec.is_kept_running() || site.current().await?.as_ref() != Some(release) {
         return Ok(false);
     }
-    let routed = match record.spec.address() {
+    let routed = match record.spec.routed() {
         Some((_, port)) => site.router(port).await?.is_some(),
         None => true,
     };
@@ -123,7 +123,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     let mut seen = Vec::new();
     if surplus.ended {
         let record = site.require_record(&parameters.release).await?;
-        let routers: Vec<(String, u16)> = record.spec.address().into_iter().collect();
+        let routers: Vec<(String, u16)> = record.spec.routed().into_iter().collect();
         seen = site.ensure_up(&parameters.release, &routers, secrets).await?;
     }
     for pin in &surplus.pins {

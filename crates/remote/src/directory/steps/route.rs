@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::directory::parameter::RouteParameters;
 use crate::directory::site::Site;
+use crate::proxy::{LeadRequest, LeadTo, Led};
 
 fn ports(parameters: &RouteParameters) -> String {
     let ports: Vec<String> = parameters.routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
@@ -35,11 +36,17 @@ pub(super) async fn inspect_routed(cx: &StepContext<'_>) -> Result<Inspection, F
 pub(super) async fn inspect_closed(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: RouteParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    Ok(if routed(&site, &parameters).await? == 0 {
-        let evidence = Evidence::seen(format!("{} has no router", ports(&parameters)));
+    let led = match &parameters.led {
+        Some(led) => site.files.stat(&site.layout().led()).await?.is_some().then_some(led),
+        None => None,
+    };
+    Ok(if led.is_none() && routed(&site, &parameters).await? == 0 {
+        let evidence = Evidence::seen(closed(&parameters));
         Inspection::Settled { evidence, output: Value::Null }
     } else {
-        Inspection::Pending { changes: vec![format!("give up {}", ports(&parameters))] }
+        let led = led.map(|led| format!("give up {}", led.bind));
+        let routed = (!parameters.routers.is_empty()).then(|| format!("give up {}", ports(&parameters)));
+        Inspection::Pending { changes: led.into_iter().chain(routed).collect() }
     })
 }
 
@@ -79,8 +86,22 @@ pub(super) async fn close(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     for (_, port) in &parameters.routers {
         changed |= site.ensure_unrouted(*port, parameters.drain).await?;
     }
-    let evidence = format!("{} has no router", ports(&parameters));
+    if let Some(led) = &parameters.led {
+        site.ensure_led(&asked(LeadTo::Nowhere, led, &parameters)).await?;
+        changed = true;
+    }
+    let evidence = closed(&parameters);
     Ok(if changed { Applied::changed(evidence) } else { Applied::unchanged(evidence) })
+}
+
+fn asked(to: LeadTo, led: &Led, parameters: &RouteParameters) -> LeadRequest {
+    LeadRequest { led: led.clone(), to, limit: parameters.drain, back: true }
+}
+
+fn closed(parameters: &RouteParameters) -> String {
+    let led = parameters.led.as_ref().map(|led| format!("nothing leads from {}", led.bind));
+    let routed = (!parameters.routers.is_empty()).then(|| format!("{} has no router", ports(parameters)));
+    led.into_iter().chain(routed).collect::<Vec<_>>().join("; ")
 }
 
 pub(super) async fn undo_close(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
@@ -88,6 +109,9 @@ pub(super) async fn undo_close(cx: &StepContext<'_>) -> Result<Evidence, Failure
     let site = Site::of_step(cx, &parameters.place)?;
     for (host, port) in &parameters.routers {
         site.ensure_routed(host, *port).await?;
+    }
+    if let Some(led) = &parameters.led {
+        return Ok(Evidence::seen(site.ensure_led(&asked(LeadTo::Current, led, &parameters)).await?));
     }
     Ok(Evidence::seen(format!("{} leads to `current`", ports(&parameters))))
 }

@@ -1,0 +1,156 @@
+//! Services that a real HAProxy on their host leads to: containers and processes take turns behind it.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use pleach_testbed::machine::Machine;
+use pleach_testbed::sshd::kill;
+use rustix::process::Signal;
+
+use crate::dock::Dock;
+use crate::scene::{SERVICES, told_in_four_parts};
+
+/// A HAProxy on a machine, as an operator has set it up; it ends when it is dropped.
+struct Haproxy {
+    master: Child,
+}
+
+impl Haproxy {
+    fn start(machine: &Machine, folder: &std::path::Path) -> Self {
+        let path = |name: &str| folder.join(name).display().to_string();
+        let (own, file, pid) = (path("haproxy.cfg"), path("pleach.cfg"), path("haproxy.pid"));
+        let master = machine
+            .command("haproxy")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(["-W", "-p", &pid, "-f", &own, "-f", &file])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`haproxy` starts; `cargo testbed` installs it");
+        let begun = Instant::now();
+        while !machine.see(&folder.join("admin.sock")).exists() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "HAProxy does not come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { master }
+    }
+
+    fn end(&mut self) {
+        kill(self.master.id(), "TERM");
+        let _ = self.master.wait();
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A project whose ports are HAProxy's.
+fn proxied() -> Option<(Haproxy, Dock)> {
+    let mut dock = Dock::new()?;
+    let folder = dock.bed.at("proxy");
+    std::fs::create_dir_all(&folder).expect("made");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let own = format!(
+        "global\n  stats socket {} level admin mode 600\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  \
+         timeout server 5s\n",
+        path("admin.sock")
+    );
+    std::fs::write(folder.join("haproxy.cfg"), own).expect("written");
+    std::fs::write(folder.join("pleach.cfg"), "").expect("written");
+    let reload = format!("kill -USR2 $(cat {})", path("haproxy.pid"));
+    dock.target(&format!(
+        "[environments.uat.targets.vm.proxy]\nsocket = \"{}\"\nfile = \"{}\"\nconfig = \"{}\"\n\
+         reload = [\"sh\", \"-c\", \"{reload}\"]\n",
+        path("admin.sock"),
+        path("pleach.cfg"),
+        path("haproxy.cfg"),
+    ));
+    let haproxy = Haproxy::start(dock.machine(), &folder);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
+    Some((haproxy, dock))
+}
+
+#[test]
+fn releases_take_turns_behind_haproxy_without_a_lost_request_also_backwards_and_over_its_restart() {
+    let Some((mut haproxy, dock)) = proxied() else { return };
+    let plan = dock.scene.ends(0, &["plan", "uat"]);
+    assert!(plan.stdout.contains("nothing to do"), "{}", plan.stdout);
+    dock.require_settled(2);
+    dock.version(2);
+    let (said, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]));
+    assert_eq!((lost, dock.answers()), (0, Some(2)), "of {asked} requests: {}", said.stderr);
+    assert!(said.stderr.contains("switch · lead · verify"), "{}", said.stderr);
+    let held = std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there");
+    assert_eq!(held.matches("disabled").count(), 2, "the old ones are out of the file: {held}");
+
+    let (_, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
+    assert_eq!((lost, dock.answers()), (0, Some(1)), "of {asked} requests");
+    dock.require_settled(2);
+
+    haproxy.end();
+    let down = dock.scene.pleach(&["status", "uat"]);
+    assert!(!down.stdout.contains("healthy") || down.stdout.contains("unhealthy"), "{}", down.stdout);
+    let refused = dock.scene.pleach(&["deploy", "uat", "--yes"]);
+    assert!(matches!(refused.code, 100 | 102), "{}: {}{}", refused.code, refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("could not reach HAProxy by its socket"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    haproxy = Haproxy::start(dock.machine(), &dock.bed.at("proxy"));
+    // As its file says.
+    dock.becomes(1);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(2));
+
+    dock.scene.ends(0, &["stop", "uat", "--yes"]);
+    assert_eq!(dock.answers(), None);
+    let held = std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there");
+    assert!(!held.contains("frontend"), "{held}");
+    drop(haproxy);
+}
+
+#[test]
+fn a_broken_release_and_a_killed_deployer_leave_the_proxy_as_it_was_or_as_it_was_to_be() {
+    let Some((_haproxy, dock)) = proxied() else { return };
+    let file = || std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there");
+    let (old, before) = (dock.seen(), file());
+    dock.version_of("alpha", 2);
+    dock.scene.commit("beta", "Dockerfile", Some("FROM base:1\nCMD [\"/bin/busybox\", \"false\"]\n"));
+    let (failed, asked, lost) = dock.asked_while(|| dock.scene.pleach(&["deploy", "uat", "--yes"]));
+    assert_eq!((failed.code, lost), (110, 0), "of {asked}: {}{}", failed.stdout, failed.stderr);
+    assert_eq!(dock.seen(), old, "{}", failed.stderr);
+    dock.require_settled(2);
+    dock.scene.git(&["branch", "-qf", "skill/beta", "skill/beta~1"]);
+    for (version, place) in (3..).zip(["alpha@vm: lead", "beta@vm: verify", "alpha@vm: retire"]) {
+        let (old, before) = (dock.seen(), file());
+        dock.version(version);
+        let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        working.signal(Signal::KILL);
+        working.ends();
+        assert!(dock.answers_any(), "{place}: nobody is left without an answer");
+        let resumed = dock.scene.pleach(&["resume"]);
+        let told = format!("{place}: {}\n{}{}", resumed.code, resumed.stdout, resumed.stderr);
+        match resumed.code {
+            0 => assert_eq!(dock.answers(), Some(version), "{told}"),
+            110 => assert_eq!((dock.seen(), addresses(&file())), (old, addresses(&before)), "{told}"),
+            _ => panic!("{told}"),
+        }
+        dock.require_settled(2);
+        dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+        assert_eq!(dock.answers(), Some(version), "{told}");
+    }
+    assert_ne!(addresses(&before), addresses(&file()));
+    assert!(SERVICES.iter().all(|service| dock.answer(service).is_some()));
+}
+
+/// What servers are used, whichever of the two names they have.
+fn addresses(file: &str) -> Vec<String> {
+    let used = file.lines().filter(|line| line.trim_start().starts_with("server ") && !line.contains("disabled"));
+    let mut used: Vec<String> = used.filter_map(|line| line.split_whitespace().nth(2).map(str::to_owned)).collect();
+    used.sort();
+    used
+}
