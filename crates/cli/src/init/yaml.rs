@@ -1,6 +1,6 @@
 //! The part of YAML that people write app specs and Compose files in: maps, lists, scalars, by indentation.
 //!
-//! Anchors, tags, block scalars and flow maps are read as plain text and never asked for. A file that is written in another way gives
+//! Anchors are left out; aliases and tags are read as plain text and never asked for. A file that is written in another way gives
 //! fewer findings, never a wrong one that goes unseen: each finding names the file that it came from.
 
 /// A node.
@@ -82,20 +82,76 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
+/// A scalar, or a list or a map on one line: `[a, "b"]`, `{ a: b }`.
 fn scalar(text: &str) -> Node {
     let text = text.trim();
-    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return Node::List(inner.split(',').filter(|item| !item.trim().is_empty()).map(scalar).collect());
+    let within = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    if let Some(inner) = within('[', ']') {
+        return Node::List(parts(inner).into_iter().map(scalar).collect());
     }
-    let quoted = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
-    Node::Text(quoted.unwrap_or(text).to_owned())
+    if let Some(inner) = within('{', '}') {
+        let entry = |part| key_of(part).map(|(key, rest)| (key, scalar(rest)));
+        return Node::Map(parts(inner).into_iter().filter_map(entry).collect());
+    }
+    let plain = match text.as_bytes() {
+        [b'"', .., b'"'] => serde_json::from_str(text).unwrap_or_else(|_| text[1..text.len() - 1].to_owned()),
+        [b'\'', .., b'\''] => text[1..text.len() - 1].replace("''", "'"),
+        _ => text.to_owned(),
+    };
+    Node::Text(plain)
+}
+
+/// What stands between the commas of a line that are in no quotes and no brackets.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut quote, mut from, mut found) = (0_usize, None, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            (None, ',') if depth == 0 => {
+                found.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(&text[from..]);
+    found.retain(|part| !part.trim().is_empty());
+    found
 }
 
 /// `key: rest`, if the line is one.
 fn key_of(text: &str) -> Option<(String, &str)> {
+    let text = text.trim();
     let (key, rest) = text.split_once(": ").or_else(|| text.strip_suffix(':').map(|key| (key, "")))?;
-    let plain = !key.starts_with(['{', '[', '-', '"', '\'']) || (key.starts_with(['"', '\'']) && key.len() > 2);
-    plain.then(|| (key.trim().trim_matches(['"', '\'']).to_owned(), rest.trim()))
+    let quoted = |quote| key.len() > 2 && key.starts_with(quote) && key.ends_with(quote);
+    let plain = !key.starts_with(['{', '[', '-', '"', '\'']) || quoted('"') || quoted('\'');
+    plain.then(|| (key.trim().trim_matches(['"', '\'']).to_owned(), without_anchor(rest.trim())))
+}
+
+/// `&name` in front of a value names it for elsewhere.
+fn without_anchor(text: &str) -> &str {
+    let Some(rest) = text.strip_prefix('&') else { return text };
+    rest.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim_start())
+}
+
+/// A value that goes on in the lines below: deeper ones, and those up to the bracket that closes it.
+fn continued(lines: &[Line], at: &mut usize, indent: usize, first: &str) -> String {
+    let open = |text: &str| {
+        let count = |brackets: [char; 2]| text.chars().filter(|c| brackets.contains(c)).count();
+        text.starts_with(['[', '{']) && count(['[', '{']) > count([']', '}'])
+    };
+    let mut text = first.to_owned();
+    while let Some(line) = lines.get(*at).filter(|line| line.indent > indent || (line.indent == indent && open(&text)))
+    {
+        text.push(' ');
+        text.push_str(&line.text);
+        *at += 1;
+    }
+    text
 }
 
 fn block(lines: &[Line], at: &mut usize, least: usize) -> Node {
@@ -106,10 +162,11 @@ fn block(lines: &[Line], at: &mut usize, least: usize) -> Node {
     } else if key_of(&first.text).is_some() {
         map(lines, at, indent)
     } else {
-        let text = first.text.clone();
+        let text = without_anchor(&first.text).to_owned();
         *at += 1;
-        skip_deeper(lines, at, indent);
-        scalar(&text)
+        // The lines of a text that has no line of its own beside its key stand as deep as the first.
+        let above = if least > 0 { least - 1 } else { indent };
+        scalar(&continued(lines, at, above, &text))
     }
 }
 
@@ -131,9 +188,8 @@ fn list(lines: &[Line], at: &mut usize, indent: usize) -> Node {
             }
             items.push(block(&inner, &mut 0, 0));
         } else {
-            items.push(scalar(rest));
             *at += 1;
-            skip_deeper(lines, at, indent);
+            items.push(scalar(&continued(lines, at, indent, rest)));
         }
     }
     Node::List(items)
@@ -155,10 +211,7 @@ fn map(lines: &[Line], at: &mut usize, indent: usize) -> Node {
                 skip_deeper(lines, at, indent);
                 Node::Text(lines[from..*at].iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"))
             }
-            rest => {
-                skip_deeper(lines, at, indent);
-                scalar(rest)
-            }
+            rest => scalar(&continued(lines, at, indent, rest)),
         };
         entries.push((key, value));
     }
@@ -211,6 +264,27 @@ services:
         assert_eq!(envs[1].entry("value").and_then(Node::text), Some("a # b"));
         let ports = services[1].entry("ports").expect("ports").items();
         assert_eq!(ports.iter().filter_map(Node::text).collect::<Vec<_>>(), ["80:8080", "9000"]);
+    }
+
+    #[test]
+    fn values_on_one_line_and_on_many_are_read_alike() {
+        let node = Node::parse(
+            "x-all: &all\n  restart: always\nweb:\n  build: { context: ./web, args: {A: 'b, c'} }\n  command: [\"sh\", \"-c\", 'a, b']\n\
+             many: [\n  one,\n  \"two: 2\"\n]\nplain:\n  serve\n  --port 80\nfolded: serve\n  --port 80\nitems:\n  - \"key: x\"\n  - a\n    b\n",
+        );
+        let text = |path: &[&str]| node.at(path).and_then(Node::text).map(str::to_owned);
+        let items = |key: &str| -> Vec<String> {
+            let items = node.at(&[key]).or_else(|| node.at(&["web", key])).map(Node::items).unwrap_or_default();
+            items.iter().filter_map(Node::text).map(str::to_owned).collect()
+        };
+        assert_eq!(text(&["x-all", "restart"]).as_deref(), Some("always"));
+        assert_eq!(text(&["web", "build", "context"]).as_deref(), Some("./web"));
+        assert_eq!(text(&["web", "build", "args", "A"]).as_deref(), Some("b, c"));
+        assert_eq!(items("command"), ["sh", "-c", "a, b"]);
+        assert_eq!(items("many"), ["one", "two: 2"]);
+        assert_eq!(text(&["plain"]).as_deref(), Some("serve --port 80"));
+        assert_eq!(text(&["folded"]).as_deref(), Some("serve --port 80"));
+        assert_eq!(items("items"), ["key: x", "a b"]);
     }
 
     #[test]
