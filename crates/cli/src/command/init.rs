@@ -150,12 +150,11 @@ fn tell(proposal: &Proposal, paint: Paint) {
 }
 
 fn summary(service: &ServiceProposal) -> (Style, String) {
-    match (&service.recipe.run, &service.description) {
-        (Some(run), _) => {
-            let port = service.port.as_ref().map(|port| format!(" on {}", port.value)).unwrap_or_default();
-            (Style::Good, format!("{}{port}", run.value.split(" --").next().unwrap_or(&run.value)))
-        }
-        (None, Some(description)) => (Style::Good, description.clone()),
-        (None, None) => (Style::Busy, "files only: how it is started was not found".to_owned()),
+    let port = service.port.as_ref().map(|port| format!(" on {}", port.value)).unwrap_or_default();
+    match (&service.recipe.run, &service.recipe.image, &service.description) {
+        (Some(run), ..) => (Style::Good, format!("{}{port}", run.value.split(" --").next().unwrap_or(&run.value))),
+        (None, Some(_), _) => (Style::Good, format!("a container{port}")),
+        (None, None, Some(description)) => (Style::Good, description.clone()),
+        (None, None, None) => (Style::Busy, "files only: how it is started was not found".to_owned()),
     }
 }

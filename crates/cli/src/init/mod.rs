@@ -10,7 +10,9 @@
 mod branch;
 mod candidate;
 mod compiled;
+mod compose;
 mod docker;
+mod image;
 mod node;
 mod odoo;
 mod place;
@@ -22,6 +24,7 @@ mod recipe;
 mod render;
 mod route;
 mod survey;
+mod value;
 mod yaml;
 
 pub(crate) use proposal::{Proposal, ServiceProposal};

@@ -69,7 +69,9 @@ pub(super) fn assign_ports(services: &mut [ServiceProposal]) {
     let own: Vec<u16> = found.iter().flatten().copied().filter(|port| *port >= 1024 && sharers(*port) == 1).collect();
     let mut free = (FIRST_PORT..).filter(|port| !own.contains(port));
     for (service, found) in services.iter_mut().zip(&found) {
-        if service.recipe.run.is_none() {
+        let listens =
+            service.recipe.run.is_some() || service.recipe.image.as_ref().is_some_and(|image| image.port.is_some());
+        if !listens {
             continue;
         }
         let why = service.recipe.port.as_ref().map(|port| port.why.clone()).unwrap_or_default();

@@ -7,7 +7,8 @@ use pleach_core::word::ServiceName;
 
 use super::branch::{Purpose, group, service_name, telling_name, version_key};
 use super::candidate::{directories, directory_of, marker};
-use super::docker::{ComposeService, compose};
+use super::compose::{ComposeService, Composed, compose};
+use super::docker;
 use super::odoo::{Addons, addons, listed};
 use super::place::Found;
 use super::platform::{SpecService, StatusService, specs, status_services};
@@ -27,7 +28,7 @@ struct Known<'a> {
     main: Tree<'a>,
     specs: BTreeMap<String, SpecService>,
     statuses: Vec<StatusService>,
-    compose: Vec<ComposeService>,
+    compose: Composed,
     limit: usize,
 }
 
@@ -105,7 +106,10 @@ fn branches(known: &Known<'_>, proposal: &mut Proposal) -> Result<(), Failure> {
         } else {
             looked_into += 1;
             match of_branch(known, &purpose, seen)? {
-                Some(service) => proposal.services.push(service),
+                Some((service, notes)) => {
+                    proposal.services.push(service);
+                    tell(proposal, notes);
+                }
                 None => leave("changes, not services of their own"),
             }
         }
@@ -131,7 +135,21 @@ fn grouped(mut names: Vec<String>, why: &'static str) -> Group {
     Group { names: told, count, why }
 }
 
-fn of_branch(known: &Known<'_>, purpose: &Purpose, seen: &Seen) -> Result<Option<ServiceProposal>, Failure> {
+/// Adds what was not told yet.
+fn tell(proposal: &mut Proposal, notes: Vec<String>) {
+    for note in notes {
+        if !proposal.notes.contains(&note) {
+            proposal.notes.push(note);
+        }
+    }
+}
+
+/// The service of a branch, and what its Compose file has beside it.
+fn of_branch(
+    known: &Known<'_>,
+    purpose: &Purpose,
+    seen: &Seen,
+) -> Result<Option<(ServiceProposal, Vec<String>)>, Failure> {
     let short = known.named(&seen.name).unwrap_or_else(|| seen.name.rsplit('/').next().unwrap_or_default().to_owned());
     let Some(name) = service_name(&short) else { return Ok(None) };
     let tree = known.survey.tree(seen)?;
@@ -149,9 +167,37 @@ fn of_branch(known: &Known<'_>, purpose: &Purpose, seen: &Seen) -> Result<Option
     if *purpose != Purpose::Service && !is_own {
         return Ok(None);
     }
-    let service = service(&tree, name, seen, &directory, &why, spec);
-    let says_something = service.recipe.run.is_some() || service.description.is_some();
-    Ok((*purpose == Purpose::Service || says_something || *purpose == Purpose::Change).then_some(service))
+    let (composed, notes) = composed(&tree, &directory);
+    let service = service(&tree, name, seen, &directory, &why, spec, composed.as_ref());
+    let says_something = service.recipe.is_started() || service.description.is_some();
+    Ok((*purpose == Purpose::Service || says_something || *purpose == Purpose::Change).then_some((service, notes)))
+}
+
+/// The one service that a Compose file of the directory, or else of the branch, builds from the directory; and what the file has
+/// beside it.
+fn composed(tree: &Tree<'_>, directory: &str) -> (Option<ComposeService>, Vec<String>) {
+    let from = |place: &str| {
+        let composed = compose(&tree.place(place));
+        let (own, others): (Vec<_>, Vec<_>) =
+            composed.services.into_iter().partition(|service| service.directory == directory);
+        // The one that people reach stands for the branch.
+        let chosen = own.iter().position(|service| service.published.is_some()).unwrap_or(0);
+        let beside = own.iter().enumerate().filter(|(at, _)| *at != chosen).map(|(_, service)| service);
+        let mut notes = composed.notes;
+        notes.extend(beside.map(|service| {
+            format!("`{}` in {} is built from the same directory and is no service here", service.name, service.file)
+        }));
+        if place == directory {
+            notes.extend(others.iter().map(built_elsewhere));
+        }
+        own.get(chosen).cloned().map(|service| (Some(service), notes))
+    };
+    from(directory).or_else(|| from("").filter(|_| !directory.is_empty())).unwrap_or_default()
+}
+
+fn built_elsewhere(service: &ComposeService) -> String {
+    let directory = if service.directory.is_empty() { "." } else { &service.directory };
+    format!("`{}` in {} is built from `{directory}` and is no service here", service.name, service.file)
 }
 
 /// A service whose branch and directory are known: what its files say of it.
@@ -162,15 +208,21 @@ fn service(
     directory: &str,
     why: &str,
     spec: Option<&SpecService>,
+    composed: Option<&ComposeService>,
 ) -> ServiceProposal {
     let place = tree.place(directory);
     let modules = addons(&place.files).into_iter().next();
     let own = spec.map(|spec| spec.recipe(&place)).unwrap_or_default();
-    let mut found = match &modules {
-        // Addons are run by an Odoo that is elsewhere; what a `requirements.txt` beside them names is Odoo's to install.
-        Some(_) => own.or(Recipe::default()),
-        None => own.or(recipe(&place)),
+    let found = match &modules {
+        // Addons are run by an Odoo that is in their image or elsewhere; what a `requirements.txt` beside them names is Odoo's to
+        // install.
+        Some(_) => {
+            let image = docker::recipe(&place, composed);
+            own.or(if image.image.is_some() { image } else { Recipe::default() })
+        }
+        None => own.or(recipe(&place, composed)),
     };
+    let mut found = found.settled();
     let (mut directory, mut why) = (directory.to_owned(), why.to_owned());
     if let Some(root) = found.root.take() {
         if let Some(run) = &mut found.run
@@ -222,58 +274,61 @@ fn versions(known: &Known<'_>, proposal: &mut Proposal) -> Result<(), Failure> {
 fn of_version(known: &Known<'_>, seen: &Seen, tree: &Tree<'_>, modules: &Addons) -> Option<ServiceProposal> {
     let name = service_name(&format!("{}-{}", known.survey.name, seen.name.rsplit('/').next()?))?;
     let why = format!("holds {}", listed(&modules.modules));
-    Some(service(tree, name, seen, &modules.directory, &why, None))
+    Some(service(tree, name, seen, &modules.directory, &why, None, None))
 }
 
 /// Services that live side by side on main, without a branch of their own.
 fn on_main(known: &Known<'_>, proposal: &mut Proposal) {
     let mut taken: BTreeSet<String> = proposal.services.iter().map(|service| service.directory.clone()).collect();
     let main = &known.survey.main;
-    let composed: BTreeMap<&str, &ComposeService> =
-        known.compose.iter().map(|service| (service.directory.as_str(), service)).collect();
+    let composed: BTreeSet<&str> = known.compose.services.iter().map(|service| service.directory.as_str()).collect();
     let marked = directories(&known.main.files);
     let specified = known.specs.values().filter_map(|spec| spec.directory.clone());
     let all: BTreeSet<String> =
-        marked.into_iter().chain(specified).chain(composed.keys().map(|directory| (*directory).to_owned())).collect();
+        marked.into_iter().chain(specified).chain(composed.iter().map(|directory| (*directory).to_owned())).collect();
     let mut left = 0;
-    for directory in all.iter().filter(|directory| !directory.is_empty() && known.main.has_directory(directory)) {
-        if taken.contains(directory) {
+    let mut notes = known.compose.notes.clone();
+    for directory in &all {
+        if taken.contains(directory) || (directory.is_empty() && !composed.contains("")) {
             continue;
         }
-        let composed = composed.get(directory.as_str());
-        let spec = known.specs.values().find(|spec| spec.directory.as_deref() == Some(directory));
-        let short = spec.map(|spec| spec.name.as_str()).or(composed.map(|service| service.name.as_str()));
-        let Some(name) = short.map_or_else(|| telling_name(directory), service_name) else { continue };
-        let why = match (spec, composed) {
-            (Some(spec), _) => format!("`source_dir` in {}", spec.file),
-            (None, Some(service)) => format!("`{}` in {}", service.name, service.file),
-            (None, None) => marker(&known.main.files, directory).unwrap_or_default(),
-        };
-        let mut found = service(&known.main, name, main, directory, &why, spec);
-        if let Some((service, port)) = composed.and_then(|service| Some((service, service.port?))) {
-            found
-                .recipe
-                .port
-                .get_or_insert_with(|| Found::new(port, format!("`{}` in {}", service.name, service.file)));
-        }
-        let has_image = known.main.files.binary_search(&format!("{directory}/Dockerfile")).is_ok();
-        if !(found.recipe.answers() || spec.is_some() || composed.is_some() || has_image) {
+        if !directory.is_empty() && !known.main.has_directory(directory) {
+            let missing = known.compose.services.iter().filter(|service| service.directory == *directory);
+            notes.extend(missing.map(built_elsewhere));
             continue;
         }
-        if proposal.services.len() >= known.limit {
-            left += 1;
-            continue;
+        let (services, told) = of_directory(known, directory);
+        notes.extend(told);
+        for service in services {
+            if proposal.services.len() >= known.limit {
+                left += 1;
+            } else {
+                taken.insert(directory.clone());
+                proposal.services.push(service);
+            }
         }
-        taken.insert(directory.clone());
-        proposal.services.push(found);
     }
+    // All of main is the last resort: a service that is built from it is then that one.
+    let is_alone = proposal.services.is_empty();
+    let at_root = known.compose.services.iter().filter(|service| service.directory.is_empty());
+    if !is_alone && !taken.contains("") {
+        notes.extend(at_root.map(built_elsewhere));
+    }
+    let has_root = proposal.services.iter().any(|service| service.directory.is_empty());
+    if !is_alone && !has_root && !composed.contains("") && known.main.files.binary_search(&"Dockerfile".into()).is_ok()
+    {
+        notes.push(
+            "`Dockerfile` at the root is no service here; one with `image` and without `path` makes it one".to_owned(),
+        );
+    }
+    tell(proposal, notes);
     // A version branch was told with the other versions.
     if Purpose::of(&main.name) != Purpose::Version {
         for modules in addons(&known.main.files).iter().filter(|modules| !taken.contains(&modules.directory)) {
             let short = if modules.directory.is_empty() { &known.survey.name } else { &modules.directory };
             if let Some(name) = service_name(short).filter(|_| proposal.services.len() < known.limit) {
                 let why = format!("holds {}", listed(&modules.modules));
-                proposal.services.push(service(&known.main, name, main, &modules.directory, &why, None));
+                proposal.services.push(service(&known.main, name, main, &modules.directory, &why, None, None));
             }
         }
     }
@@ -284,10 +339,83 @@ fn on_main(known: &Known<'_>, proposal: &mut Proposal) {
     }
 }
 
+/// The services of a directory of main, and what is to be said of it: one, or each container that a Compose file builds from it.
+fn of_directory(known: &Known<'_>, directory: &str) -> (Vec<ServiceProposal>, Vec<String>) {
+    let main = &known.survey.main;
+    let spec = known.specs.values().find(|spec| spec.directory.as_deref() == Some(directory));
+    let from = |composed: &Composed| -> Vec<ComposeService> {
+        composed.services.iter().filter(|service| service.directory == directory).cloned().collect()
+    };
+    let mut notes = Vec::new();
+    let by_root = from(&known.compose);
+    let is_own = by_root.is_empty();
+    let composed = if is_own {
+        let own = compose(&known.main.place(directory));
+        notes.extend(own.notes.clone());
+        notes.extend(own.services.iter().filter(|service| service.directory != directory).map(built_elsewhere));
+        from(&own)
+    } else {
+        by_root
+    };
+    let propose = |composed: Option<&ComposeService>, is_one_of_many: bool| {
+        let short = match (spec, composed) {
+            (Some(spec), _) => service_name(&spec.name),
+            // What lies in the directory seldom names it for all of the repository.
+            (None, Some(service)) if is_own && is_one_of_many => {
+                service_name(&format!("{}-{}", telling_name(directory)?, service.name))
+            }
+            (None, Some(service)) if !is_own => service_name(&service.name),
+            (None, _) => telling_name(directory),
+        };
+        let why = match (spec, composed) {
+            (Some(spec), _) => format!("`source_dir` in {}", spec.file),
+            (None, Some(service)) => format!("`{}` in {}", service.name, service.file),
+            (None, None) => marker(&known.main.files, directory).unwrap_or_default(),
+        };
+        let mut found = service(&known.main, short?, main, directory, &why, spec, composed);
+        if let Some((service, port)) = composed.and_then(|service| Some((service, service.port?)))
+            && found.recipe.image.is_none()
+        {
+            let port = Found::new(port, format!("`{}` in {}", service.name, service.file));
+            found.recipe.port.get_or_insert(port);
+        }
+        Some(found)
+    };
+    let mut services = Vec::new();
+    let mut without = Vec::new();
+    for service in &composed {
+        match propose(Some(service), composed.len() > 1) {
+            Some(found) if found.recipe.image.is_some() => services.push(found),
+            found => without.push((service, found)),
+        }
+    }
+    // Without containers the directory is one service, whatever else is started from it.
+    let alone = match without.pop() {
+        Some((service, found)) if directory.is_empty() => {
+            without.push((service, found));
+            None
+        }
+        Some((_, found)) => found,
+        None if composed.is_empty() => propose(None, false),
+        None => None,
+    };
+    if !directory.is_empty() || !services.is_empty() {
+        notes.extend(without.iter().map(|(service, _)| built_elsewhere(service)));
+    }
+    let has_image = known.main.files.binary_search(&format!("{directory}/Dockerfile")).is_ok();
+    let is_service =
+        |found: &ServiceProposal| found.recipe.answers() || spec.is_some() || !composed.is_empty() || has_image;
+    services.extend(alone.filter(is_service));
+    if services.is_empty() {
+        notes.clear();
+    }
+    (services, notes)
+}
+
 /// The last resort: all of main as one service.
 fn all_of_main(known: &Known<'_>) -> Option<ServiceProposal> {
     let name = service_name(&known.survey.name).or_else(|| service_name("service"))?;
-    Some(service(&known.main, name, &known.survey.main, "", "", None))
+    Some(service(&known.main, name, &known.survey.main, "", "", None, None))
 }
 
 /// Services of one name get longer ones.

@@ -2,8 +2,11 @@
 //!
 //! Whoever wrote the files knew best, so the most explicit one wins: an app spec, then a `Procfile`, then the command of
 //! a `Dockerfile` when it needs nothing of the image, then a `run.sh`, then what its language usually means. Each
-//! detector fills only what the ones before it left open.
+//! detector fills only what the ones before it left open. Where none of them can start it on a bare machine and there is a
+//! Dockerfile, it is a container.
 
+use super::compose::ComposeService;
+use super::image::Image;
 use super::place::{Found, Place};
 use super::{compiled, docker, node, platform, python, route};
 
@@ -14,6 +17,8 @@ pub(crate) struct Recipe {
     pub(crate) build: Option<Found<String>>,
     /// Kept running; listens on `$HOST:$PORT`.
     pub(crate) run: Option<Found<String>>,
+    /// Run as a container, where nothing else is run.
+    pub(crate) image: Option<Image>,
     /// The port that people know it by.
     pub(crate) port: Option<Found<u16>>,
     /// The path that tells its health.
@@ -43,6 +48,9 @@ impl Recipe {
             // Why one way was not found is of no interest where another one was.
             if other.run.is_some() {
                 self.notes.clear();
+                self.image = None;
+            } else {
+                self.image = self.image.or(other.image);
             }
             self.run = other.run;
             self.notes.extend(other.notes);
@@ -62,19 +70,49 @@ impl Recipe {
         self
     }
 
+    /// Decides how it is run and which port it is known by, when all that is known is in it.
+    pub(crate) fn settled(mut self) -> Self {
+        if self.run.is_some() {
+            self.image = None;
+        }
+        let Some(image) = &mut self.image else { return self };
+        // What a language would need to be run here is of no interest in a container.
+        (self.build, self.root, self.notes) = (None, None, std::mem::take(&mut image.notes));
+        self.variables
+            .extend(image.variables.iter().filter(|name| !self.variables.contains(name)).cloned().collect::<Vec<_>>());
+        // An app spec or an example file may know the port; of a command of its own they know nothing.
+        if image.port.is_none() && image.command.is_none() {
+            image.port.clone_from(&self.port);
+        }
+        self.port = match image.port {
+            Some(_) => image.published.clone().or(self.port).or(image.port.clone()),
+            None => None,
+        };
+        if image.port.is_none() {
+            self.notes.push("no port was found: if it listens, it needs a `port` here and one in `image`".to_owned());
+        }
+        self
+    }
+
+    /// Whether it is started by what is known of it.
+    pub(crate) fn is_started(&self) -> bool {
+        self.run.is_some() || self.image.is_some()
+    }
+
     /// Whether it can be started and reached.
     pub(crate) fn answers(&self) -> bool {
         self.run.is_some() && (self.port.is_some() || self.health.is_some())
     }
 }
 
-/// All that the files of `place` say.
-pub(crate) fn recipe(place: &Place<'_>) -> Recipe {
+/// All that the files of `place` say, and a Compose file's service that is built from it.
+pub(crate) fn recipe(place: &Place<'_>, composed: Option<&ComposeService>) -> Recipe {
     let language = [python::recipe, node::recipe, compiled::cargo, compiled::go]
         .into_iter()
         .find_map(|detect| detect(place))
         .unwrap_or_default();
-    let explicit = platform::spec_recipe(place).or(procfile(place)).or(docker::recipe(place)).or(script(place));
+    let explicit =
+        platform::spec_recipe(place).or(procfile(place)).or(docker::recipe(place, composed)).or(script(place));
     let mut recipe = explicit.or(language).or(route::recipe(place));
     if recipe.run.is_some() && recipe.build.is_none() && place.has("build.sh") {
         recipe.build = Some(Found::new("sh build.sh", place.path_of("build.sh")));
@@ -167,11 +205,12 @@ mod tests {
 
     #[test]
     fn a_procfile_is_trusted_before_the_language() {
-        let found = recipe(&place(&[
+        let files = place(&[
             ("Procfile", "release: ./x\nweb: gunicorn wsgi:application --bind 0.0.0.0:$PORT\n"),
             ("requirements.txt", "flask\ngunicorn\n"),
             ("app.py", "app = Flask(__name__)\n@app.get('/healthz')\n"),
-        ]));
+        ]);
+        let found = recipe(&files, None);
         assert_eq!(found.run.expect("a command").value, ".venv/bin/gunicorn wsgi:application --bind $HOST:$PORT");
         assert_eq!(found.health.expect("a path").value, "/healthz");
         assert!(found.build.expect("a build").value.contains("requirements.txt"));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::image::Image;
 use super::place::Found;
 use super::proposal::{Group, Proposal, ServiceProposal};
 
@@ -50,19 +51,24 @@ fn service(text: &mut String, service: &ServiceProposal) {
     for note in &recipe.notes {
         comment(text, note);
     }
-    match &recipe.run {
-        Some(run) => {
+    match (&recipe.run, &recipe.image) {
+        (Some(run), _) => {
             if let Some(build) = &recipe.build {
                 found(text, "build", build, quote(&build.value));
             }
             found(text, "run", run, quote(&run.value));
         }
-        None if service.description.is_some() => comment(
+        (None, Some(image)) => {
+            if image.is_plain() {
+                plain_image(text, image);
+            }
+        }
+        (None, None) if service.description.is_some() => comment(
             text,
             "Odoo loads these from its addons path: add `start` (how that Odoo is restarted) and `health`, and nothing is left \
              to do by hand",
         ),
-        None => comment(
+        (None, None) => comment(
             text,
             "how it is started was not found: its files are put in place and nothing is started. Add `run` (gets HOST and \
              PORT), or `start` and `stop`",
@@ -74,17 +80,64 @@ fn service(text: &mut String, service: &ServiceProposal) {
     for variable in &recipe.variables {
         comment(text, &format!("it wants {variable}: environment.{variable} = {{ secret = \"env:{variable}\" }}"));
     }
-    if recipe.run.is_some() {
-        health(text, &table, service);
+    let is_asked = recipe.run.is_some() || service.port.is_some();
+    if is_asked && recipe.health.is_none() {
+        comment(text, "no health endpoint was found; with one: health.http = { path = \"/health\" }");
+    }
+    if let Some(image) = recipe.image.as_ref().filter(|image| !image.is_plain()) {
+        self::image(text, &table, image);
+    }
+    if let Some(path) = recipe.health.as_ref().filter(|_| is_asked) {
+        health(text, &table, service, path);
     }
 }
 
-fn health(text: &mut String, table: &str, service: &ServiceProposal) {
-    let recipe = &service.recipe;
-    let Some(path) = &recipe.health else {
-        comment(text, "no health endpoint was found; with one: health.http = { path = \"/health\" }");
-        return;
+/// On one line.
+fn plain_image(text: &mut String, image: &Image) {
+    match &image.port {
+        Some(port) => {
+            comment(text, &format!("{}; {}", image.why, port.why));
+            line(text, "image", &format!("{{ port = {} }}", port.value));
+        }
+        None => {
+            comment(text, &image.why);
+            line(text, "image", "{}");
+        }
+    }
+}
+
+/// As a table of its own.
+fn image(text: &mut String, table: &str, image: &Image) {
+    let _ = writeln!(text, "\n[{table}.image]");
+    comment(text, &image.why);
+    let quoted = |found: &Found<String>| quote(&found.value);
+    let array = |found: &Found<Vec<String>>| {
+        format!("[{}]", found.value.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "))
     };
+    let lines = [
+        ("port", image.port.as_ref().map(|port| (&port.why, port.value.to_string()))),
+        ("file", image.file.as_ref().map(|file| (&file.why, quoted(file)))),
+        ("stage", image.stage.as_ref().map(|stage| (&stage.why, quoted(stage)))),
+        ("arguments", image.arguments.as_ref().map(|pairs| (&pairs.why, inline(&pairs.value)))),
+        ("command", image.command.as_ref().map(|words| (&words.why, array(words)))),
+        ("memory", image.memory.as_ref().map(|memory| (&memory.why, quote(&memory.value.to_string())))),
+        ("cpus", image.cpus.as_ref().map(|cpus| (&cpus.why, cpus.value.clone()))),
+        ("volumes", image.volumes.as_ref().map(|volumes| (&volumes.why, array(volumes)))),
+    ];
+    for (name, (why, value)) in lines.into_iter().filter_map(|(name, line)| Some((name, line?))) {
+        comment(text, why);
+        line(text, name, &value);
+    }
+}
+
+/// A table on one line.
+fn inline(pairs: &[(String, String)]) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{} = {}", key(name), quote(value))).collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+fn health(text: &mut String, table: &str, service: &ServiceProposal, path: &Found<String>) {
+    let recipe = &service.recipe;
     let _ = writeln!(text, "\n[{table}.health]");
     found(text, "http", path, format!("{{ path = {} }}", quote(&path.value)));
     // The default waits a minute from the start on, so a shorter delay needs no line.

@@ -101,6 +101,115 @@ fn a_monorepo_of_many_languages_is_read_from_its_directories() {
     insta::assert_snapshot!(proposed(&sample));
 }
 
+const COMPOSE: &str = r#"
+x-common: &common
+  restart: unless-stopped
+services:
+  front:
+    build:
+      context: ./front
+      target: web
+      args:
+        VERSION: "1.2"
+        NPM_TOKEN: hunter2
+    ports:
+      - "8080:80"
+  odoo:
+    build: { context: ., dockerfile: docker/odoo.Dockerfile }
+    command: odoo --workers=2 --max-cron-threads 1
+    ports: ["8069:8069", "8072:8072"]
+    depends_on: [db]
+    environment:
+      DB_PASSWORD: hunter2
+      WORKERS: 2
+    volumes:
+      - odoo-data:/var/lib/odoo
+      - /etc/odoo:/etc/odoo:ro
+      - ./addons:/mnt/extra-addons
+    deploy:
+      resources:
+        limits:
+          memory: 1.5g
+          cpus: "0.50"
+  mailer:
+    build: ./mailer
+    mem_limit: 64m
+  api:
+    build: ./api
+    ports: ["8000:8000"]
+  gone:
+    build: ./gone
+  db:
+    <<: *common
+    image: postgres:16
+    environment:
+      POSTGRES_PASSWORD: hunter2
+  cache:
+    image: redis:7
+volumes:
+  odoo-data:
+"#;
+
+#[test]
+fn what_needs_its_image_is_proposed_as_a_container() {
+    let sample = Sample::new(&[
+        ("docker-compose.yml", COMPOSE),
+        (
+            "front/Dockerfile",
+            "FROM node AS build\nEXPOSE 3000\nRUN npm ci\nFROM nginx AS web\nCOPY --from=build /x /y\n",
+        ),
+        (
+            "docker/odoo.Dockerfile",
+            "FROM odoo:18\nEXPOSE 8069\nCOPY addons /mnt/extra-addons\nHEALTHCHECK CMD curl http://localhost:8069/web/health\n",
+        ),
+        ("addons/sale_x/__manifest__.py", "{}"),
+        ("mailer/Dockerfile", "FROM perl\nCMD [\"perl\", \"mail.pl\"]\n"),
+        ("api/Dockerfile", "FROM python\nCMD [\"uvicorn\", \"main:app\", \"--port\", \"8000\"]\n"),
+        ("api/main.py", FASTAPI),
+        ("api/requirements.txt", "fastapi\nuvicorn\n"),
+    ]);
+    sample.branch(
+        "service/search",
+        &[
+            ("search/Dockerfile", "FROM opensearch\nEXPOSE 9200\n"),
+            (
+                "search/compose.yaml",
+                "services:\n  search:\n    build: .\n    ports: ['9201:9200']\n  view:\n    image: dashboards:2\n",
+            ),
+        ],
+    );
+    let text = proposed(&sample);
+    assert!(!text.contains("hunter2"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_a_compose_file_says_in_ways_that_no_config_takes_is_left_out() {
+    let compose = "services:\n  a b:\n    build: { context: ./a, dockerfile: ../far.Dockerfile }\n    ports: ['0:0', '99999:1']\n  b:\n    build: \
+         { context: b, target: '', args: ['1X=y', 'OK=a \"b\"'] }\n    command: ''\n    cpus: -1\n    mem_limit: 1m\n    volumes: ['x:/y', 'ab:/', \
+         'ab:/y:maybe', '~/a:/b', '/a']\n  c:\n    image: ${X}\n  d:\n  e:\n    build: https://me:hunter2@example.com/x.git\n";
+    let dockerfile = "FROM perl\nEXPOSE 0\nCMD [\"perl\", \"x.pl\"]\n";
+    let sample = Sample::new(&[
+        ("compose.yml", compose),
+        ("far.Dockerfile", dockerfile),
+        ("a/x.pl", ""),
+        ("b/Dockerfile", dockerfile),
+        ("Dockerfile", dockerfile),
+    ]);
+    let text = proposed(&sample);
+    assert!(!text.contains("hunter2"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn several_containers_of_one_directory_are_a_service_each() {
+    let compose = "services:\n  web:\n    build: .\n    command: perl web.pl\n    ports: ['5000:5000']\n  worker:\n    build: .\n    \
+         command: [perl, work.pl]\n";
+    let sample =
+        Sample::new(&[("compose.yml", compose), ("Dockerfile", "FROM perl\nEXPOSE 5000\nCMD [\"perl\", \"x.pl\"]\n")]);
+    insta::assert_snapshot!(proposed(&sample));
+}
+
 #[test]
 fn features_that_carry_a_service_are_told_from_those_that_change_one() {
     let sample = Sample::new(&[
