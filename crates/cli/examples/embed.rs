@@ -4,8 +4,9 @@
 //! cargo run -p pleach --example embed
 //! ```
 //!
-//! A service with `run` is kept by a process of its own: a program that deploys such hands its arguments `supervise …` and
-//! `route …` on to `pleach_remote::supervise::main` and `pleach_remote::route::main`, as `pleach` does.
+//! A service with `run` is kept by a process of its own: a program that deploys such hands its arguments `supervise …`, `route …`
+//! and `proxy …` on to `pleach_remote::supervise::main`, `pleach_remote::route::main` and `pleach_remote::proxy::main`, as `pleach`
+//! does.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -71,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (name, service) in &config.services {
         let commit = repository.resolve(&format!("refs/heads/{}", service.branch))?;
         let subject = repository.commit_info(&commit)?.subject;
-        sources.insert(name.clone(), ServiceSource { commit, subject, scripts: BTreeMap::new() });
+        sources.insert(name.clone(), ServiceSource { commit, subject, scripts: BTreeMap::new(), image: None });
     }
     let (mut descriptions, mut targets) = (BTreeMap::new(), RunTargets::new());
     let settings = &config.environments[&environment];

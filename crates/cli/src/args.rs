@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Plan(command::plan::Args),
     /// Plan, ask for consent, and deploy
     Deploy(command::deploy::Args),
+    /// Deploy what is live and healthy in one environment to another one, as it is
+    Promote(command::promote::Args),
     /// Show every service and target: release, state, health, address, since when
     Status(command::status::Args),
     /// Show every process: release, memory, ports, restarts, since when

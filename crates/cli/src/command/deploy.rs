@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::ConsentRule;
+use pleach_core::config::{ConsentRule, EnvironmentConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
@@ -51,6 +51,7 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     let environment = project.require_environment(&args.environment)?;
     project.require_services(&args.only)?;
     require_nothing_unfinished(&project.workspace, &args.environment).await?;
+    require_no_other_way(&args.environment, environment)?;
     let saved = args.plan.as_deref().map(|path| require_saved_plan(path, &args.environment)).transpose()?;
     if !args.ignore_uncommitted && saved.is_none() {
         require_clean(project, &select(project, environment, &args.only))?;
@@ -68,17 +69,20 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     }
     show_for_consent(&plan, environment.consent, globals);
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let approved = approve_plan(project, plan, environment.consent, answered, args.plan.as_deref()).await?;
+    let command = format!("pleach deploy {}", args.environment);
+    let saved = args.plan.as_deref();
+    let approved = approve_plan(project, plan, environment.consent, answered, saved, &command).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
 }
 
 /// The consent that lies beside a saved plan, or the answer of whoever is here, bound to the plan.
-async fn approve_plan(
+pub(super) async fn approve_plan(
     project: &Project,
     plan: Plan,
     rule: ConsentRule,
     answered: Answered,
     saved: Option<&Path>,
+    command: &str,
 ) -> Result<ApprovedPlan, Ended> {
     let given = saved.map(load_consent).transpose()?.flatten();
     let was_given = given.is_some();
@@ -90,7 +94,7 @@ async fn approve_plan(
             answered,
             questions: questions(project, &plan, rule).await,
             now: project.workspace.now(),
-            command: &format!("pleach deploy {}", plan.environment),
+            command,
         })?,
     };
     let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
@@ -106,6 +110,16 @@ pub(super) fn show_for_consent(plan: &Plan, rule: ConsentRule, globals: &Globals
     if is_asked || (!globals.quiet && !globals.json) {
         complain(&render(plan, stderr_plan_columns(), Detail::Lanes));
     }
+}
+
+/// What was not proven elsewhere first does not come here.
+fn require_no_other_way(name: &EnvironmentName, environment: &EnvironmentConfig) -> Result<(), Ended> {
+    let Some(from) = &environment.promote_from else { return Ok(()) };
+    let failure = Failure::new(Kind::Rejected, format!("`{name}` takes only what is proven in `{from}`"))
+        .because(format!("`promote-from = \"{from}\"` says so, and a branch may have more than that"))
+        .state("nothing was touched")
+        .next(format!("`pleach deploy {from}`, then `pleach promote {from} {name}`"));
+    Err(Ended::refused(failure))
 }
 
 fn require_saved_plan(path: &Path, environment: &EnvironmentName) -> Result<Plan, Ended> {

@@ -14,6 +14,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Doctor(args) => super::doctor::run(args, globals),
         Command::Plan(args) => super::plan::run(args, globals),
         Command::Deploy(args) => super::deploy::run(args, globals),
+        Command::Promote(args) => super::promote::run(args, globals),
         Command::Status(args) => super::status::run(args, globals),
         Command::Ps(args) => super::ps::run(args, globals),
         Command::Version(args) => super::version::run(args, globals),

@@ -15,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod plan;
+pub(crate) mod promote;
 pub(crate) mod proxy;
 pub(crate) mod ps;
 pub(crate) mod report;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, ServiceConfig, Style, nearest, parse};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::{Operation, PlannedTarget, ServiceSource, TargetDescription};
+use pleach_core::port::ImageId;
 use pleach_core::target::Facts;
-use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
 use pleach_git::nearest_branch;
 
 use super::Workspace;
@@ -22,6 +23,18 @@ pub(crate) struct Project {
     pub(crate) config: Config,
     pub(crate) config_path: PathBuf,
 }
+
+/// What is deployed as it stands elsewhere, instead of what its branch names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProvenService {
+    /// The commit.
+    pub(crate) commit: CommitId,
+    /// The image, where it runs as a container.
+    pub(crate) image: Option<ImageId>,
+}
+
+/// All of those.
+pub(crate) type Proven = BTreeMap<ServiceName, ProvenService>;
 
 impl Project {
     /// Finds the repository and reads its config; tells all that is wrong with it.
@@ -83,13 +96,19 @@ impl Project {
         &self,
         wanted: &[ServiceName],
         operation: &Operation,
+        proven: &Proven,
     ) -> Result<BTreeMap<ServiceName, ServiceSource>, Vec<Failure>> {
         let repository = &self.workspace.repository;
         repository.require_commits().map_err(|error| vec![super::untouched(error.into())])?;
         let (mut sources, mut failures) = (BTreeMap::new(), Vec::new());
         for (name, service) in &self.config.services {
             // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.
-            let Ok(commit) = repository.resolve(&format!("refs/heads/{}", service.branch)) else {
+            let branch = || repository.resolve(&format!("refs/heads/{}", service.branch)).ok();
+            let (commit, image) = match proven.get(name) {
+                Some(proven) => (Some(proven.commit.clone()), proven.image.clone()),
+                None => (branch(), None),
+            };
+            let Some(commit) = commit else {
                 if wanted.contains(name) {
                     failures.push(self.no_branch(name, service));
                 }
@@ -111,7 +130,7 @@ impl Project {
             });
             match repository.commit_info(&commit) {
                 Ok(info) => {
-                    drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject, scripts }))
+                    drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject, scripts, image }))
                 }
                 Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),
                 Err(_) => {}

@@ -7,5 +7,5 @@ mod config;
 mod script;
 mod workspace;
 
-pub(crate) use config::{Project, listed};
+pub(crate) use config::{Project, Proven, ProvenService, listed};
 pub(crate) use workspace::{Workspace, untouched};

@@ -154,6 +154,7 @@ fn only_the_layers_that_a_host_lacks_travel_and_a_host_without_an_engine_is_told
     let Some(builder) = DockerBed::new() else { return };
     dock.scene.variables = vec![("DOCKER_HOST".into(), format!("unix://{}", builder.engine.socket().display()))];
     let first = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    println!("{}{}", first.stderr, first.stdout);
     assert!(first.stderr.contains("1 of its 2 layers"), "it has the base already: {}", first.stderr);
     assert_eq!(dock.answers(), Some(1));
     dock.version_of("alpha", 2);
@@ -211,4 +212,54 @@ fn of_what_was_built_and_deployed_only_what_may_be_gone_back_to_is_kept() {
     assert_eq!(dock.built("alpha").len(), 5, "{:?}", dock.built("alpha"));
     dock.scene.ends(0, &["rollback", "uat", "--yes"]);
     assert_eq!(dock.answer("alpha"), Some(7), "what is kept can be gone back to");
+}
+
+#[test]
+fn what_is_proven_in_one_environment_goes_to_another_by_digest_and_nothing_else_does() {
+    let Some(mut dock) = Dock::new() else { return };
+    let (live, config) = (dock.bed.at("root/prod"), dock.bed.at("config"));
+    dock.target(&format!(
+        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\nwatchdog = \"0s\"\nretry = {{ attempts = 1 }}\n\
+         [environments.prod.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+         program = \"{}\"\nport-offset = 1\n",
+        live.display(),
+        config.display(),
+        env!("CARGO_BIN_EXE_pleach"),
+    ));
+    let promote = ["promote", "uat", "prod", "--yes"];
+    let refused = dock.scene.ends(102, &promote);
+    assert!(refused.stderr.contains("`alpha` is not proven in `uat`"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    let refused = dock.scene.ends(102, &["deploy", "prod", "--yes"]);
+    assert!(refused.stderr.contains("`prod` takes only what is proven in `uat`"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    let in_prod = |service: &str| {
+        let answer = dock.machine().get(dock.scene.port(service) + 1, "/metadata")?;
+        answer.lines().find_map(|line| line.strip_prefix("version ")?.trim().parse::<u32>().ok())
+    };
+    let images = |service: &str, state: &str| -> Vec<String> {
+        let seen = dock.containers(service).into_iter().filter(|seen| seen.state == state);
+        seen.map(|seen| seen.image).collect()
+    };
+    for version in 1..=2 {
+        dock.version_of("alpha", version + 10);
+        dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+        // What the branch names by now is not what was proven.
+        dock.version_of("alpha", version + 20);
+        let said = dock.scene.ends(0, &promote);
+        assert_eq!(
+            (in_prod("alpha"), in_prod("beta")),
+            (Some(version + 10), Some(1)),
+            "{}{}",
+            said.stdout,
+            said.stderr
+        );
+        let running = images("alpha", "running");
+        assert_eq!((running.len(), &running[0]), (2, &running[1]), "the same digest in both");
+        let again = dock.scene.ends(0, &promote);
+        assert!(again.stdout.starts_with("nothing to do"), "{}", again.stdout);
+    }
+    dock.scene.ends(0, &["rollback", "prod", "--yes"]);
+    assert_eq!(in_prod("alpha"), Some(11));
+    dock.scene.ends(0, &["stop", "prod", "--yes"]);
 }

@@ -56,6 +56,11 @@ pub struct EnvironmentConfig {
     #[serde(default = "default_lease")]
     #[schemars(example = &"60s")]
     pub lease: Period,
+    /// The only environment that services come from, by `pleach promote`: what is live and healthy there, by commit and image.
+    /// `pleach deploy` is refused here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"uat")]
+    pub promote_from: Option<EnvironmentName>,
     /// The target that goes first: the others wait until all that goes there is healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"vm1")]

@@ -14,6 +14,7 @@ use super::{Operation, Plan};
 use crate::config::{Config, EnvironmentConfig};
 use crate::error::{Failure, Kind};
 use crate::period::Period;
+use crate::port::ImageId;
 use crate::registry::Registry;
 use crate::target::{Facet, Facts};
 use crate::word::{CommitId, EnvironmentName, LaneId, ServiceName, SnapshotId, StageName, TargetName};
@@ -30,6 +31,8 @@ pub struct ServiceSource {
     pub subject: String,
     /// The files of that commit that the service's scripts name, by their paths in the repository.
     pub scripts: BTreeMap<PathBuf, String>,
+    /// The image that was made of that commit and is to be used as it is, by its digest; one is built if absent.
+    pub image: Option<ImageId>,
 }
 
 /// What the adapter of a target says of it without asking the machine.
@@ -149,6 +152,7 @@ fn draft(
             service_config: &input.config.services[service],
             commit: &input.sources[service].commit,
             scripts: &input.sources[service].scripts,
+            image: input.sources[service].image.as_ref(),
             target,
             target_config: &selection.environment.targets[target],
             facts,

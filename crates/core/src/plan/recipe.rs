@@ -9,6 +9,7 @@ use super::model::{Operation, Step};
 use crate::config::{Config, ServiceConfig, TargetConfig};
 use crate::error::Failure;
 use crate::period::Period;
+use crate::port::ImageId;
 use crate::target::Facts;
 use crate::word::{CommitId, EnvironmentName, ReleaseId, ServiceName, SnapshotKind, TargetName};
 
@@ -29,6 +30,8 @@ pub struct DraftRequest<'a> {
     pub commit: &'a CommitId,
     /// The files of that commit that its scripts name, by their paths in the repository.
     pub scripts: &'a BTreeMap<PathBuf, String>,
+    /// The image to use as it is, by its digest; one is built if absent.
+    pub image: Option<&'a ImageId>,
     /// Where to.
     pub target: &'a TargetName,
     /// Its config.

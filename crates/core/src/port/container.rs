@@ -124,6 +124,9 @@ pub trait Containers: Send + Sync {
         source: Arc<dyn Source>,
     ) -> Result<ImageId, Failure>;
 
+    /// Whether an image is where images are built.
+    async fn is_built(&self, image: &ImageId) -> Result<bool, Failure>;
+
     /// Makes the target have an image that was built. Does nothing where it has it.
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure>;
 

@@ -149,8 +149,12 @@ impl World {
     pub(crate) fn of(text: &str) -> Self {
         let config = config::parse("pleach.toml", text).expect("a config");
         let environment = EnvironmentName::new("local").expect("a name");
-        let source =
-            |digit| ServiceSource { commit: commit(digit), subject: "Answer faster".into(), scripts: BTreeMap::new() };
+        let source = |digit| ServiceSource {
+            commit: commit(digit),
+            subject: "Answer faster".into(),
+            scripts: BTreeMap::new(),
+            image: None,
+        };
         let sources = config.services.keys().cloned().zip("abcdef0123456789".chars().map(source)).collect();
         let description = TargetDescription {
             kind: "directory".into(),

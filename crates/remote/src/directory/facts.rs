@@ -8,6 +8,7 @@
 //! | `service/NAME/current` | the current release |
 //! | `service/NAME/commit` | its commit |
 //! | `service/NAME/settings` | the digest of its settings |
+//! | `service/NAME/image` | the digest of the image that its container is made from |
 //! | `service/NAME/halted` | `true` where its `start` command was not what was run last |
 //! | `service/NAME/last-number` | the highest number that any release had |
 //! | `service/NAME/releases` | the releases that are there whole, oldest first: `release`, `commit`, `created`, `spec` |
@@ -101,6 +102,9 @@ async fn probe_service(
         if current.as_ref() == Some(&release) {
             add("commit", json!(record.spec.commit));
             add("settings", json!(record.settings));
+            if let Some(image) = &record.image {
+                add("image", json!(image));
+            }
             if is_halted(files, &layout, &record).await? {
                 add("halted", json!(true));
             }

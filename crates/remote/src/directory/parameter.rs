@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::CheckConfig;
 use pleach_core::period::Period;
-use pleach_core::port::SecretName;
+use pleach_core::port::{ImageId, SecretName};
 use pleach_core::word::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,9 @@ pub(super) struct UploadParameters {
     pub(super) spec: ReleaseSpec,
     #[serde(default)]
     pub(super) previous: Previous,
+    /// The image that is taken as it is; one is built if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) image: Option<ImageId>,
 }
 
 /// What a step that asks for health asks.

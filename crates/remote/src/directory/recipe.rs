@@ -5,6 +5,7 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
 use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn, Watch, WatchRequest};
+use pleach_core::port::ImageId;
 use pleach_core::target::Facts;
 use pleach_core::word::{NameError, PhaseName, ReleaseId, SnapshotId, SnapshotKind, TargetName};
 use serde::Serialize;
@@ -268,6 +269,7 @@ impl<'a> Scene<'a> {
             release: release.clone(),
             spec: spec.clone(),
             previous: self.previous.clone(),
+            image: self.request.image.filter(|_| spec.image.is_some()).cloned(),
         };
         if let Some(image) = &spec.image {
             self.require_engine()?;
@@ -297,7 +299,10 @@ impl<'a> Scene<'a> {
         release: &ReleaseId,
     ) -> Result<(), Failure> {
         let (limit, short) = (self.request.service_config.build_limit, self.request.commit.short());
-        let summary = format!("build `{}` of {short} here", image.file.display());
+        let summary = match &upload.image {
+            Some(proven) => format!("take image {} of {short} as it is", proven.short()),
+            None => format!("build `{}` of {short} here", image.file.display()),
+        };
         steps.add(Work::BuildImage, summary, upload, limit)?;
         let by_hand = self.place.typed(format!(
             "docker rm -f {}; docker rmi {}",
@@ -367,7 +372,9 @@ impl<'a> Scene<'a> {
         let led = spec.proxy.is_none() || self.led.as_ref().is_some_and(|led| led.release.as_ref() == Some(current));
         let runs = runs && !self.halted;
         let same = commit == spec.commit.as_str() && settings == spec.settings();
-        Ok((same && runs && routed && led).then(|| current.clone()))
+        let image: Option<ImageId> = fact(self.request, &self.of("image"))?;
+        let proven = self.request.image.is_none() || spec.image.is_none() || image.as_ref() == self.request.image;
+        Ok((same && runs && routed && led && proven).then(|| current.clone()))
     }
 
     /// No steps yet but the one that puts the program on the target, where processes are to run and it has none.

@@ -107,6 +107,10 @@ impl Containers for DockerContainers {
         Ok(image)
     }
 
+    async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
+        Ok(self.builder.engine().await?.image(image.as_str()).await?.is_some())
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         let (from, to) = (self.builder.engine().await?, self.target.engine().await?);
         Ok(bring_image(from, to, image, &[]).await?)

@@ -230,8 +230,12 @@ impl Project {
 
     pub(crate) fn plan_with(&self, facts: Facts, operation: Operation, version: u32) -> Result<Plan, Vec<Failure>> {
         let (environment, planned, description) = self.planned();
-        let source =
-            ServiceSource { commit: commit(version), subject: "version".into(), scripts: self.source.texts(version) };
+        let source = ServiceSource {
+            commit: commit(version),
+            subject: "version".into(),
+            scripts: self.source.texts(version),
+            image: None,
+        };
         plan(&PlanInput {
             config: &self.config(),
             environment: &environment,

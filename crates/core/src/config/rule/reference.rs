@@ -35,6 +35,16 @@ pub(super) fn names_exist(config: &Config, found: &mut Vec<Finding>) {
             let key = KeyPath::of(["environments", name.as_str(), "services"]).at(at);
             found.extend(unknown(key, "service", service.as_str(), services.iter().copied()));
         }
+        if let Some(from) = &environment.promote_from {
+            let key = KeyPath::of(["environments", name.as_str(), "promote-from"]);
+            if from == name {
+                let finding = Finding::new(key, format!("nothing would ever come to environment `{name}`"));
+                found.push(finding.expected("expected another environment"));
+            } else {
+                let all = config.environments.keys().map(|name| name.as_str());
+                found.extend(unknown(key, "environment", from.as_str(), all));
+            }
+        }
         if let Some(gatekeeper) = &environment.gatekeeper {
             let key = KeyPath::of(["environments", name.as_str(), "gatekeeper"]);
             let own = environment.targets.keys().map(|name| name.as_str());

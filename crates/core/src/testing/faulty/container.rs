@@ -32,6 +32,10 @@ impl Containers for FaultyContainers {
         self.plan.around("containers.build", || self.inner.build(build, wanted, source.clone())).await
     }
 
+    async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
+        self.plan.around("containers.is_built", || self.inner.is_built(image)).await
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         self.plan.around("containers.bring", || self.inner.bring(image)).await
     }

@@ -125,6 +125,10 @@ impl Containers for Facets {
         self.containers()?.build(build, wanted, source).await
     }
 
+    async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
+        self.containers()?.is_built(image).await
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         self.containers()?.bring(image).await
     }

@@ -31,7 +31,12 @@ fn config(parameters: &UploadParameters) -> Result<&ImageConfig, Failure> {
 pub(super) async fn inspect_built(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let labels = image_labels(&parameters.spec, config(&parameters)?);
-    Ok(match cx.require_containers()?.built(&labels).await? {
+    let containers = cx.require_containers()?;
+    let built = match &parameters.image {
+        Some(image) => containers.is_built(image).await?.then(|| image.clone()),
+        None => containers.built(&labels).await?,
+    };
+    Ok(match built {
         Some(image) => Inspection::Settled {
             evidence: Evidence::seen(format!("image {} is built", image.short())),
             output: json!(Output { image }),
@@ -42,6 +47,9 @@ pub(super) async fn inspect_built(cx: &StepContext<'_>) -> Result<Inspection, Fa
 
 pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
+    if let Some(image) = &parameters.image {
+        return take_proven(cx, &parameters, image).await;
+    }
     let mut build = image_build(&parameters.spec, config(&parameters)?);
     let wanted = build.labels.clone();
     build.labels.extend(label::labels([
@@ -56,6 +64,23 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     };
     let evidence = format!("image {} holds {}", image.short(), parameters.spec.commit.short());
     Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
+
+/// What is promoted is what was proven: another build of the same commit is another image.
+async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image: &ImageId) -> Result<Applied, Failure> {
+    if cx.require_containers()?.is_built(image).await? {
+        let evidence =
+            format!("image {} of {} is there as it was proven", image.short(), parameters.spec.commit.short());
+        return Ok(Applied::unchanged(evidence).output(json!(Output { image: image.clone() })));
+    }
+    let what = format!("image {} of {} is not where images are built", image.short(), parameters.spec.commit.short());
+    Err(Failure::new(Kind::Rejected, what)
+        .because("it was removed there since it was proven, and another build would be another image")
+        .state("nothing was sent")
+        .next(format!(
+            "prove one again: `pleach deploy` of `{}` where it was proven, then promote that",
+            parameters.spec.service
+        )))
 }
 
 /// What the file `VERSION` of a tree says, if there is one.

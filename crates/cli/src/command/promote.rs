@@ -1,0 +1,150 @@
+//! `pleach promote`: what is live and healthy in one environment goes to another one, as it is.
+
+use std::collections::BTreeMap;
+
+use pleach_core::config::EnvironmentConfig;
+use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::Operation;
+use pleach_core::port::ImageId;
+use pleach_core::target::Facts;
+use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
+use serde::de::DeserializeOwned;
+
+use super::deploy::{approve_plan, show_for_consent};
+use crate::args::Globals;
+use crate::deployment::{
+    Answered, RunOptions, Work, block_on, carry_out, facts_of, prepare_proven, require_nothing_unfinished, select,
+};
+use crate::exit::{Ended, Exit};
+use crate::print::answer;
+use crate::project::{Project, Proven, ProvenService};
+use crate::standing::Health;
+
+/// Arguments of `pleach promote`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where it was proven
+    #[arg(value_name = "FROM")]
+    from: EnvironmentName,
+    /// Where it goes
+    #[arg(value_name = "TO")]
+    to: EnvironmentName,
+    /// Only these services
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
+    only: Vec<ServiceName>,
+    /// Consent without being asked, where the environment allows it
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+/// Looks what is proven, plans exactly that, gets consent, runs it.
+pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    let project = Project::open(globals)?;
+    block_on(promote(&args, globals, &project))
+}
+
+async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
+    let (from, to) = (project.require_environment(&args.from)?, project.require_environment(&args.to)?);
+    project.require_services(&args.only)?;
+    require_gate(args, to)?;
+    require_nothing_unfinished(&project.workspace, &args.to).await?;
+    let there = select(project, from, &args.only);
+    let both: Vec<ServiceName> =
+        select(project, to, &args.only).into_iter().filter(|name| there.contains(name)).collect();
+    let proven = require_proven(project, args, &both).await?;
+    let plan = prepare_proven(project, &args.to, Operation::Deploy, &both, &proven).await?;
+    if plan.is_empty() {
+        answer(&format!("nothing to do: `{}` runs what `{}` runs\n", args.to, args.from));
+        return Ok(Exit::DONE);
+    }
+    show_for_consent(&plan, to.consent, globals);
+    let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
+    let command = format!("pleach promote {} {}", args.from, args.to);
+    let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
+    carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
+}
+
+/// The second environment takes what comes from the first.
+fn require_gate(args: &Args, to: &EnvironmentConfig) -> Result<(), Ended> {
+    let Some(from) = to.promote_from.as_ref().filter(|from| **from != args.from) else { return Ok(()) };
+    let failure = Failure::new(Kind::Rejected, format!("`{}` takes only what is proven in `{from}`", args.to))
+        .because(format!("`promote-from = \"{from}\"` says so"))
+        .state("nothing was touched")
+        .next(format!("`pleach promote {from} {}`", args.to));
+    Err(Ended::refused(failure))
+}
+
+/// What all targets of the first environment run of these services, and answer for; tells every one of which that is not so.
+async fn require_proven(project: &Project, args: &Args, services: &[ServiceName]) -> Result<Proven, Ended> {
+    let refuse = |what: String, because: String, next: String| {
+        Failure::new(Kind::Rejected, what).because(because).state("nothing was touched").next(next)
+    };
+    if services.is_empty() {
+        let what = format!("nothing goes from `{}` to `{}`", args.from, args.to);
+        let because = "no service is deployed to both".to_owned();
+        return Err(Ended::wrong(refuse(what, because, "see `targets` of services in `pleach.toml`".into())));
+    }
+    let facts = facts_of(project, &args.from).await?;
+    let standing = crate::standing::stand(project, Some(&args.from)).await?.only(services);
+    let (mut proven, mut failures) = (Proven::new(), Vec::new());
+    for service in services {
+        let ill = standing.services.iter().find(|row| row.service == *service && row.health != Health::Healthy);
+        let seen = match ill {
+            Some(row) => Err(format!("it is not seen to be healthy on `{}`", row.target)),
+            None => agreed(&facts, service),
+        };
+        match seen {
+            Ok(seen) => drop(proven.insert(service.clone(), seen)),
+            Err(because) => failures.push(refuse(
+                format!("`{service}` is not proven in `{}`", args.from),
+                because,
+                format!("look with `pleach status {0}`, then `pleach deploy {0} --only {service}`", args.from),
+            )),
+        }
+    }
+    if failures.is_empty() { Ok(proven) } else { Err(Ended { exit: Exit::REFUSED, ..failures.into() }) }
+}
+
+/// The one commit and image that a service has on all targets that have it.
+fn agreed(facts: &BTreeMap<TargetName, Facts>, service: &ServiceName) -> Result<ProvenService, String> {
+    let mut seen: Option<(&TargetName, ProvenService)> = None;
+    for (target, facts) in facts {
+        let Some(commit) = fact::<CommitId>(facts, service, "commit") else { continue };
+        let here = ProvenService { commit, image: fact::<ImageId>(facts, service, "image") };
+        match &seen {
+            Some((other, there)) if *there != here => {
+                return Err(format!("`{other}` and `{target}` do not run the same of it"));
+            }
+            Some(_) => {}
+            None => seen = Some((target, here)),
+        }
+    }
+    seen.map(|(_, seen)| seen).ok_or_else(|| "it is not live there".to_owned())
+}
+
+fn fact<T: DeserializeOwned>(facts: &Facts, service: &ServiceName, name: &str) -> Option<T> {
+    serde_json::from_value(facts.get(&format!("service/{service}/{name}"))?.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_targets_do_not_agree_about_is_not_proven() {
+        let service: ServiceName = "shop".parse().expect("a name");
+        let facts =
+            |commit: char| Facts::from([("service/shop/commit".to_owned(), json!(commit.to_string().repeat(40)))]);
+        let all = |commits: &[char]| -> BTreeMap<TargetName, Facts> {
+            let named = commits.iter().enumerate();
+            named.map(|(at, commit)| (format!("vm{at}").parse().expect("a name"), facts(*commit))).collect()
+        };
+        assert_eq!(agreed(&all(&['a', 'a']), &service).expect("proven").commit.as_str(), "a".repeat(40));
+        assert_eq!(agreed(&all(&['a', 'b']), &service).expect_err("two"), "`vm0` and `vm1` do not run the same of it");
+        assert_eq!(agreed(&all(&[]), &service).expect_err("none"), "it is not live there");
+    }
+}
