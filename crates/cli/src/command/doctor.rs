@@ -5,7 +5,7 @@
 
 use pleach_core::config::{EnvironmentConfig, ServiceConfig, TargetConfig};
 use pleach_core::error::Failure;
-use pleach_core::word::{EnvironmentName, TargetName};
+use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_remote::open_ssh_target;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -94,12 +94,24 @@ async fn of_hosts(
             let target = open_ssh_target(environment, &project.planned_target(&name, &description));
             let environment = environment.clone();
             let wanted = wants_sudo(project, config, &name);
-            looking.spawn(async move { (name.clone(), host_findings(&environment, &name, target, wanted).await) });
+            let contained = is_contained(project, config, &name);
+            looking.spawn(async move {
+                (name.clone(), host_findings(&environment, &name, target, wanted, contained).await)
+            });
         }
     }
     let mut findings = looking.join_all().await;
     findings.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(findings.into_iter().flat_map(|(_, findings)| findings).collect())
+}
+
+/// A service that runs there as a container.
+fn is_contained(project: &Project, config: &EnvironmentConfig, target: &TargetName) -> Option<ServiceName> {
+    let mut services = project.config.destinations(config).into_iter();
+    let found = services.find(|(name, targets)| {
+        targets.contains(&target) && project.config.services.get(*name).is_some_and(|service| service.image.is_some())
+    });
+    found.map(|(name, _)| name.clone())
 }
 
 /// A service that is run there by a `sudo` that must not ask.

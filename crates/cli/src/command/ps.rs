@@ -155,13 +155,19 @@ fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Ve
                 since: process.since,
                 restarts: process.restarts,
                 address: joined(&process.address),
-                public: router.map(|router| joined(&router.address)),
+                public: router.map(|router| joined(&router.address)).or_else(|| led(service, process)),
                 router: router.map(|router| router.pid),
                 memory_bytes: process.memory_bytes,
                 note: note(service, process, router, configured),
             }
         })
         .collect()
+}
+
+/// The public address, where the target's proxy leads from there.
+fn led(service: &ServiceProcesses, process: &ReleaseProcess) -> Option<String> {
+    let leads = service.led == Some(true) && service.current.as_ref() == Some(&process.release);
+    service.wanted.as_ref().filter(|_| leads).map(joined)
 }
 
 fn joined((host, port): &(String, u16)) -> String {
@@ -177,7 +183,9 @@ fn note(
     let mut notes = Vec::new();
     if service.current.as_ref() != Some(&process.release) {
         notes.push("not the current release".to_owned());
-    } else if service.wanted.is_some() && router.is_none() {
+    } else if service.led == Some(false) {
+        notes.push("the proxy does not lead to it".to_owned());
+    } else if service.wanted.is_some() && router.is_none() && service.led.is_none() {
         notes.push("its router is gone: nobody leads to its port".to_owned());
     }
     let last_end = process.last_end.as_deref().unwrap_or("ended");
@@ -189,6 +197,7 @@ fn note(
         InstanceState::Running if process.restarts > 0 => notes.push(format!("it last {last_end}")),
         InstanceState::Running => {}
     }
+    notes.extend(process.container.as_ref().map(|name| format!("container `{name}`")));
     if !configured {
         notes.push("no longer in pleach.toml".to_owned());
     }
@@ -250,9 +259,11 @@ mod tests {
             environment: None,
             current: Some(release.clone()),
             wanted: Some(address.clone()),
+            led: None,
             processes: vec![ReleaseProcess {
                 release,
                 state,
+                container: None,
                 pid: state.is_up().then_some(42),
                 since: Timestamp::UNIX_EPOCH,
                 restarts: 0,

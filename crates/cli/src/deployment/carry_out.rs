@@ -13,10 +13,13 @@ use pleach_remote::watchdog::KIND;
 
 use super::halt::HaltingRuns;
 use crate::args::Globals;
+use crate::durable::write_whole;
 use crate::exit::{Ended, Exit};
 use crate::interrupt::Interrupts;
-use crate::observe::{Observer, ObserverOptions};
-use crate::print::{Paint, answer, narrate, report_failures, report_text, stdout_columns, tell_failure};
+use crate::observe::{Observer, ObserverOptions, log_dir};
+use crate::print::{
+    Paint, answer, incident_file, incident_text, narrate, report_failures, report_text, stdout_columns, tell_failure,
+};
 use crate::progress::{Face, UsualTimes};
 use crate::project::Workspace;
 
@@ -138,10 +141,26 @@ fn tell(
         tell_failure(&failure, paint);
     }
     tell_watchdogs(&state);
+    write_incident(workspace, run, &state);
     if globals.verbose {
-        narrate(&format!("logs: {}", crate::observe::log_dir(&workspace.runs.run_dir(run)).display()));
+        narrate(&format!("logs: {}", log_dir(&workspace.runs.run_dir(run)).display()));
     }
     Ok(Exit(report.exit_code()))
+}
+
+/// Of a run that waits for a person, what those need who were not there.
+fn write_incident(workspace: &Workspace, run: &RunId, state: &State) {
+    let run_dir = workspace.runs.run_dir(run);
+    let logs = std::fs::read_dir(log_dir(&run_dir)).into_iter().flatten().flatten().map(|file| file.path());
+    let mut logs: Vec<_> = logs.collect();
+    logs.sort();
+    let Some(text) = incident_text(state, &logs, workspace.now()) else { return };
+    let file = incident_file(&run_dir);
+    match write_whole(&file, text.as_bytes()) {
+        Ok(()) => narrate(&format!("incident: {}", file.display())),
+        // All of it can be read elsewhere: `report` and `logs` tell the same.
+        Err(error) => narrate(&format!("the incident was not written to `{}`: {error}", file.display())),
+    }
 }
 
 /// A run that waits for a person leaves hosts behind that do not wait for ever.

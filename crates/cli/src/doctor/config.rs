@@ -73,6 +73,9 @@ pub(crate) fn port_findings(
                 Some(owner) if is_own_router(&layout, port, &owner) => {
                     findings.push(Finding::ok(subject, format!("leads to {service} in `{name}`")));
                 }
+                Some(owner) if directory.proxy.is_some() && layout.led().exists() => {
+                    findings.push(Finding::ok(subject, format!("{owner} leads to {service} in `{name}`")));
+                }
                 // Whoever keeps it running listens by itself, under a name that nobody told.
                 Some(owner) if !config.is_kept_running() && layout.current().is_symlink() => {
                     findings.push(Finding::ok(subject, format!("{owner} listens, for {service} in `{name}`")));

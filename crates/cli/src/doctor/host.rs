@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pleach_core::error::Failure;
 use pleach_core::target::{Facts, Target as _};
-use pleach_core::word::{EnvironmentName, TargetName};
+use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_remote::ssh::SshTarget;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -19,12 +19,13 @@ const CLOCK_OFFSET: i64 = 5;
 const ROOM_WANTED: u64 = 1024 * 1024 * 1024;
 const ROOM_NEEDED: u64 = 50 * 1024 * 1024;
 
-/// What one host says of itself. `wanted` is a service that `sudo` must ask for nothing.
+/// What one host says of itself. `wanted` is a service that `sudo` must ask for nothing, `contained` one that is a container.
 pub(crate) async fn host_findings(
     environment: &EnvironmentName,
     name: &TargetName,
     target: Result<SshTarget, Failure>,
     wanted: Option<String>,
+    contained: Option<ServiceName>,
 ) -> Vec<Finding> {
     let subject = format!("{name} of {environment}");
     let begun = Instant::now();
@@ -44,6 +45,7 @@ pub(crate) async fn host_findings(
         Ok(Ok((facts, target))) => {
             let mut findings = judge(&subject, &facts, &target, begun.elapsed());
             findings.push(judge_sudo(&subject, &facts, wanted.as_deref()));
+            findings.extend(contained.map(|service| judge_engine(&subject, &facts, &service)));
             findings
         }
     }
@@ -100,6 +102,24 @@ fn judge(subject: &str, facts: &Facts, target: &SshTarget, took: Duration) -> Ve
         ),
     });
     findings
+}
+
+/// Whether the host's Docker engine can be asked to run a service's container.
+fn judge_engine(subject: &str, facts: &Facts, service: &ServiceName) -> Finding {
+    let subject = format!("docker of {subject}");
+    match facts.get("docker/missing").and_then(Value::as_str) {
+        None => Finding::ok(subject, format!("its engine can be asked to run `{service}`")),
+        Some("rights") => Finding::fail(
+            subject,
+            format!("the user may not use its engine, and `{service}` is a container"),
+            "there: `sudo usermod -aG docker \"$(id -un)\"`, then log in anew",
+        ),
+        Some(_) => Finding::fail(
+            subject,
+            format!("it has no Docker engine that listens, and `{service}` is a container"),
+            "there: `sudo systemctl start docker`, or `sudo apt-get install docker.io`",
+        ),
+    }
 }
 
 fn judge_sudo(subject: &str, facts: &Facts, wanted: Option<&str>) -> Finding {

@@ -2,6 +2,7 @@
 
 mod consent;
 mod failure;
+mod incident;
 mod paint;
 mod report;
 mod size;
@@ -12,6 +13,7 @@ mod time;
 
 pub(crate) use consent::consent_text;
 pub(crate) use failure::tell_failure;
+pub(crate) use incident::{incident_file, incident_text};
 pub(crate) use paint::{Paint, Style};
 pub(crate) use report::{report_failures, report_text, style_of};
 pub(crate) use size::bytes_text;

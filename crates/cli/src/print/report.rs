@@ -143,6 +143,11 @@ fn with_next(mut failure: Failure, order: Order, report: &Report) -> Failure {
     failure
 }
 
+/// How a run ended, in one line.
+pub(super) fn headline_of(state: &State, now: Timestamp, paint: Paint) -> String {
+    headline(&Report::of(state), &rows(state), now, paint)
+}
+
 fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> String {
     let any_done = rows.iter().any(|row| row.status == LaneStatus::Done);
     let operation = match &report.operation {

@@ -4,7 +4,7 @@ use pleach_testbed::docker::DockerBed;
 use rustix::process::Signal;
 
 use crate::dock::Dock;
-use crate::scene::{SERVICES, told_in_four_parts};
+use crate::scene::{SERVICES, Said, told_in_four_parts};
 
 #[test]
 fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopped() {
@@ -48,6 +48,12 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
 
     let (_, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
     assert_eq!((lost, dock.answers()), (0, Some(1)), "of {asked} requests");
+    let listed = dock.scene.ends(0, &["ps", "uat"]);
+    assert_eq!(listed.stdout.matches("container `").count(), 2, "{}", listed.stdout);
+    let doctor = dock.scene.pleach(&["doctor", "uat"]);
+    assert!(doctor.stdout.contains("its engine can be asked to run `alpha`"), "{}", doctor.stdout);
+    dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
     let back = dock.containers("alpha");
     assert!(back.iter().any(|seen| seen.name == first[0].name && seen.state == "running"), "{back:?}");
 
@@ -262,4 +268,31 @@ fn what_is_proven_in_one_environment_goes_to_another_by_digest_and_nothing_else_
     dock.scene.ends(0, &["rollback", "prod", "--yes"]);
     assert_eq!(in_prod("alpha"), Some(11));
     dock.scene.ends(0, &["stop", "prod", "--yes"]);
+}
+
+#[test]
+fn on_the_machine_itself_containers_live_as_they_do_on_a_host() {
+    let Some(mut dock) = Dock::new() else { return };
+    dock.target("[environments.local.targets.here]\nkind = \"directory\"\npath = \"../live\"\n");
+    // As somebody who works there: the engine is at its usual place.
+    let there = |arguments: &[&str]| {
+        let mut command = dock.machine().command("sh");
+        command.args(["-c", "cd \"$1\" && shift && exec \"$@\"", "sh"]).arg(dock.scene.root());
+        command.arg(env!("CARGO_BIN_EXE_pleach")).args(arguments).stdin(std::process::Stdio::null());
+        let said = Said::of(command.output().expect("it runs"));
+        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.stdout, said.stderr);
+        said
+    };
+    there(&["deploy", "local", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
+    dock.version(2);
+    let (_, asked, lost) = dock.asked_while(|| there(&["deploy", "local", "--yes"]));
+    assert_eq!((lost, dock.answers()), (0, Some(2)), "of {asked} requests");
+    let listed = there(&["ps", "local"]);
+    assert!(listed.stdout.contains("container `alpha-0002-"), "{}", listed.stdout);
+    there(&["restart", "local", "--yes"]);
+    there(&["rollback", "local", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
+    there(&["stop", "local", "--yes"]);
+    assert_eq!(dock.answers(), None);
 }

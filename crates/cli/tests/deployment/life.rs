@@ -61,6 +61,15 @@ fn a_held_run_waits_and_is_taken_back_on_request() {
     for next in [format!("`pleach resume {run}`"), "`pleach rollback local`".to_owned()] {
         assert!(held.stderr.contains(&next), "{next}: {}", held.stderr);
     }
+    let (_, file) = held.stderr.lines().find_map(|line| line.split_once("incident: ")).expect("it says where");
+    let incident = std::fs::read_to_string(file).expect("it is written");
+    let log = format!("{run}/logs/beta");
+    for words in
+        ["# Incident in `local` of skills", "is not healthy", "## What failed", "| beta | here | failed |", &log]
+    {
+        assert!(incident.contains(words), "{words}: {incident}");
+    }
+    assert!(incident.contains("* take all of it back: `pleach rollback local`"), "{incident}");
     let status = scene.ends(0, &["status"]);
     assert!(status.stdout.contains("is held"), "{}", status.stdout);
     let refused = scene.ends(102, &["deploy", "local", "--yes"]);

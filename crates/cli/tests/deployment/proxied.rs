@@ -91,6 +91,12 @@ fn releases_take_turns_behind_haproxy_without_a_lost_request_also_backwards_and_
     let (_, asked, lost) = dock.asked_while(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
     assert_eq!((lost, dock.answers()), (0, Some(1)), "of {asked} requests");
     dock.require_settled(2);
+    let listed = dock.scene.ends(0, &["ps", "uat"]);
+    for service in SERVICES {
+        assert!(listed.stdout.contains(&format!("127.0.0.1:{}", dock.scene.port(service))), "{}", listed.stdout);
+    }
+    dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
 
     haproxy.end();
     let down = dock.scene.pleach(&["status", "uat"]);

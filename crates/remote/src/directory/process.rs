@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
+use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
@@ -28,6 +29,8 @@ pub struct ReleaseProcess {
     pub state: InstanceState,
     /// The first process of its group; `None` while it has none.
     pub pid: Option<u32>,
+    /// The container that it is, where an engine keeps it running.
+    pub container: Option<String>,
     /// Since when it runs, or was seen to end.
     pub since: Timestamp,
     /// How often its process has ended by itself.
@@ -67,6 +70,8 @@ pub struct ServiceProcesses {
     pub current: Option<ReleaseId>,
     /// The public address of the current release, if it has one and Pleach keeps it running.
     pub wanted: Option<(String, u16)>,
+    /// Whether the target's proxy leads from there to the current release; `None` where a router of Pleach's own does.
+    pub led: Option<bool>,
     /// What runs, and what the current release has where that does not run; in the order of releases.
     pub processes: Vec<ReleaseProcess>,
     /// The routers that live.
@@ -131,6 +136,7 @@ async fn read_service(
             processes.push(ReleaseProcess {
                 release,
                 state,
+                container: record.container.map(|container| container.name),
                 pid: record.group.map(|group| group.leader.pid).filter(|_| state.is_up()),
                 since: record.since,
                 restarts: record.restarts,
@@ -140,6 +146,13 @@ async fn read_service(
             });
         }
     }
+    let led = match (shell, spec.as_ref().is_some_and(|spec| spec.proxy.is_some())) {
+        (Some(shell), true) => {
+            let leads = leads(files, shell, layout).await.ok().flatten();
+            Some(leads.is_some_and(|(_, leads)| leads.release.is_some() && leads.release == current))
+        }
+        _ => None,
+    };
     let routers = routers.into_iter().map(|record| RouterProcess {
         pid: record.router.pid,
         address: (record.host, record.port),
@@ -152,6 +165,7 @@ async fn read_service(
         environment: spec.as_ref().map(|spec| spec.environment.clone()),
         current,
         wanted: spec.filter(ReleaseSpec::is_kept_running).and_then(|spec| spec.address()),
+        led,
         processes,
         routers: routers.collect(),
     })

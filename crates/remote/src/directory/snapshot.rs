@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::Evidence;
-use pleach_core::port::{FileKind, Secrets};
+use pleach_core::port::{Containers, FileKind, Secrets};
 use pleach_core::snapshot::{Snapshot, SnapshotContext, SnapshotRecord};
 use pleach_core::target::Facet;
 use pleach_core::word::{ReleaseId, SnapshotKind};
@@ -50,7 +50,11 @@ fn captured(record: &SnapshotRecord) -> Result<Captured, Failure> {
 }
 
 /// Whether a release can be gone back to, and what shows it.
-async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, Failure> {
+async fn require_whole(
+    site: &Site<'_>,
+    containers: Option<&dyn Containers>,
+    release: &ReleaseId,
+) -> Result<String, Failure> {
     let record = site.require_record(release).await?;
     let path = site.layout().release(release);
     match site.files.stat(&path).await?.map(|stat| stat.kind) {
@@ -65,8 +69,23 @@ async fn require_whole(site: &Site<'_>, release: &ReleaseId) -> Result<String, F
                 )));
         }
     }
+    if let (Some(image), Some(containers)) = (&record.image, containers)
+        && !containers.has(image).await?
+    {
+        return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
+            .because(format!("its image {} is no longer on the target's engine", image.short()))
+            .state("nothing was touched")
+            .next(format!(
+                "deploy as if it were the first time: `{}`",
+                site.place.typed(format!("rm {}", word(&site.layout().current())))
+            )));
+    }
     let entries = site.files.list(&path).await?.len();
-    Ok(format!("release `{release}` of {} is there with {entries} entries", record.spec.commit.short()))
+    let what = match &record.image {
+        Some(image) => format!("its image {}", image.short()),
+        None => format!("{entries} entries"),
+    };
+    Ok(format!("release `{release}` of {} is there with {what}", record.spec.commit.short()))
 }
 
 #[async_trait]
@@ -85,7 +104,7 @@ impl Snapshot for ReleaseSnapshot {
         let release = site.current().await?;
         let mut running = false;
         if let Some(release) = &release {
-            require_whole(&site, release).await?;
+            require_whole(&site, cx.target.containers(), release).await?;
             running = site.is_up(release).await?;
         }
         let pin = Pin { run: cx.run.clone(), release: release.clone(), token: cx.token };
@@ -109,7 +128,9 @@ impl Snapshot for ReleaseSnapshot {
         }
         Ok(Evidence::seen(match &captured.release {
             None => "there is no release yet: going back is removing the new one".to_owned(),
-            Some(release) => format!("{}, and pinned", require_whole(&site, release).await?),
+            Some(release) => {
+                format!("{}, and pinned", require_whole(&site, cx.target.containers(), release).await?)
+            }
         }))
     }
 

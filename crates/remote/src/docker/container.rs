@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// What a container has printed after the time `since`, each line with its time as the engine writes it, oldest first: the
-    /// last `count` lines, or as many as [`MOST`] bytes hold.
+    /// last `count` lines, or as many as 256 KiB hold.
     pub async fn lines(
         &self,
         name: &str,
