@@ -33,7 +33,7 @@ use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
-use super::site::{current, instance, is_service, read_json, read_run_folder};
+use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::proxy::Bind;
 
 /// A release that can be switched to.
@@ -127,20 +127,20 @@ async fn probe_service(
     if let Some(number) = numbers.iter().max() {
         add("last-number", json!(number));
     }
-    // A proxy that cannot be asked keeps nobody from looking at what runs, nor from stopping it.
-    let led = match leads(files, shell, &layout).await {
-        Ok(seen) => {
-            seen.map(|(led, leads)| LedFact { bind: Some(led.bind), release: leads.release, seen: leads.evidence })
-        }
-        Err(failure) => Some(LedFact { bind: None, release: None, seen: failure.what }),
-    };
-    if let Some(led) = led {
-        add("led", json!(led));
-    }
     for (fact, value) in probe_processes(files, shell, &layout).await? {
         add(fact, value);
     }
     Ok(())
+}
+
+/// A proxy that cannot be asked keeps nobody from looking at what runs, nor from stopping it.
+async fn probe_led(files: &dyn Files, shell: &dyn Shell, layout: &ServiceLayout) -> Option<LedFact> {
+    match leads(files, shell, layout).await {
+        Ok(seen) => {
+            seen.map(|(led, leads)| LedFact { bind: Some(led.bind), release: leads.release, seen: leads.evidence })
+        }
+        Err(failure) => Some(LedFact { bind: None, release: None, seen: failure.what }),
+    }
 }
 
 async fn probe_processes(
@@ -148,7 +148,8 @@ async fn probe_processes(
     shell: &dyn Shell,
     layout: &ServiceLayout,
 ) -> Result<Vec<(&'static str, serde_json::Value)>, Failure> {
-    let (routers, releases) = read_run_folder(files, layout).await?;
+    let RunFolder { routers, releases, led } = read_run_folder(files, layout).await?;
+    let led = if led { probe_led(files, shell, layout).await } else { None };
     let routers: Vec<(String, u16)> = routers.into_iter().map(|record| (record.host, record.port)).collect();
     let (mut running, mut orphaned) = (Vec::new(), Vec::new());
     for release in releases {
@@ -165,6 +166,7 @@ async fn probe_processes(
         ("running", !running.is_empty(), json!(running)),
         ("orphaned", !orphaned.is_empty(), json!(orphaned)),
         ("routers", !routers.is_empty(), json!(routers)),
+        ("led", led.is_some(), json!(led)),
     ];
     Ok(facts.into_iter().filter(|(_, there, _)| *there).map(|(fact, _, value)| (fact, value)).collect())
 }

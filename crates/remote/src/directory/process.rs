@@ -15,7 +15,7 @@ use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
-use super::site::{current, instance, is_service, read_json, read_run_folder};
+use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
 use crate::supervise::{Activity, InstanceRecord};
 
@@ -126,7 +126,7 @@ async fn read_service(
         None => None,
     };
     let spec = record.map(|record| record.spec);
-    let (routers, releases) = read_run_folder(files, layout).await?;
+    let RunFolder { routers, releases, .. } = read_run_folder(files, layout).await?;
     let mut processes = Vec::new();
     for release in releases {
         if (current.as_ref() == Some(&release) || may_run(files, layout, &release).await?)

@@ -239,13 +239,21 @@ pub(super) async fn instance(
     Ok(Some((record, state)))
 }
 
-/// The routers of a service that listen, and the releases that have a record of a process, whatever became of it.
-pub(super) async fn read_run_folder(
-    files: &dyn Files,
-    layout: &ServiceLayout,
-) -> Result<(Vec<RouterRecord>, Vec<ReleaseId>), Failure> {
-    let (mut routers, mut releases) = (Vec::new(), Vec::new());
+/// What the records of a service's processes tell.
+#[derive(Default)]
+pub(super) struct RunFolder {
+    /// The routers that listen.
+    pub(super) routers: Vec<RouterRecord>,
+    /// The releases that have a record of a process, whatever became of it.
+    pub(super) releases: Vec<ReleaseId>,
+    /// Whether the target's proxy was told to lead to the service.
+    pub(super) led: bool,
+}
+
+pub(super) async fn read_run_folder(files: &dyn Files, layout: &ServiceLayout) -> Result<RunFolder, Failure> {
+    let RunFolder { mut routers, mut releases, mut led } = RunFolder::default();
     for stat in files.list(&layout.run()).await? {
+        led |= layout.led().file_name().is_some_and(|name| name == stat.name.as_str());
         let Some(name) = stat.name.strip_suffix(".json") else { continue };
         if name.starts_with("router-") {
             let record: Option<RouterRecord> = read_process_json(files, &layout.run().join(&stat.name)).await?;
@@ -258,7 +266,7 @@ pub(super) async fn read_run_folder(
             releases.extend(ReleaseId::new(name).ok());
         }
     }
-    Ok((routers, releases))
+    Ok(RunFolder { routers, releases, led })
 }
 
 /// Whether a router lives and takes connections.

@@ -163,7 +163,9 @@ impl Engine {
 
     /// Has a container stopped: told to end, and ended after `grace`. Succeeds where it does not run, or is not there.
     pub async fn ensure_stopped(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
-        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        // To the second, and never less than was asked for.
+        let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
         let stopped = self.docker().stop_container(name, Some(options)).await;
         match stopped.map_err(self.failed(&format!("stop container `{name}`"))) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ impl Starting<'_> {
             self.save(&record)?;
             match self.make_and_start(record.port).await {
                 Ok(container) => return self.note_running(record, &container),
-                Err(error) if last || !is_port_taken(&error) => return Err(error.into()),
+                Err(error) if last || !is_taken(record.port) => return Err(error.into()),
                 Err(_) => {}
             }
         }
@@ -210,11 +210,9 @@ fn published(container: &Container) -> Option<u16> {
     container.labels.get(label::PORT)?.parse().ok()
 }
 
-/// The engine has no code for it: what it says is the kernel's own word, or its own of another container.
-fn is_port_taken(error: &EngineError) -> bool {
-    let EngineError::Refused { source, .. } = error else { return false };
-    let text = source.to_string();
-    text.contains("address already in use") || text.contains("port is already allocated")
+/// Whether somebody else has a port that the engine was to lead to a container: it has no code of its own for that.
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind((PRIVATE, port)).is_err()
 }
 
 fn is_up(state: &ContainerState) -> bool {
