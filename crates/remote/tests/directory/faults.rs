@@ -50,7 +50,7 @@ type Case = (usize, String, Fault);
 
 /// What a run said of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+pub(crate) enum Told {
     New,
     Old,
     Unfinished,
@@ -262,7 +262,7 @@ impl Host {
     }
 }
 
-fn has_pruned(said: &Result<Report, RunError>) -> bool {
+pub(crate) fn has_pruned(said: &Result<Report, RunError>) -> bool {
     let lanes = said.iter().flat_map(|report| &report.lanes);
     lanes.flat_map(|lane| &lane.steps).any(|step| step.name.as_str() == "prune" && step.started.is_some())
 }
@@ -298,7 +298,7 @@ fn differences(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, Strin
 }
 
 /// What a run says, which is believed only where all of it says the same.
-fn told(said: &Result<Report, RunError>, at: &str) -> Told {
+pub(crate) fn told(said: &Result<Report, RunError>, at: &str) -> Told {
     let report = match said {
         Ok(report) => report,
         Err(RunError::Refused(_) | RunError::Leased(_)) => return Told::Old,

@@ -9,6 +9,7 @@
 
 mod asked;
 mod built;
+mod contained;
 mod faults;
 mod files;
 mod folders;

@@ -43,6 +43,8 @@ pub(crate) enum Form {
     Supervised,
     /// Something else, told by commands.
     Commands,
+    /// A Docker engine, as a container that answers with the name of its release.
+    Contained,
     /// Nothing: files only.
     Plain,
 }
@@ -88,11 +90,21 @@ impl Project {
                 start = \"echo $PLEACH_RELEASE > ../../serving\"\nstop = \"rm -f ../../serving\"\n\
                 health = { command = \"test -e ../../serving\", period = \"20ms\" }\n"
                 .to_owned(),
+            Form::Contained => format!(
+                "port = {port}\nimage = {{ port = 8080, command = [\"/bin/busybox\", \"sh\", \"-c\", \
+                 'printf %s $PLEACH_RELEASE >/www/index.html; exec /bin/busybox httpd -f -p 8080 -h /www'] }}\n"
+            ),
             Form::Plain => "build = \"echo built > built\"\n".to_owned(),
         };
         let health = "health = { http = { path = \"/\" }, period = \"20ms\", success = 2, within = \"20s\" }\n";
-        let health = if form == Form::Supervised && !lines.contains("health") { health } else { "" };
-        Self::place(home(), None, port, format!("{way}{health}{lines}"))
+        let health =
+            if matches!(form, Form::Supervised | Form::Contained) && !lines.contains("health") { health } else { "" };
+        let project = Self::place(home(), None, port, format!("{way}{health}{lines}"));
+        if form == Form::Contained {
+            let dockerfile = b"FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /tmp\n";
+            (1..100).for_each(|version| project.source.add(version, "Dockerfile", EntryMode::File, dockerfile));
+        }
+        project
     }
 
     /// In a directory of the caller's.
