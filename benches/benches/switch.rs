@@ -27,6 +27,9 @@ use pleach_testbed::port::free_ports;
 use pleach_testbed::sshd::kill;
 use serde_json::{Value, json};
 
+/// Between two switches, so that all ways meet the same load.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// The ways to switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -225,11 +228,14 @@ impl Scene {
                 let ended = &ended;
                 scope.spawn(move || ask_on(self.port, keeps, ended))
             });
-            let begun = Instant::now();
+            let mut times = Vec::new();
             for at in 0..switches {
+                let begun = Instant::now();
                 self.switch(way, u16::from(at % 2 == 0));
+                times.push(begun.elapsed());
+                thread::sleep(PAUSE);
             }
-            let each = begun.elapsed() / u32::try_from(switches.max(1)).expect("few");
+            let each = median(&times);
             ended.store(true, Ordering::Relaxed);
             let mut seen = Seen { asked: 0, lost: 0, longest: Duration::ZERO, each };
             for (asked, lost, longest) in clients.map(|client| client.join().expect("a client")) {
@@ -265,9 +271,11 @@ fn ask(port: u16, keeps: bool, kept: Option<BufReader<TcpStream>>) -> io::Result
         Some(stream) => stream,
         None => BufReader::new(TcpStream::connect(("127.0.0.1", port))?),
     };
+    stream.get_ref().set_nodelay(true)?;
     stream.get_ref().set_read_timeout(Some(Duration::from_secs(10)))?;
     let connection = if keeps { "keep-alive" } else { "close" };
-    write!(stream.get_mut(), "GET / HTTP/1.1\r\nHost: app\r\nConnection: {connection}\r\n\r\n")?;
+    let request = format!("GET / HTTP/1.1\r\nHost: app\r\nConnection: {connection}\r\n\r\n");
+    stream.get_mut().write_all(request.as_bytes())?;
     let (mut length, mut closes, mut right) = (0, !keeps, false);
     loop {
         let mut line = String::new();
@@ -304,6 +312,7 @@ fn serve(port: u16) {
 }
 
 fn answer(stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
