@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pleach_testbed::docker::{Engine, machine};
 use pleach_testbed::machine::Machine;
 use pleach_testbed::sshd::SshBed;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::scene::{SERVICES, Said, Scene};
@@ -167,6 +168,17 @@ impl Dock {
     /// Whether all services answer, with whichever version.
     pub(crate) fn answers_any(&self) -> bool {
         SERVICES.iter().all(|service| self.answer(service).is_some())
+    }
+
+    /// Kills a deployment at this place, and goes on with it: how that ended, and what it said.
+    pub(crate) fn killed_at(&self, place: &str) -> (i32, String) {
+        let mut working = self.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        working.signal(Signal::KILL);
+        working.ends();
+        assert!(self.answers_any(), "{place}: nobody is left without an answer");
+        let resumed = self.scene.pleach(&["resume"]);
+        (resumed.code, format!("{place}: {}\n{}{}", resumed.code, resumed.stdout, resumed.stderr))
     }
 
     /// Waits until all services answer with this version.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use pleach_testbed::machine::Machine;
 use pleach_testbed::sshd::kill;
-use rustix::process::Signal;
 
 use crate::dock::Dock;
 use crate::scene::{SERVICES, told_in_four_parts};
@@ -133,14 +132,8 @@ fn a_broken_release_and_a_killed_deployer_leave_the_proxy_as_it_was_or_as_it_was
     for (version, place) in (3..).zip(["alpha@vm: lead", "beta@vm: verify", "alpha@vm: retire"]) {
         let (old, before) = (dock.seen(), file());
         dock.version(version);
-        let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
-        working.says(place);
-        working.signal(Signal::KILL);
-        working.ends();
-        assert!(dock.answers_any(), "{place}: nobody is left without an answer");
-        let resumed = dock.scene.pleach(&["resume"]);
-        let told = format!("{place}: {}\n{}{}", resumed.code, resumed.stdout, resumed.stderr);
-        match resumed.code {
+        let (code, told) = dock.killed_at(place);
+        match code {
             0 => assert_eq!(dock.answers(), Some(version), "{told}"),
             110 => assert_eq!((dock.seen(), addresses(&file())), (old, addresses(&before)), "{told}"),
             _ => panic!("{told}"),

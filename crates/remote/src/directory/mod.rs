@@ -15,6 +15,7 @@
 //! PATH/SERVICE/run/0007-ab12cd34.script-migrate.note   how far that script of that release has come; .log beside it
 //! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
+//! PATH/SERVICE/run/proxy.json             what the target's proxy was told to lead to the service
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
@@ -25,13 +26,16 @@
 //! | step | does | is taken back by |
 //! |---|---|---|
 //! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
+//! | `build-image` | builds an image of the commit where Pleach runs, or takes one that is proven | nothing: it stays there |
+//! | `image` | brings the layers that the target lacks, and names the image | removing the release with its container and image, if this run made it |
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it; starting what the plan saw running, if it has ended since |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
 //! | `script-NAME` | runs a script of the project | running its `undo` script, if this run began it |
-//! | `start` | starts its process beside the old one | stopping it, if this run started it |
+//! | `start` | starts its process or container beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
+//! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
@@ -49,8 +53,10 @@ mod command;
 mod container;
 mod facts;
 mod files;
+mod image;
 mod instance;
 mod layout;
+mod lead;
 mod led;
 mod output;
 mod parameter;

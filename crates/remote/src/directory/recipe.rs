@@ -1,6 +1,6 @@
 //! From a service and facts to steps: the pure half.
 
-use pleach_core::config::{HaproxyConfig, ImageConfig, ScriptPlace, TargetConfig};
+use pleach_core::config::{ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
@@ -15,9 +15,10 @@ use serde_json::Value;
 use super::command::typed;
 use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
+use super::lead::place;
 use super::parameter::{
-    Asked, FilesParameters, HealthParameters, LeadParameters, Place, Previous, PruneParameters, ReleaseParameters,
-    RetireParameters, RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
+    Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
+    RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
@@ -26,7 +27,6 @@ use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
 use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
-use crate::proxy::{Bind, Led, ProxyPlace};
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
@@ -34,8 +34,6 @@ use crate::watchdog::{self, Instruction, WatchdogParameters};
 pub(super) const DRAIN: Period = Period::seconds(10);
 /// For work on files alone.
 pub(super) const FILES: Period = Period::seconds(600);
-/// For a proxy that has to be reloaded, and whose requests are waited for when it is taken back.
-const LEAD: Period = Period::seconds(180);
 /// For starting, switching and routing.
 pub(super) const SHORT: Period = Period::seconds(60);
 
@@ -113,10 +111,10 @@ pub(super) struct Scene<'a> {
     pub(super) kept: Vec<KeptRelease>,
     missing: Option<String>,
     install: bool,
-    led: Option<LedFact>,
+    pub(super) led: Option<LedFact>,
 }
 
-fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
+pub(super) fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
     read_fact(request.facts, name, request.target)
 }
 
@@ -288,57 +286,6 @@ impl<'a> Scene<'a> {
         }
         self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
         self.finish_deploy(steps, &spec, release, scripts)
-    }
-
-    /// Builds the image where Pleach runs, and brings it.
-    fn add_image(
-        &self,
-        steps: &mut Steps,
-        upload: &UploadParameters,
-        image: &ImageConfig,
-        release: &ReleaseId,
-    ) -> Result<(), Failure> {
-        let (limit, short) = (self.request.service_config.build_limit, self.request.commit.short());
-        let summary = match &upload.image {
-            Some(proven) => format!("take image {} of {short} as it is", proven.short()),
-            None => format!("build `{}` of {short} here", image.file.display()),
-        };
-        steps.add(Work::BuildImage, summary, upload, limit)?;
-        let by_hand = self.place.typed(format!(
-            "docker rm -f {}; docker rmi {}",
-            self.place.container_name(release),
-            self.place.image_name(release)
-        ));
-        let summary = format!("bring the layers of the image that `{}` lacks", self.request.target);
-        steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
-        Ok(())
-    }
-
-    /// There is an engine that runs containers, and it may be asked to.
-    fn require_engine(&self) -> Result<(), Failure> {
-        let missing: Option<String> = fact(self.request, "docker/missing")?;
-        let Some(missing) = missing else { return Ok(()) };
-        let (service, target) = (&self.request.service, &self.request.target);
-        let socket = self.place.socket().display().to_string();
-        let typed = |command: &str| format!("`{}`", self.place.typed(command.to_owned()));
-        let (because, next) = match missing.as_str() {
-            "rights" => (
-                format!("the user may not use `{socket}`"),
-                format!("{}, then log in anew", typed("sudo usermod -aG docker \"$(id -un)\"")),
-            ),
-            _ => (
-                format!("there is no `{socket}`, so no Docker engine listens there"),
-                format!(
-                    "start it with {}, install it with {}, or name another `docker-socket`",
-                    typed("sudo systemctl start docker"),
-                    typed("sudo apt-get install docker.io")
-                ),
-            ),
-        };
-        Err(Failure::new(Kind::Rejected, format!("service `{service}` cannot run as a container on `{target}`"))
-            .because(because)
-            .state("nothing was touched")
-            .next(next))
     }
 
     /// What all deployments have in common, once the release is there.
@@ -549,53 +496,6 @@ impl<'a> Scene<'a> {
         spec.address().unwrap_or_else(|| (self.host.clone(), 0))
     }
 
-    /// What the proxy leads to a service that is set up so; nothing where it has none.
-    pub(super) fn led_by(&self, spec: &ReleaseSpec) -> Result<Option<Led>, Failure> {
-        let (Some(place), Some((host, port))) = (&spec.proxy, spec.address()) else { return Ok(None) };
-        let bind = Bind::new(&host, port).map_err(|error| {
-            Failure::new(Kind::Rejected, format!("HAProxy cannot lead {host}:{port} to `{}`", self.request.service))
-                .because(error.to_string())
-                .state("nothing was touched")
-                .next("write the address as a number in `pleach.toml`")
-        })?;
-        let (directory, service) = (self.place.directory.clone(), self.request.service.clone());
-        Ok(Some(Led { place: place.clone(), directory, service, bind }))
-    }
-
-    /// From the current release to another one, by the proxy.
-    pub(super) fn add_lead(&self, steps: &mut Steps, release: &ReleaseId, led: &Led) -> Result<(), Failure> {
-        if self.previous.routers.iter().any(|(_, port)| *port == led.bind.port()) {
-            let service = &self.request.service;
-            return Err(Failure::new(Kind::Conflict, format!("HAProxy cannot lead {} to `{service}` yet", led.bind))
-                .because("a router of Pleach's own still has that port, as the target had no `proxy` before")
-                .state("nothing was touched")
-                .next(format!("end it once: `pleach stop {} --only {service}`", self.request.environment)));
-        }
-        if let Some(LedFact { bind: None, seen, .. }) = &self.led {
-            let look = self.place.typed("sudo systemctl start haproxy; systemctl status haproxy".to_owned());
-            let what = format!("HAProxy of `{}` cannot lead {} to a release", self.request.target, led.bind);
-            return Err(Failure::new(Kind::Rejected, what)
-                .because(seen.clone())
-                .state("nothing was touched")
-                .next(format!("see to it with `{look}`")));
-        }
-        let known =
-            self.led.as_ref().is_some_and(|seen| seen.bind.as_ref().is_some_and(|bind| bind.port() == led.bind.port()));
-        if !known {
-            self.require_port(led.bind.host(), led.bind.port())?;
-        }
-        let parameters = LeadParameters {
-            place: self.place.clone(),
-            release: release.clone(),
-            led: led.clone(),
-            limit: DRAIN,
-            previous: self.previous.release.clone(),
-            seen: self.led.as_ref().is_some_and(|led| led.release.is_some()),
-        };
-        steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
-        Ok(())
-    }
-
     /// The public port is free, or led to this service before.
     pub(super) fn require_port(&self, host: &str, port: u16) -> Result<(), Failure> {
         let ours = self.previous.routers.iter().any(|(_, routed)| *routed == port);
@@ -668,13 +568,6 @@ impl<'a> Scene<'a> {
         }
         self.draft(None, steps)
     }
-}
-
-/// The proxy of a target, with the command that checks what it is to load.
-fn place(config: &HaproxyConfig) -> ProxyPlace {
-    let own = config.config.to_string_lossy();
-    let check = ["haproxy", "-c", "-f", &*own, "-f", "{file}"].map(str::to_owned).to_vec();
-    ProxyPlace { socket: config.socket.clone(), file: config.file.clone(), check, reload: config.reload.clone() }
 }
 
 pub(super) fn told(asked: &Asked) -> String {
@@ -775,7 +668,7 @@ impl Steps {
     }
 
     /// The command that takes the last step back by hand.
-    fn by(&mut self, command: String) {
+    pub(super) fn by(&mut self, command: String) {
         if let Some(last) = self.steps.last_mut() {
             last.step.undo_by_hand = Some(format!("`{command}`"));
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::directory::container::{image_build, image_labels};
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::{Means, Work};
-use crate::directory::release::{ReleaseRecord, ReleaseState};
+use crate::directory::release::ReleaseState;
 use crate::directory::site::Site;
 use crate::docker::label;
 
@@ -122,19 +122,8 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let UploadParameters { place, release, spec, .. } = &parameters;
     let (site, containers, image) = (Site::of_step(cx, place)?, cx.require_containers()?, require_built(cx)?);
     let layout = site.layout();
-    site.require_own_release(release).await?;
-    let mut record = ReleaseRecord {
-        release: release.clone(),
-        run: cx.run.clone(),
-        state: ReleaseState::Uploading,
-        created: jiff::Timestamp::now(),
-        settings: spec.settings(),
-        spec: spec.clone(),
-        tree: None,
-        image: None,
-    };
     // Before the image: whatever lies there from now on belongs to this run.
-    site.write_json(&layout.record(release), &record).await?;
+    let mut record = site.begin_release(release, spec).await?;
     for folder in [layout.release(release), layout.run()] {
         site.files.ensure_directory(&folder, site.token()).await?;
     }

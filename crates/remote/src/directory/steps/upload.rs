@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::directory::layout::shared_path;
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::Means;
-use crate::directory::release::{ReleaseRecord, ReleaseState};
+use crate::directory::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
 use crate::directory::routing::leader;
 use crate::directory::site::Site;
 use crate::local::is_half_written;
@@ -33,19 +33,8 @@ pub(super) async fn apply(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let UploadParameters { place, release, spec, .. } = &parameters;
     let site = Site::of_step(cx, place)?;
     let layout = site.layout();
-    site.require_own_release(release).await?;
-    let mut record = ReleaseRecord {
-        release: release.clone(),
-        run: cx.run.clone(),
-        state: ReleaseState::Uploading,
-        created: jiff::Timestamp::now(),
-        settings: spec.settings(),
-        spec: spec.clone(),
-        tree: None,
-        image: None,
-    };
     // Before the tree: whatever lies there from now on belongs to this run.
-    site.write_json(&layout.record(release), &record).await?;
+    let mut record = site.begin_release(release, spec).await?;
     for folder in [layout.releases(), layout.shared(), layout.run()] {
         site.files.ensure_directory(&folder, site.token()).await?;
     }
@@ -155,8 +144,29 @@ async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String
 }
 
 impl Site<'_> {
+    /// Writes down that a release of this run begins.
+    pub(super) async fn begin_release(
+        &self,
+        release: &ReleaseId,
+        spec: &ReleaseSpec,
+    ) -> Result<ReleaseRecord, Failure> {
+        self.require_own_release(release).await?;
+        let record = ReleaseRecord {
+            release: release.clone(),
+            run: self.run.clone(),
+            state: ReleaseState::Uploading,
+            created: jiff::Timestamp::now(),
+            settings: spec.settings(),
+            spec: spec.clone(),
+            tree: None,
+            image: None,
+        };
+        self.write_json(&self.layout().record(release), &record).await?;
+        Ok(record)
+    }
+
     /// No other run has made a release of this name.
-    pub(super) async fn require_own_release(&self, release: &ReleaseId) -> Result<(), Failure> {
+    async fn require_own_release(&self, release: &ReleaseId) -> Result<(), Failure> {
         let Some(other) = self.record(release).await?.filter(|record| record.run != *self.run) else { return Ok(()) };
         let what = format!("release `{release}` of `{}` is there already", self.place.service);
         Err(Failure::new(Kind::Conflict, what).because(format!("run `{}` made it", other.run)).next("make a new plan"))
