@@ -24,7 +24,7 @@ use crate::project::{Form, Project, agreed};
 const INSIDE: &str = "PLEACH_TEST_ON_MACHINE";
 const NAME: &str = "contained::a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old";
 
-/// What a step may take where a call of it hangs.
+/// What a step or snapshot may take where a call of it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Of the cases every so many is tried, always the same ones; 1 tries all.
@@ -83,6 +83,7 @@ impl Scene {
         if fault.is_some_and(|(_, fault)| fault == Fault::Hang) {
             let steps = plan.stages.iter_mut().flat_map(|stage| &mut stage.lanes).flat_map(|lane| &mut lane.steps);
             steps.for_each(|step| step.time_limit = Period(STEP_LIMIT));
+            plan.snapshots.iter_mut().for_each(|snapshot| snapshot.time_limit = Period(STEP_LIMIT));
         }
         let new = plan.lanes().find_map(|lane| lane.release.as_ref().map(ToString::to_string));
         let faults = Arc::new(FaultPlan::at(fault));
