@@ -47,8 +47,17 @@ impl Drop for Haproxy {
     }
 }
 
-/// A project whose ports are HAProxy's.
+/// A project whose ports are HAProxy's, with its first release.
 fn proxied() -> Option<(Haproxy, Dock)> {
+    let dock = with_haproxy_down()?;
+    let haproxy = Haproxy::start(dock.machine(), &dock.bed.at("proxy"));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
+    Some((haproxy, dock))
+}
+
+/// The same, before anything was started.
+fn with_haproxy_down() -> Option<Dock> {
     let mut dock = Dock::new()?;
     let folder = dock.bed.at("proxy");
     std::fs::create_dir_all(&folder).expect("made");
@@ -68,10 +77,7 @@ fn proxied() -> Option<(Haproxy, Dock)> {
         path("pleach.cfg"),
         path("haproxy.cfg"),
     ));
-    let haproxy = Haproxy::start(dock.machine(), &folder);
-    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
-    assert_eq!(dock.answers(), Some(1));
-    Some((haproxy, dock))
+    Some(dock)
 }
 
 #[test]
@@ -144,6 +150,41 @@ fn a_broken_release_and_a_killed_deployer_leave_the_proxy_as_it_was_or_as_it_was
     }
     assert_ne!(addresses(&before), addresses(&file()));
     assert!(SERVICES.iter().all(|service| dock.answer(service).is_some()));
+}
+
+#[test]
+fn a_proxy_that_is_down_at_first_leaves_nothing_behind_and_one_that_somebody_has_changed_is_never_emptied() {
+    let Some(dock) = with_haproxy_down() else { return };
+    let failed = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&failed);
+    for service in SERVICES {
+        assert!(!dock.machine().see(&dock.live().join(service).join("run/proxy.json")).exists(), "{service}");
+        assert!(dock.containers(service).is_empty(), "{:?}", dock.containers(service));
+    }
+    let _haproxy = Haproxy::start(dock.machine(), &dock.bed.at("proxy"));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(1));
+
+    // Now all requests of `beta` go nowhere, and none of its servers is the one.
+    let file = std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there");
+    let name = file.lines().find_map(|line| line.strip_prefix("backend ").filter(|name| name.contains("-beta")));
+    let name = name.expect("its backend").split(' ').next().expect("a word").to_owned();
+    for server in ["blue", "green"] {
+        let said = format!("set server {name}/{server} weight 0");
+        let mut socket = std::os::unix::net::UnixStream::connect(dock.bed.at("proxy/admin.sock")).expect("it listens");
+        std::io::Write::write_all(&mut socket, format!("{said}\n").as_bytes()).expect("said");
+        std::io::copy(&mut socket, &mut std::io::sink()).expect("heard");
+    }
+    assert_eq!(dock.answer("beta"), None);
+    // A script behind `lead` fails, so what `lead` did is taken back.
+    dock.scene.commit("beta", "no.sh", Some("exit 3\n"));
+    let config = std::fs::read_to_string(dock.scene.root().join("pleach.toml")).expect("a config");
+    let script = "scripts = [{ name = \"no\", file = \"no.sh\", when = \"after-switch\", reversal = \"nothing\" }]\n";
+    dock.scene.write("pleach.toml", &config.replace("[services.beta]\n", &format!("[services.beta]\n{script}")));
+    dock.scene.git(&["commit", "-qam", "A script"]);
+    let failed = dock.scene.ends(110, &["deploy", "uat", "--yes", "-v"]);
+    assert!(failed.stderr.contains("beta@vm: taking lead back"), "{}", failed.stderr);
+    dock.becomes(1);
 }
 
 /// What servers are used, whichever of the two names they have.

@@ -64,7 +64,7 @@ impl Scene<'_> {
             led: led.clone(),
             limit: DRAIN,
             previous: self.previous.release.clone(),
-            seen: self.led.as_ref().is_some_and(|led| led.release.is_some()),
+            seen: known,
         };
         steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
         Ok(())

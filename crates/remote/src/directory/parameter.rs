@@ -170,7 +170,7 @@ pub(super) struct LeadParameters {
     /// The release that was current.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<ReleaseId>,
-    /// Whether the plan saw the proxy lead to it.
+    /// Whether the plan saw the proxy have the address for this service, wherever requests went.
     pub(super) seen: bool,
 }
 

@@ -144,13 +144,14 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
         evidence: format!("HAProxy does not run; `{}` is as it was", led.place.file.display()),
     };
     let Some(release) = release else {
-        if down && held.is_none() {
-            return Ok(as_its_file(None));
-        }
-        let gone = RemoveRequest { place: led.place.clone(), name: led.name(), limit: request.limit };
-        let evidence = remove(&gone)?.evidence;
+        let gone = if down && held.is_none() {
+            as_its_file(None)
+        } else {
+            let gone = RemoveRequest { place: led.place.clone(), name: led.name(), limit: request.limit };
+            Leads { release: None, evidence: remove(&gone)?.evidence }
+        };
         forget(&led.layout().led())?;
-        return Ok(Leads { release: None, evidence });
+        return Ok(gone);
     };
     let address = led.address(&release).ok_or_else(|| {
         Failure::new(Kind::Conflict, format!("could not lead {} to release `{release}`", led.bind))

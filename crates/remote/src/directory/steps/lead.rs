@@ -48,7 +48,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     Ok(if same { Applied::unchanged(evidence) } else { Applied::changed(evidence) })
 }
 
-/// Back to the release that the plan saw; nowhere where the proxy led to none.
+/// Back to the release that the plan saw; nowhere where the proxy did not have the address then.
 pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
     let LeadParameters { place, led, limit, previous, seen, .. } = cx.require_parameters()?;
     let site = Site::of_step(cx, &place)?;
