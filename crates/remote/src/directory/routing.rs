@@ -217,14 +217,19 @@ impl Site<'_> {
             .output(lines))
     }
 
-    /// A release that something else keeps running has no log here.
+    /// A release that something else keeps running has no log here, and a container's is its engine's.
     async fn where_to_look(&self, release: &ReleaseId) -> String {
-        if let Ok(None) = self.instance(release).await {
-            let service = &self.place.service;
-            return format!("read `pleach logs {service}`, and the log of whatever keeps `{service}` running");
-        }
-        let tail = format!("tail {}", word(&self.layout().log(release)));
-        format!("look at its log: `{}`", self.place.typed(tail))
+        let look = match self.instance(release).await {
+            Ok(None) => {
+                let service = &self.place.service;
+                return format!("read `pleach logs {service}`, and the log of whatever keeps `{service}` running");
+            }
+            Ok(Some((InstanceRecord { container: Some(container), .. }, _))) => {
+                format!("docker logs --tail 50 {}", container.name)
+            }
+            _ => format!("tail {}", word(&self.layout().log(release))),
+        };
+        format!("look at its log: `{}`", self.place.typed(look))
     }
 
     async fn ask_once(
