@@ -8,7 +8,7 @@ use std::time::Duration;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Plan;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName};
-use pleach_remote::directory::{OutputMark, read_output};
+use pleach_remote::directory::{OutputMark, OutputPart, read_output};
 
 use super::resume::unknown_run;
 use crate::args::Globals;
@@ -146,8 +146,8 @@ fn show_outputs(args: &Args, globals: &Globals, form: Form) -> Result<(), Ended>
         let outputs = crate::standing::outputs(&project, &args.service, args.env.as_ref()).await?;
         let mut shown = Vec::new();
         for output in &outputs {
-            if let Some((text, mark)) = read(output, &OutputMark::Start, args.lines).await? {
-                shown.push((output, text, mark));
+            if let Some(part) = read(output, &OutputMark::Start, args.lines).await? {
+                shown.push(Shown { output, part });
             }
         }
         if shown.is_empty() {
@@ -155,31 +155,64 @@ fn show_outputs(args: &Args, globals: &Globals, form: Form) -> Result<(), Ended>
             return Err(Ended::wrong(no_log(&args.service, why)));
         }
         let several = shown.len() > 1 && form == Form::Text;
-        for (output, text, _) in &shown {
+        for one in &mut shown {
             if several {
-                answer(&format!("==> {}\n", output.name));
+                answer(&format!("==> {}\n", one.output.name));
             }
-            form.tell(&output.name, text);
+            one.tell(form).await?;
+            if !args.follow {
+                form.tell(&one.output.name, &one.part.text);
+            }
         }
         if !args.follow {
             return Ok(());
         }
         loop {
             tokio::time::sleep(FAR_PACE).await;
-            for (output, _, mark) in &mut shown {
-                let Some((text, next)) = read(output, mark, None).await? else { continue };
-                form.tell(&output.name, &text);
-                *mark = next;
+            for one in &mut shown {
+                one.read_on().await?;
+                one.tell(form).await?;
             }
         }
     })
 }
 
-async fn read(
-    output: &ServiceOutput,
-    mark: &OutputMark,
-    lines: Option<usize>,
-) -> Result<Option<(String, OutputMark)>, Ended> {
+/// What a service prints on one target: the part that was read last, as far as it was not shown.
+struct Shown<'a> {
+    output: &'a ServiceOutput,
+    part: OutputPart,
+}
+
+impl Shown<'_> {
+    /// Shows what has been read, and what is behind it up to now. As JSON the begin of a line waits for its end.
+    async fn tell(&mut self, form: Form) -> Result<(), Ended> {
+        loop {
+            let text = &mut self.part.text;
+            let whole = match form {
+                Form::Text => text.len(),
+                Form::Json => text.rfind('\n').map_or(0, |at| at + 1),
+            };
+            form.tell(&self.output.name, &text[..whole]);
+            text.drain(..whole);
+            if !self.part.more {
+                return Ok(());
+            }
+            self.read_on().await?;
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<(), Ended> {
+        let Some(next) = read(self.output, &self.part.mark, None).await? else {
+            self.part.more = false;
+            return Ok(());
+        };
+        let untold = std::mem::take(&mut self.part.text);
+        self.part = OutputPart { text: untold + &next.text, ..next };
+        Ok(())
+    }
+}
+
+async fn read(output: &ServiceOutput, mark: &OutputMark, lines: Option<usize>) -> Result<Option<OutputPart>, Ended> {
     match output.target.shell() {
         Some(shell) => Ok(read_output(shell, &output.status, mark, lines).await?),
         None => Ok(None),

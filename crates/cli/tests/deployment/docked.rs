@@ -9,7 +9,7 @@ use crate::scene::{SERVICES, Said, told_in_four_parts};
 #[test]
 fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopped() {
     let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"sh\", \"-c\", \
-                  \"echo begins; echo $PLEACH_SERVICE is up; exec /bin/busybox httpd -f -p $PORT -h /www\"]";
+                  \"echo begins; /bin/busybox seq 60000; echo $PLEACH_SERVICE is up; exec /bin/busybox httpd -f -p $PORT -h /www\"]";
     let Some(dock) = Dock::with(limits, "") else { return };
     dock.scene.commit("alpha", "VERSION", Some("1.4.2\n"));
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
@@ -35,7 +35,10 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
 
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "-n", "1"]);
     assert_eq!(printed.stdout, "alpha is up\n", "its last line");
+    let printed = dock.scene.ends(0, &["logs", "alpha", "--service"]);
+    assert_eq!(printed.stdout.lines().count(), 60_002, "all of it, more than is read at a time");
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "--json"]);
+    assert_eq!(printed.stdout.lines().count(), 60_002);
     assert!(printed.stdout.contains("{\"line\":\"begins\",\"source\":\"uat/vm\"}"), "{}", printed.stdout);
 
     dock.version(2);
@@ -115,6 +118,10 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
         assert_eq!(dock.seen(), old, "{words:?}: {}", failed.stderr);
         dock.require_settled(2);
     }
+    let held = dock.scene.ends(111, &["deploy", "uat", "--yes", "--on-failure", "hold"]);
+    let name = format!("docker logs --tail 50 {}", dock.containers("beta")[1].name);
+    assert!(held.stderr.contains(&name), "where its log is: {}", held.stderr);
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
 }
 
 #[test]

@@ -91,6 +91,25 @@ fn a_run_can_be_read_afterwards() {
 }
 
 #[test]
+fn all_that_a_service_has_printed_is_shown_however_much_it_is() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let running = scene.instances();
+    let file = running.iter().find(|file| file.components().any(|part| part.as_os_str() == "alpha")).expect("a log");
+    let mut log = std::fs::File::options().append(true).open(file).expect("there");
+    let lines: String = (0..100_000).map(|line| format!("line {line}, größer\n")).collect();
+    // The last one is not at its end yet.
+    std::io::Write::write_all(&mut log, (lines + "unfinished").as_bytes()).expect("written");
+    let wanted = std::fs::read_to_string(file).expect("text");
+    assert!(scene.ends(0, &["logs", "alpha", "--service"]).stdout == wanted, "byte for byte");
+    let json = scene.ends(0, &["logs", "alpha", "--service", "--json"]).stdout;
+    assert_eq!(json.lines().count(), wanted.lines().count());
+    assert!(json.lines().last().expect("a line").contains("\"unfinished\""));
+    let end = scene.ends(0, &["logs", "alpha", "--service", "-n", "2"]).stdout;
+    assert_eq!(end, "line 99999, größer\nunfinished\n");
+}
+
+#[test]
 fn colors_are_written_only_where_they_are_wanted() {
     let scene = Scene::new();
     assert!(!scene.ends(0, &["status"]).stdout.contains('\u{1b}'));

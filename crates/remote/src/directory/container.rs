@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
-use pleach_core::port::{Call, Command, ImageBuild, ImageId, NoLines, Shell, SourceRef};
+use pleach_core::port::{ImageBuild, ImageId, Shell, SourceRef};
 use pleach_core::word::ReleaseId;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::parameter::Place;
 use super::release::{ReleaseRecord, ReleaseSpec};
-use super::site::Site;
-use crate::docker::label;
+use super::site::{Site, ask_program};
+use crate::docker::{Printed, label};
 use crate::local::hex;
 use crate::supervise::{ContainerRecord, ContainerRequest, ImageRequest, Looked, RemoveRequest};
 
@@ -104,7 +104,7 @@ pub(super) async fn look(
     ask_to_look(shell, &container.program, "look", directory, release, &[]).await
 }
 
-/// What a release's container printed, each line with the time of it, that came after the time `since`: the last `count` lines.
+/// What a release's container printed after the time `since`: the last `count` lines, or without a count the first part.
 pub(super) async fn container_lines(
     shell: &dyn Shell,
     program: &Path,
@@ -112,7 +112,7 @@ pub(super) async fn container_lines(
     release: &ReleaseId,
     count: Option<usize>,
     since: &str,
-) -> Result<Vec<(String, String)>, Failure> {
+) -> Result<Printed, Failure> {
     let count = count.map_or_else(|| "all".to_owned(), |count| count.to_string());
     ask_to_look(shell, program, "lines", directory, release, &[&count, since]).await
 }
@@ -125,16 +125,10 @@ async fn ask_to_look<T: DeserializeOwned>(
     release: &ReleaseId,
     more: &[&str],
 ) -> Result<T, Failure> {
-    let (program, directory) = (program.to_string_lossy(), directory.to_string_lossy());
-    let words = [&*program, "supervise", verb, &*directory, release.as_str()];
-    let command = Command::read(words.iter().chain(more).copied());
-    let cancel = tokio_util::sync::CancellationToken::new();
-    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
-    crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
-        Err(Failure::new(Kind::UnknownOutcome, format!("could not look at the container of release `{release}`"))
-            .because(format!("the answer of `{program}` could not be read"))
-            .output(output.last_lines()))
-    })
+    let directory = directory.to_string_lossy();
+    let words = ["supervise", verb, &*directory, release.as_str()];
+    let words: Vec<&str> = words.into_iter().chain(more.iter().copied()).collect();
+    ask_program(shell, program, &words, None, || format!("look at the container of release `{release}`")).await
 }
 
 impl Site<'_> {
@@ -142,8 +136,8 @@ impl Site<'_> {
     pub(super) async fn container_lines(&self, release: &ReleaseId) -> Vec<String> {
         let Some(shell) = self.shell else { return Vec::new() };
         let (program, directory) = (&self.place.program, &self.place.directory);
-        let lines = container_lines(shell, program, directory, release, Some(OUTPUT_LINES), "").await;
-        lines.unwrap_or_default().into_iter().map(|(_, line)| line).collect()
+        let printed = container_lines(shell, program, directory, release, Some(OUTPUT_LINES), "").await;
+        printed.unwrap_or_default().lines.into_iter().map(|(_, line)| line).collect()
     }
 
     /// Gives a release's image its name on the target.

@@ -80,7 +80,7 @@ mod way_back;
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
-pub use output::{OutputMark, read_output};
+pub use output::{OutputMark, OutputPart, read_output};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
 pub use recipe::DirectoryRecipe;

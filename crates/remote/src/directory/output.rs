@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use pleach_core::error::{Failure, Kind};
-use pleach_core::port::{Call, Command, NoLines, Shell};
+use pleach_core::port::{Call, Command, ExitStatus, NoLines, Shell};
 use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::container::container_lines;
+use super::instance::told_status;
 use super::status::ServiceStatus;
 
 /// How far it has been read.
@@ -24,31 +25,50 @@ pub enum OutputMark {
     Time(String),
 }
 
-/// What is read at a time; a shell hands on no more than twice that.
+/// A part of what was printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputPart {
+    /// What was printed.
+    pub text: String,
+    /// How far that is.
+    pub mark: OutputMark,
+    /// Whether there was more behind it.
+    pub more: bool,
+}
+
+/// What is read of a file at a time; a shell hands on no more than twice that.
 const PART: u64 = 512 << 10;
 
-/// Prints the size of a file, and behind that what comes after so many bytes of it, the last [`PART`] at most. A file that became
-/// shorter was begun anew.
+/// Prints the size of a file and where it reads from, and behind that a part of it: what comes after so many bytes, or without
+/// a number its end. A file that became shorter was begun anew.
 const READ: &str = r#"[ -e "$1" ] || exit 44; size=$(stat -L -c %s -- "$1") || exit 1; from=$2
-[ "$size" -ge "$from" ] || from=0; [ "$((size - from))" -le "$3" ] || from=$((size - $3))
-printf '%s\n' "$size"; tail -c "+$((from + 1))" -- "$1" | head -c "$((size - from))""#;
+if [ -z "$from" ]; then from=0; [ "$size" -le "$3" ] || from=$((size - $3)); fi
+[ "$size" -ge "$from" ] || from=0
+printf '%s %s\n' "$size" "$from"; tail -c "+$((from + 1))" -- "$1" | head -c "$3""#;
 
-/// What was printed since `mark`, and how far that is: the last `lines` of it, or all that is read at a time. `None` where
-/// nothing keeps what the service prints, or nothing was printed yet.
+/// What was printed since `mark`. With `lines` it is the last ones of all; without, it may be a part, and the rest comes with the
+/// next call. `None` where nothing keeps what the service prints, or nothing was printed yet.
 pub async fn read_output(
     shell: &dyn Shell,
     status: &ServiceStatus,
     mark: &OutputMark,
     lines: Option<usize>,
-) -> Result<Option<(String, OutputMark)>, Failure> {
+) -> Result<Option<OutputPart>, Failure> {
     let Some(release) = &status.release else { return Ok(None) };
     if let Some(program) = &status.engine_program {
         return read_container(shell, program, &status.directory, release, mark, lines).await.map(Some);
     }
     let Some(log) = &status.log else { return Ok(None) };
-    let from = if let OutputMark::Bytes(bytes) = mark { *bytes } else { 0 };
-    let Some((size, text)) = read_file(shell, log, from).await? else { return Ok(None) };
-    Ok(Some((last(&text, lines), OutputMark::Bytes(size))))
+    let from = match (mark, lines) {
+        (OutputMark::Bytes(bytes), _) => Some(*bytes),
+        (_, None) => Some(0),
+        (_, Some(_)) => None,
+    };
+    let Some(mut part) = read_file(shell, log, from).await? else { return Ok(None) };
+    if let Some(count) = lines {
+        part.text = last(&part.text, count);
+    }
+    Ok(Some(part))
 }
 
 async fn read_container(
@@ -58,15 +78,17 @@ async fn read_container(
     release: &ReleaseId,
     mark: &OutputMark,
     lines: Option<usize>,
-) -> Result<(String, OutputMark), Failure> {
+) -> Result<OutputPart, Failure> {
     let since = if let OutputMark::Time(time) = mark { time.as_str() } else { "" };
     let printed = container_lines(shell, program, directory, release, lines, since).await?;
-    let mark = printed.last().map_or_else(|| mark.clone(), |(time, _)| OutputMark::Time(time.clone()));
-    Ok((printed.into_iter().map(|(_, line)| line + "\n").collect(), mark))
+    let mark = printed.lines.back().map_or_else(|| mark.clone(), |(time, _)| OutputMark::Time(time.clone()));
+    let text = printed.lines.into_iter().map(|(_, line)| line + "\n").collect();
+    Ok(OutputPart { text, mark, more: printed.more })
 }
 
-async fn read_file(shell: &dyn Shell, path: &Path, from: u64) -> Result<Option<(u64, String)>, Failure> {
-    let (file, from, part) = (path.to_string_lossy(), from.to_string(), PART.to_string());
+async fn read_file(shell: &dyn Shell, path: &Path, from: Option<u64>) -> Result<Option<OutputPart>, Failure> {
+    let from = from.map(|from| from.to_string()).unwrap_or_default();
+    let (file, part) = (path.to_string_lossy(), PART.to_string());
     let command = Command::read(["sh", "-c", READ, "sh", &*file, &from, &part]);
     let cancel = CancellationToken::new();
     let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
@@ -77,18 +99,25 @@ async fn read_file(shell: &dyn Shell, path: &Path, from: u64) -> Result<Option<(
             .output(output.last_lines())
     };
     match output.status {
-        pleach_core::port::ExitStatus::Code(44) => return Ok(None),
-        _ if !output.succeeded() => return Err(failed(super::told_status(output.status))),
+        ExitStatus::Code(44) => return Ok(None),
+        _ if !output.succeeded() => return Err(failed(told_status(output.status))),
         _ => {}
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let (size, text) = text.split_once('\n').ok_or_else(|| failed("its size could not be read".into()))?;
-    let size = size.parse().map_err(|_| failed("its size could not be read".into()))?;
-    Ok(Some((size, text.to_owned())))
+    let end = output.stdout.iter().position(|byte| *byte == b'\n').unwrap_or(output.stdout.len());
+    let (front, part) = output.stdout.split_at(end);
+    let part = part.get(1..).unwrap_or_default();
+    let numbers = String::from_utf8_lossy(front);
+    let numbers = numbers.split_once(' ').and_then(|(size, from)| Some((size.parse().ok()?, from.parse().ok()?)));
+    let (size, from): (u64, u64) = numbers.ok_or_else(|| failed("its size could not be read".into()))?;
+    // Up to the end of a line, unless nothing else comes: what is cut there would be two wrong lines.
+    let more = from + (part.len() as u64) < size;
+    let whole = part.iter().rposition(|byte| *byte == b'\n').map_or(part.len(), |at| at + 1);
+    let part = if more { &part[..whole] } else { part };
+    let mark = OutputMark::Bytes(from + part.len() as u64);
+    Ok(Some(OutputPart { text: String::from_utf8_lossy(part).into_owned(), mark, more }))
 }
 
-fn last(text: &str, lines: Option<usize>) -> String {
-    let Some(count) = lines else { return text.to_owned() };
+fn last(text: &str, count: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(count)..].iter().map(|line| format!("{line}\n")).collect()
 }

@@ -7,12 +7,13 @@ use pleach_core::config::EnvironmentValue;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::StepContext;
 use pleach_core::port::{
-    Call, Command, CommandOutput, FencingToken, FileKind, Files, Http, Permissions, Secrets, Shell,
+    Call, Command, CommandOutput, FencingToken, FileKind, Files, Http, NoLines, Permissions, Secrets, Shell,
 };
 use pleach_core::snapshot::SnapshotContext;
 use pleach_core::word::{ReleaseId, RunId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::container;
 use super::instance::{InstanceState, told_status};
@@ -115,7 +116,7 @@ impl<'a> Site<'a> {
             .map_err(|error| Failure::new(Kind::Internal, "could not send a request").because(error.to_string()))?;
         command.stdin = Some(bytes.into());
         // Its answer is for this program; people get the step's own words.
-        let quiet = Call { lines: &pleach_core::port::NoLines, ..self.call };
+        let quiet = Call { lines: &NoLines, ..self.call };
         let output = self.require_shell()?.run(&command, quiet).await?;
         let doing = format!("`{program} {}` {}", words.join(" "), told_status(output.status));
         crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
@@ -157,6 +158,26 @@ impl<'a> Site<'a> {
         };
         lines.iter().map(|line| mask.text(line).into_owned()).collect()
     }
+}
+
+/// Asks the executable on the target for what changes nothing there.
+pub(super) async fn ask_program<T: DeserializeOwned>(
+    shell: &dyn Shell,
+    program: &Path,
+    words: &[&str],
+    stdin: Option<Vec<u8>>,
+    what: impl FnOnce() -> String,
+) -> Result<T, Failure> {
+    let program = program.to_string_lossy();
+    let mut command = Command::read([&*program].iter().chain(words).copied());
+    command.stdin = stdin.map(Into::into);
+    let cancel = CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
+        Err(Failure::new(Kind::UnknownOutcome, format!("could not {}", what()))
+            .because(format!("the answer of `{program}` could not be read"))
+            .output(output.last_lines()))
+    })
 }
 
 fn lacks(name: &str, what: &str) -> Failure {

@@ -12,6 +12,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use pleach_core::port::ImageId;
+use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
 use super::error::{EngineError, Said};
@@ -20,8 +21,24 @@ use super::health::HealthState;
 /// The engine's word for never is a time of the year 1.
 const NEVER: &str = "0001-";
 
-/// What is read of a container's log at most.
-const MOST: usize = 256 << 10;
+/// What is read of a container's log at a time. Escaped for an answer it may become six times as much.
+const MOST: usize = 128 << 10;
+
+/// What is read of a line: with a replacement character for each of its bytes it has room in a part.
+const LONGEST: usize = MOST / 4;
+
+/// What a line takes beside its time and its text.
+const FRAME: usize = 8;
+
+/// A part of a container's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Printed {
+    /// Each line with its time as the engine writes it, oldest first.
+    pub(crate) lines: VecDeque<(String, String)>,
+    /// Whether there was more behind them.
+    pub(crate) more: bool,
+}
 
 /// A container that an engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,24 +215,25 @@ impl Engine {
 
     /// The last lines that a container has printed, oldest first.
     pub async fn last_lines(&self, name: &str, count: usize) -> Result<Vec<String>, EngineError> {
-        Ok(self.lines(name, Some(count), None).await?.into_iter().map(|(_, line)| line).collect())
+        Ok(self.printed(name, Some(count), None).await?.lines.into_iter().map(|(_, line)| line).collect())
     }
 
-    /// What a container has printed after the time `since`, each line with its time as the engine writes it, oldest first: the
-    /// last `count` lines, or as many as 256 KiB hold.
-    pub async fn lines(
+    /// What a container has printed after the time `since`: the last `count` lines, of which the last 128 KiB; without a count the
+    /// first 128 KiB, and the rest since the last of these. A line of more than 32 KiB is cut.
+    pub(crate) async fn printed(
         &self,
         name: &str,
         count: Option<usize>,
         since: Option<&str>,
-    ) -> Result<Vec<(String, String)>, EngineError> {
+    ) -> Result<Printed, EngineError> {
         let tail = count.map_or_else(|| "all".to_owned(), |count| count.to_string());
         // To the second; what was read before is left out below.
         let second = since.and_then(|since| since.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_second);
         let second = i32::try_from(second).unwrap_or_default();
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).since(second);
         let mut log = std::pin::pin!(self.docker().logs(name, Some(options.tail(&tail).build())));
-        let (mut text, mut lines, mut held) = (Vec::new(), VecDeque::new(), 0);
+        let taken = |(time, line): &(String, String)| time.len() + line.len() + FRAME;
+        let (mut text, mut printed, mut held) = (Vec::new(), Printed::default(), 0);
         while let Some(part) = log.next().await {
             let part = part.map_err(self.failed(&format!("read the log of container `{name}`")))?;
             let (LogOutput::StdOut { message }
@@ -224,20 +242,26 @@ impl Engine {
             | LogOutput::Console { message }) = part;
             text.extend_from_slice(&message);
             while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&text[..end]).into_owned();
+                let line = String::from_utf8_lossy(&text[..end.min(LONGEST)]).into_owned();
                 text.drain(..=end);
                 let (time, line) = line.split_once(' ').unwrap_or((&line, ""));
                 // All times have the same width, so their order is that of the text.
-                if since.is_none_or(|since| time > since) {
-                    held += line.len();
-                    lines.push_back((time.to_owned(), line.trim_end_matches('\r').to_owned()));
+                if since.is_some_and(|since| time <= since) {
+                    continue;
                 }
+                let line = (time.to_owned(), line.trim_end_matches('\r').to_owned());
+                held += taken(&line);
+                if held > MOST && count.is_none() {
+                    printed.more = true;
+                    return Ok(printed);
+                }
+                printed.lines.push_back(line);
                 while held > MOST {
-                    held -= lines.pop_front().map_or(held, |(_, line)| line.len());
+                    held -= printed.lines.pop_front().as_ref().map_or(held, taken);
                 }
             }
         }
-        Ok(lines.into())
+        Ok(printed)
     }
 }
 

@@ -36,6 +36,7 @@ mod way;
 
 pub use bring::{BringError, bring_image};
 pub use build::{BuildError, Built};
+pub(crate) use container::Printed;
 pub use container::{Container, ContainerState};
 pub use containers::DockerContainers;
 pub use engine::{Engine, EngineFacts};

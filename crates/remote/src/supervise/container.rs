@@ -21,7 +21,7 @@ use super::request::{ContainerRequest, ImageRequest, RemoveRequest, StartRequest
 use crate::daemon::{cannot_lock, lock_file};
 use crate::directory::{InstanceState, ServiceLayout};
 use crate::docker::{
-    Container, ContainerSpec, ContainerState, Engine, EngineError, EngineWay, Published, how_it_ended, label,
+    Container, ContainerSpec, ContainerState, Engine, EngineError, EngineWay, Printed, Published, how_it_ended, label,
 };
 
 /// Where what runs in a container listens, and where the engine leads there from.
@@ -260,16 +260,16 @@ pub(super) fn lines(
     directory: &Path,
     release: &ReleaseId,
     mut arguments: impl Iterator<Item = String>,
-) -> Result<Vec<(String, String)>, Failure> {
+) -> Result<Printed, Failure> {
     let record = InstanceRecord::load(&ServiceLayout::new(directory).instance(release));
-    let Some(container) = record.and_then(|record| record.container) else { return Ok(Vec::new()) };
+    let Some(container) = record.and_then(|record| record.container) else { return Ok(Printed::default()) };
     let count = arguments.next().and_then(|count| count.parse().ok());
     let since = arguments.next().filter(|since| !since.is_empty());
     run(async {
         let engine = Engine::connect(EngineWay::socket(&container.socket)).await?;
-        match engine.lines(&container.name, count, since.as_deref()).await {
-            Err(error) if error.is_not_found() => Ok(Vec::new()),
-            lines => Ok(lines?),
+        match engine.printed(&container.name, count, since.as_deref()).await {
+            Err(error) if error.is_not_found() => Ok(Printed::default()),
+            printed => Ok(printed?),
         }
     })
 }

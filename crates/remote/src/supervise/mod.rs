@@ -9,7 +9,7 @@
 //! | `stop` | undo, `retire`, `stop` | waits for connections to end, then ends supervisor and process |
 //! | `again` | whoever put files back | ends the process; its supervisor starts it again with what it was given |
 //! | `look` | whoever has to know | asks the engine how a release's container is |
-//! | `lines` | whoever tells of a failure | reads the last lines that it printed |
+//! | `lines` | `logs`, whoever tells of a failure | reads what the container printed |
 //! | `image` | the `image` phase | gives an image of the target's engine a name |
 //! | `remove` | undo, `prune` | removes a release's container and its image |
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
