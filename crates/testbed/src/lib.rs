@@ -2,6 +2,7 @@
 
 mod boot;
 pub mod clock;
+pub mod compose;
 pub mod docker;
 pub mod machine;
 pub mod port;

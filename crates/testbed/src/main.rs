@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let result = suite::Options::parse(&arguments).and_then(|options| {
         space::ensure()?;
         package::ensure_all()?;
+        pleach_testbed::compose::ensure()?;
         suite::run(&options)
     });
     match result {

@@ -8,6 +8,7 @@
 
 mod astray;
 mod clock;
+mod composed;
 mod consent;
 mod disk;
 mod dock;

@@ -89,7 +89,9 @@ impl Scene {
     }
 
     pub(crate) fn write(&self, file: &str, content: &str) {
-        std::fs::write(self.root().join(file), content).expect("written");
+        let file = self.root().join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, content).expect("written");
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) {

@@ -13,6 +13,7 @@
 //! What may be a secret is masked before an excerpt of the file is kept, so no later reader can show it.
 
 mod check;
+mod compose;
 mod environment;
 mod image;
 mod keys;
@@ -36,6 +37,7 @@ mod validate;
 mod written;
 
 pub use check::{CheckConfig, CheckKind, HttpCheck, ServiceTest, Thresholds};
+pub use compose::{ComposeConfig, PullRule};
 pub use environment::{ConsentRule, EnvironmentConfig};
 pub use image::ImageConfig;
 pub use keys::{KeyDescription, describe_key, keys};

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckConfig, ServiceTest, Thresholds};
+use super::compose::ComposeConfig;
 use super::image::ImageConfig;
 use super::script::ScriptConfig;
 use crate::period::Period;
@@ -56,6 +57,10 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "port": 8080, "memory": "512MiB" }))]
     pub image: Option<ImageConfig>,
+    /// What runs is a Compose project of the target's own `docker compose`. Not together with `run`, `image`, `start` and `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "files": ["compose.yml", "compose.prod.yml"] }))]
+    pub compose: Option<ComposeConfig>,
     /// Starts or restarts the service from `current`, for a service that something else keeps running. It is also how the
     /// old release comes back: a unit of systemd that ended too often starts again only after `reset-failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +84,7 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = serde_json::json!([{ "name": "migrate", "file": "scripts/migrate.sh", "reversal": "nothing" }]))]
     pub scripts: Vec<ScriptConfig>,
-    /// Variables for `build`, `run`, `start`, `stop` and `scripts`.
+    /// Variables for `build`, `run`, `start`, `stop` and `scripts`, and for the Compose files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = serde_json::json!({ "LOG_LEVEL": "info", "API_TOKEN": { "secret": "env:API_TOKEN" } }))]
     pub environment: BTreeMap<String, EnvironmentValue>,

@@ -58,6 +58,10 @@ impl FilesSnapshot {
             if is_halted(site.files, &site.layout(), &record).await? {
                 return Ok(None);
             }
+            // What runs of a project and has not changed would go on with the files that were moved aside.
+            if let (Some(_), Some(stop)) = (&record.spec.compose, &record.spec.stop) {
+                site.run_line(ServiceCommand::Stop, stop, &record, self.secrets.as_ref()).await?;
+            }
             return site.run_line(ServiceCommand::Start, start, &record, self.secrets.as_ref()).await.map(Some);
         }
         if !site.is_up(&release).await? {

@@ -131,6 +131,11 @@ impl ServiceLayout {
         self.directory.join(".pleach/kept")
     }
 
+    /// What containers of a Compose project see of releases, each in a folder that is named after what it holds.
+    pub fn kept_mounts(&self) -> PathBuf {
+        self.directory.join(".pleach/mounts")
+    }
+
     /// What the snapshot of files of one run keeps.
     pub fn kept(&self, run: &RunId) -> PathBuf {
         self.all_kept().join(run.as_str())

@@ -18,6 +18,7 @@
 //! PATH/SERVICE/run/proxy.json             what the target's proxy was told to lead to the service
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
+//! PATH/SERVICE/.pleach/mounts/DIGEST/     what containers of a Compose project see of releases, until no release has it
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
 //! ```
 //!
@@ -30,6 +31,7 @@
 //! | `image` | brings the layers that the target lacks, and names the image | removing the release with its container and image, if this run made it |
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it; starting what the plan saw running, if it has ended since |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
+//! | `compose` | resolves a Compose project, gets its images, pins both in the release | removing the containers of services that were not there before |
 //! | `script-NAME` | runs a script of the project | running its `undo` script, if this run began it |
 //! | `start` | starts its process or container beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
@@ -37,7 +39,9 @@
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
+//! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
+//! | `orphans` | stops services that the Compose files no longer have | nothing: `switch` starts the old release with all of its services |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
@@ -50,6 +54,8 @@
 
 mod built;
 mod command;
+mod compose;
+mod composed;
 mod container;
 mod facts;
 mod files;
@@ -63,6 +69,7 @@ mod parameter;
 mod phase;
 mod pin;
 mod process;
+mod project;
 mod recipe;
 mod register;
 mod release;

@@ -213,6 +213,27 @@ pub(super) struct RenewParameters {
     pub(super) drain: Period,
 }
 
+/// Of `wait`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct WaitParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) within: Period,
+}
+
+/// Of `orphans`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct OrphansParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    /// The release that was current.
+    pub(super) previous: ReleaseId,
+}
+
 /// Of `prune`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -26,6 +26,7 @@ pub(super) enum Work {
     BuildHere,
     Upload,
     Build,
+    Compose,
     Script,
     Start,
     Health,
@@ -33,7 +34,9 @@ pub(super) enum Work {
     Switch,
     Lead,
     Restart,
+    Wait,
     Verify,
+    Orphans,
     Retire,
     Prune,
     Close,
@@ -43,7 +46,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -51,6 +54,7 @@ impl Work {
         Self::BuildHere,
         Self::Upload,
         Self::Build,
+        Self::Compose,
         Self::Script,
         Self::Start,
         Self::Health,
@@ -58,7 +62,9 @@ impl Work {
         Self::Switch,
         Self::Lead,
         Self::Restart,
+        Self::Wait,
         Self::Verify,
+        Self::Orphans,
         Self::Retire,
         Self::Prune,
         Self::Close,
@@ -77,6 +83,7 @@ impl Work {
             Self::BuildHere => "build-here",
             Self::Upload => "upload",
             Self::Build => "build",
+            Self::Compose => "compose",
             Self::Script => "script",
             Self::Start => "start",
             Self::Health => "health",
@@ -84,7 +91,9 @@ impl Work {
             Self::Switch => "switch",
             Self::Lead => "lead",
             Self::Restart => "restart",
+            Self::Wait => "wait",
             Self::Verify => "verify",
+            Self::Orphans => "orphans",
             Self::Retire => "retire",
             Self::Prune => "prune",
             Self::Close => "close",

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::command::typed;
+use super::compose::{commands, project};
 use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
 use super::lead::place;
@@ -180,6 +181,9 @@ impl<'a> Scene<'a> {
     /// What the service is, as the config has it now.
     fn spec(&self) -> ReleaseSpec {
         let config = self.request.service_config;
+        let compose = project(config, self.request.service);
+        let socket = self.place.docker_socket.as_deref();
+        let [start, stop] = compose.as_ref().map_or([None, None], |compose| commands(socket, compose).map(Some));
         ReleaseSpec {
             service: self.request.service.clone(),
             environment: self.request.environment.clone(),
@@ -195,8 +199,9 @@ impl<'a> Scene<'a> {
                 .proxy()
                 .filter(|_| config.is_kept_running() && self.port.is_some())
                 .map(place),
-            start: config.start.clone(),
-            stop: config.stop.clone(),
+            start: start.or_else(|| config.start.clone()),
+            stop: stop.or_else(|| config.stop.clone()),
+            compose,
             sudo: config.sudo.clone(),
             scripts: config.scripts.clone(),
             variables: config.environment.clone(),
@@ -283,6 +288,9 @@ impl<'a> Scene<'a> {
         if let (false, Some(build)) = (spec.is_built_here(), &spec.build) {
             let limit = self.request.service_config.build_limit;
             steps.add(Work::Build, format!("run `{build}`"), &self.about(&release), limit)?;
+        }
+        if let Some(compose) = &spec.compose {
+            self.add_project(&mut steps, &upload, compose)?;
         }
         self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
         self.finish_deploy(steps, &spec, release, scripts)
@@ -445,8 +453,12 @@ impl<'a> Scene<'a> {
             self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
             steps.add(Work::Switch, to, &switch, limit)?.by(by_hand);
             if let Some(start) = &spec.start {
-                steps.add(Work::Restart, format!("run `{start}`"), &self.about(release), limit)?;
+                let step = steps.add(Work::Restart, format!("run `{start}`"), &self.about(release), limit)?;
+                if spec.compose.is_some() {
+                    step.named("up", &Reversal::Nothing)?;
+                }
             }
+            self.add_wait(steps, release, spec)?;
             if spec.health.is_some() {
                 steps.add(Work::Health, told(&asked), &health(&asked, Some(self.public(spec))), patience)?;
             }
@@ -480,6 +492,7 @@ impl<'a> Scene<'a> {
             let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
+        self.add_orphans(steps, release, spec, old.map(|kept| &kept.spec))?;
         // What the old release's `start` started would run on: no `start` of the new one takes its place.
         if let Some(kept) = old
             && let (Some(stop), None) = (&kept.spec.stop, &spec.start)
@@ -612,7 +625,7 @@ impl Default for Steps {
 
 impl Steps {
     /// What is added from now on has its turn after all services.
-    fn finish(&mut self) -> &mut Self {
+    pub(super) fn finish(&mut self) -> &mut Self {
         self.turn = Turn::Finish;
         self
     }
@@ -625,9 +638,14 @@ impl Steps {
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
         let reversal = match work {
-            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Verify | Work::Prune => {
-                Reversal::Nothing
-            }
+            Work::Install
+            | Work::Build
+            | Work::Health
+            | Work::Restart
+            | Work::Wait
+            | Work::Verify
+            | Work::Orphans
+            | Work::Prune => Reversal::Nothing,
             _ => Reversal::Undo,
         };
         let step = Step {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use pleach_core::config::{BuildPlace, CheckConfig, CommandLine, EnvironmentValue, ImageConfig, ScriptConfig};
+use pleach_core::config::{
+    BuildPlace, CheckConfig, CommandLine, ComposeConfig, EnvironmentValue, ImageConfig, ScriptConfig,
+};
 use pleach_core::period::Period;
 use pleach_core::port::{ImageId, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
@@ -38,6 +40,9 @@ pub struct ReleaseSpec {
     /// The image that its container is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,
+    /// The Compose project, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<ComposeConfig>,
     /// Starts it where something else keeps it running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<CommandLine>,
@@ -145,4 +150,7 @@ pub struct ReleaseRecord {
     /// The image, once the target has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageId>,
+    /// The services of its Compose project and their images, once the target has all of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<BTreeMap<String, ImageId>>,
 }

@@ -62,6 +62,7 @@ impl Scene<'_> {
         if spec.stop.is_none() {
             restart.undone();
         }
+        self.add_wait(&mut steps, current, spec)?;
         if spec.health.is_some() {
             steps.add(Work::Health, told(&asked), &health(Some(asked_at(spec))), patience)?;
         }

@@ -15,6 +15,7 @@ use pleach_core::word::{ReleaseId, SnapshotKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::composed::PINNED;
 use super::layout::ServiceLayout;
 use super::parameter::{Place, word};
 use super::pin::Pin;
@@ -57,33 +58,35 @@ async fn require_whole(
 ) -> Result<String, Failure> {
     let record = site.require_record(release).await?;
     let path = site.layout().release(release);
-    match site.files.stat(&path).await?.map(|stat| stat.kind) {
-        Some(FileKind::Directory) => {}
-        _ => {
-            return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
-                .because(format!("`{}` is not there", path.display()))
-                .state("nothing was touched")
-                .next(format!(
-                    "deploy as if it were the first time: `{}`",
-                    site.place.typed(format!("rm {}", word(&site.layout().current())))
-                )));
-        }
+    let missing = |because: String| {
+        let first = site.place.typed(format!("rm {}", word(&site.layout().current())));
+        Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
+            .because(because)
+            .state("nothing was touched")
+            .next(format!("deploy as if it were the first time: `{first}`"))
+    };
+    if !matches!(site.files.stat(&path).await?.map(|stat| stat.kind), Some(FileKind::Directory)) {
+        return Err(missing(format!("`{}` is not there", path.display())));
     }
     if let (Some(image), Some(containers)) = (&record.image, containers)
         && !containers.has(image).await?
     {
-        return Err(Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
-            .because(format!("its image {} is no longer on the target's engine", image.short()))
-            .state("nothing was touched")
-            .next(format!(
-                "deploy as if it were the first time: `{}`",
-                site.place.typed(format!("rm {}", word(&site.layout().current())))
-            )));
+        return Err(missing(format!("its image {} is no longer on the target's engine", image.short())));
+    }
+    if record.compose.is_some() {
+        let pinned = path.join(PINNED);
+        if site.files.stat(&pinned).await?.is_none() {
+            return Err(missing(format!("`{}` is not there", pinned.display())));
+        }
+        if let Some(image) = site.missing_image(&record).await? {
+            return Err(missing(format!("its image {image} is no longer on the target's engine")));
+        }
     }
     let entries = site.files.list(&path).await?.len();
-    let what = match &record.image {
-        Some(image) => format!("its image {}", image.short()),
-        None => format!("{entries} entries"),
+    let what = match (&record.image, &record.compose) {
+        (Some(image), _) => format!("its image {}", image.short()),
+        (None, Some(images)) => format!("{entries} entries and the images of its {} services", images.len()),
+        (None, None) => format!("{entries} entries"),
     };
     Ok(format!("release `{release}` of {} is there with {what}", record.spec.commit.short()))
 }

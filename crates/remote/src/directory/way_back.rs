@@ -224,6 +224,7 @@ path = "/srv/x"
             build_on: pleach_core::config::BuildPlace::Target,
             run: None,
             image: None,
+            compose: None,
             proxy: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),

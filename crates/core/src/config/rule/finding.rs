@@ -86,6 +86,7 @@ const RULES: &[Rule] = &[
     super::reference::names_exist,
     super::order::no_circle,
     super::process::one_way_to_run,
+    super::compose::projects_can_run,
     super::image::images_can_run,
     super::process::variables_have_names,
     super::check::checks_can_succeed,

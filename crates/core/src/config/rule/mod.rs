@@ -1,6 +1,7 @@
 //! What a config must keep beyond its types: one file a rule.
 
 mod check;
+mod compose;
 mod environment;
 mod finding;
 mod image;

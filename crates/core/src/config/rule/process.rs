@@ -15,7 +15,7 @@ pub(super) fn one_way_to_run(config: &Config, found: &mut Vec<Finding>) {
         }
         if let Some(user) = &service.sudo {
             found.extend(user_name(key.at("sudo"), user));
-            if service.start.is_none() {
+            if service.start.is_none() && service.compose.is_none() {
                 let finding = Finding::new(key.at("sudo"), "`sudo` without `start`").at_key();
                 found.push(finding.because_of(key.at("start")).expected("expected `start` beside it"));
             }

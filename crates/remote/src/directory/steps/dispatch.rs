@@ -7,7 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, command, files, health, image, install, lead, process, prune, renew, route, script, switch, upload,
+    build_here, command, compose, files, health, image, install, lead, process, prune, renew, route, script, switch,
+    upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -60,6 +61,9 @@ impl Phase for DirectoryPhase {
             Work::Script => script::inspect(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
             Work::Renew => renew::inspect(cx).await,
+            Work::Compose => compose::inspect(cx).await,
+            Work::Wait => compose::inspect_standing(cx, self.means.secrets.as_ref()).await,
+            Work::Orphans => compose::inspect_orphans(cx, self.means.secrets.as_ref()).await,
         }
     }
 
@@ -83,6 +87,9 @@ impl Phase for DirectoryPhase {
             Work::Script => script::apply(cx, secrets).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
             Work::Renew => renew::apply(cx, secrets).await,
+            Work::Compose => compose::apply(cx, secrets).await,
+            Work::Wait => compose::wait(cx, secrets).await,
+            Work::Orphans => compose::stop_orphans(cx, secrets).await,
         }
     }
 
@@ -99,10 +106,16 @@ impl Phase for DirectoryPhase {
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
+            Work::Compose => compose::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
-            Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
-                Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
-            }
+            Work::Install
+            | Work::Files
+            | Work::Build
+            | Work::Health
+            | Work::Wait
+            | Work::Verify
+            | Work::Orphans
+            | Work::Prune => Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step()))),
         }
     }
 }

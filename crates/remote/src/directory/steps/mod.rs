@@ -2,6 +2,7 @@
 
 mod build_here;
 mod command;
+mod compose;
 mod dispatch;
 mod files;
 mod health;

@@ -103,7 +103,7 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
 async fn forget_use(site: &Site<'_>, release: &ReleaseId) -> Result<(), Failure> {
     let Some(mut record) = site.record(release).await? else { return Ok(()) };
     if record.run == *site.run && record.state == ReleaseState::Used {
-        record.state = if record.spec.build.is_some() || record.spec.image.is_some() {
+        record.state = if record.spec.build.is_some() || record.spec.image.is_some() || record.compose.is_some() {
             ReleaseState::Built
         } else {
             ReleaseState::Uploaded

@@ -160,6 +160,7 @@ impl Site<'_> {
             spec: spec.clone(),
             tree: None,
             image: None,
+            compose: None,
         };
         self.write_json(&self.layout().record(release), &record).await?;
         Ok(record)
@@ -188,8 +189,13 @@ impl Site<'_> {
     /// Removes a release with all that belongs to it; its record last, so that an interrupted removal is found again.
     pub(super) async fn remove_release(&self, release: &ReleaseId) -> Result<(), Failure> {
         let layout = self.layout();
-        if self.record(release).await?.is_some_and(|record| record.spec.image.is_some()) {
+        let record = self.record(release).await?;
+        if record.as_ref().is_some_and(|record| record.spec.image.is_some()) {
             self.remove_container(release).await?;
+        }
+        let project = record.as_ref().filter(|record| record.spec.compose.is_some());
+        if let Some(record) = project {
+            self.remove_project(record).await?;
         }
         for (folder, parts) in [(layout.releases(), ".partial-"), (layout.run(), ".")] {
             let prefix = format!("{release}{parts}");
@@ -200,6 +206,9 @@ impl Site<'_> {
             }
         }
         self.files.remove(&layout.release(release), self.token()).await?;
+        if project.is_some() {
+            self.forget_mounts().await?;
+        }
         self.files.remove(&layout.record(release), self.token()).await
     }
 }

@@ -1,0 +1,135 @@
+//! Services that are Compose projects, on a host over SSH with an engine and a `docker compose` of its own.
+
+use std::time::{Duration, Instant};
+
+use crate::dock::Dock;
+use crate::scene::told_in_four_parts;
+
+/// A web server that answers with the files of the commit, and a database that has a volume.
+const COMPOSE: &str = r#"services:
+  web:
+    build: .
+    command: ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]
+    ports: ["127.0.0.1:${PORT:?}:8080"]
+    depends_on:
+      db: {condition: service_healthy}
+      init: {condition: service_completed_successfully}
+    volumes: ["./conf:/conf:ro"]
+    stop_signal: SIGKILL
+  db:
+    image: base:1
+    command: ["/bin/sh", "-c", "echo ready >/data/ready; exec /bin/sleep 100000"]
+    volumes: ["data:/data", "./db:/db:ro"]
+    stop_signal: SIGKILL
+    healthcheck: {test: ["CMD", "/bin/cat", "/data/ready"], interval: 200ms}
+  init:
+    image: base:1
+    command: ["/bin/echo", "done"]
+volumes: {data: {}}
+"#;
+
+/// Service `alpha` is a project, and nothing else is deployed.
+fn project(compose: &str) -> Option<Dock> {
+    let dock = Dock::new()?;
+    let config = pleach_testbed::compose::ensure().unwrap_or_else(|why| panic!("{why}"));
+    let environment = config.map(|config| format!("environment = {{ DOCKER_CONFIG = \"{}\" }}\n", config.display()));
+    let text = format!(
+        "[project]\nname = \"dock\"\n[services.alpha]\nbranch = \"skill/alpha\"\nport = {}\n{}compose = {{}}\n\
+         health = {{ http = {{ path = \"/health\" }}, period = \"50ms\", success = 2, within = \"10s\" }}\n\
+         [environments.uat]\nretry = {{ attempts = 1, backoff = \"50ms\" }}\n\
+         [environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\nprogram = \"{}\"\n",
+        dock.scene.port("alpha"),
+        environment.unwrap_or_default(),
+        dock.live().display(),
+        dock.bed.at("config").display(),
+        env!("CARGO_BIN_EXE_pleach"),
+    );
+    dock.scene.write("pleach.toml", &text);
+    dock.scene.git(&["commit", "-qam", "A project"]);
+    for (file, text) in [("compose.yml", compose), ("conf/site", "one"), ("db/setup", "tables")] {
+        dock.scene.commit("alpha", file, Some(text));
+    }
+    Some(dock)
+}
+
+/// The containers of the project: service, name, id, image and whether it runs.
+fn members(dock: &Dock) -> Vec<(String, String, bool)> {
+    let all = dock.ask("/containers/json?all=1");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let of =
+        all.as_array().expect("a list").iter().filter(|one| one["Labels"]["com.docker.compose.project"] == "alpha");
+    let mut members: Vec<(String, String, bool)> = of
+        .map(|one| (text(&one["Labels"]["com.docker.compose.service"]), text(&one["Id"]), one["State"] == "running"))
+        .collect();
+    members.sort();
+    members
+}
+
+/// The id of a service's container.
+fn id(dock: &Dock, service: &str) -> String {
+    let members = members(dock);
+    members.into_iter().find(|member| member.0 == service).unwrap_or_else(|| panic!("no `{service}`")).1
+}
+
+fn volumes(dock: &Dock) -> Vec<String> {
+    let all = dock.ask("/volumes");
+    let all = all["Volumes"].as_array().into_iter().flatten();
+    all.filter_map(|one| one["Name"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew() {
+    let Some(dock) = project(COMPOSE) else { return };
+    let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    let begun = Instant::now();
+    assert_eq!(dock.answer("alpha"), Some(1), "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("db healthy, init ended with 0, web runs"), "{}", said.stderr);
+    let (web, db) = (id(&dock, "web"), id(&dock, "db"));
+
+    dock.version_of("alpha", 2);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answer("alpha"), Some(2));
+    assert_ne!(id(&dock, "web"), web, "its image is another one");
+    assert_eq!(id(&dock, "db"), db, "nothing of it changed");
+
+    dock.scene.commit("alpha", "db/setup", Some("more tables"));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_ne!(id(&dock, "db"), db, "it sees another file");
+    assert!(begun.elapsed() < Duration::from_secs(120));
+
+    let said = dock.scene.ends(0, &["rollback", "uat", "alpha", "--yes"]);
+    assert_eq!(dock.answer("alpha"), Some(2), "{}", said.stderr);
+    let said = dock.scene.ends(0, &["stop", "uat", "--yes"]);
+    assert!(members(&dock).iter().all(|member| !member.2), "{}", said.stderr);
+    assert_eq!(volumes(&dock), ["alpha_data"], "volumes stay");
+}
+
+#[test]
+fn what_does_not_stand_is_taken_back_with_its_last_words() {
+    let Some(dock) = project(COMPOSE) else { return };
+    // The first one: nothing stays but the volume.
+    let broken = COMPOSE.replace("exec /bin/sleep 100000", "echo dying words; exit 3");
+    dock.scene.commit("alpha", "compose.yml", Some(&broken));
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&said);
+    assert_eq!(members(&dock), [], "{}", said.stderr);
+    assert_eq!(volumes(&dock), ["alpha_data"]);
+
+    dock.scene.commit("alpha", "compose.yml", Some(COMPOSE));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let before = members(&dock);
+    let worker =
+        "  worker:\n    image: base:1\n    command: [\"/bin/sh\", \"-c\", \"echo dying words; exit 3\"]\nvolumes:";
+    dock.scene.commit("alpha", "compose.yml", Some(&COMPOSE.replace("volumes: {", &format!("{worker} {{"))));
+    dock.version_of("alpha", 2);
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&said);
+    assert!(said.stderr.contains("worker ended with 3") && said.stderr.contains("dying words"), "{}", said.stderr);
+    assert_eq!(dock.answer("alpha"), Some(1));
+    let after = members(&dock);
+    let services = |members: &[(String, String, bool)]| {
+        members.iter().map(|member| (member.0.clone(), member.2)).collect::<Vec<_>>()
+    };
+    assert_eq!(services(&after), services(&before));
+    assert_eq!(id(&dock, "db"), before[0].1, "nobody touched it");
+}
