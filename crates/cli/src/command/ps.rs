@@ -141,7 +141,7 @@ fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Ve
     };
     let shown = service.processes.iter().filter(|process| {
         // A current release that was stopped on purpose has no router and no process.
-        process.state.is_up() || routed(process).is_some()
+        process.state.is_up() || routed(process).is_some() || service.is_project
     });
     shown
         .map(|process| {
@@ -193,6 +193,7 @@ fn note(
         InstanceState::Orphaned => notes.push("its supervisor is gone: nobody starts it again if it ends".to_owned()),
         InstanceState::Restarting => notes.push(format!("it {last_end}, and is started again")),
         InstanceState::Ending => notes.push("it was asked to end".to_owned()),
+        InstanceState::Stopped if service.is_project => notes.push(format!("it {last_end}")),
         InstanceState::Stopped => notes.push("it is gone, and nobody starts it again".to_owned()),
         InstanceState::Running if process.restarts > 0 => notes.push(format!("it last {last_end}")),
         InstanceState::Running => {}
@@ -214,7 +215,7 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
             InstanceState::Restarting | InstanceState::Ending | InstanceState::Orphaned => Style::Busy,
             InstanceState::Stopped => Style::Bad,
         };
-        let port = row.address.rsplit(':').next().unwrap_or_default().to_owned();
+        let port = row.address.rsplit(':').next().filter(|port| *port != "0").unwrap_or("-").to_owned();
         let mut cells: Vec<Cell> = vec![
             Cell::styled(Style::Bold, row.service.as_str()),
             row.target.as_str().into(),
@@ -260,6 +261,7 @@ mod tests {
             current: Some(release.clone()),
             wanted: Some(address.clone()),
             led: None,
+            is_project: false,
             processes: vec![ReleaseProcess {
                 release,
                 state,

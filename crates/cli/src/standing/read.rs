@@ -118,7 +118,9 @@ fn life(status: &ServiceStatus) -> Life {
 
 fn note(status: &ServiceStatus) -> Option<String> {
     let ended = |what: &str| format!("its process {}{what}", status.last_end.as_deref().unwrap_or("ended"));
+    let is_project = status.spec.as_ref().is_some_and(|spec| spec.compose.is_some());
     match status.status {
+        Some(ReleaseStatus::Restarting | ReleaseStatus::Stopped) if is_project => status.last_end.clone(),
         Some(ReleaseStatus::Restarting) => Some(ended(&format!(", {} times", status.restarts))),
         Some(ReleaseStatus::Running | ReleaseStatus::Orphaned) if is_cut_off(status) => Some(CUT_OFF.to_owned()),
         Some(ReleaseStatus::Orphaned) => Some("nobody starts it again if it ends: deploy it again".to_owned()),

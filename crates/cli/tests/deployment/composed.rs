@@ -83,8 +83,15 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     let begun = Instant::now();
     assert_eq!(dock.answer("alpha"), Some(1), "{}{}", said.stdout, said.stderr);
-    assert!(said.stderr.contains("db healthy, init ended with 0, web runs"), "{}", said.stderr);
+    assert!(said.stderr.contains("db is healthy, init ended with 0, web runs"), "{}", said.stderr);
     let (web, db) = (id(&dock, "web"), id(&dock, "db"));
+    dock.require_settled(1);
+    let status = dock.scene.ends(0, &["status", "uat"]);
+    assert!(status.stdout.contains("running  healthy"), "{}", status.stdout);
+    let ps = dock.scene.ends(0, &["ps", "uat"]);
+    assert!(ps.stdout.contains("alpha-web-1") && ps.stdout.contains("alpha-db-1"), "{}", ps.stdout);
+    let logs = dock.scene.ends(0, &["logs", "alpha", "--service"]);
+    assert_eq!(logs.stdout, "init-1 | done\n");
 
     dock.version_of("alpha", 2);
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
@@ -99,7 +106,18 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
 
     let said = dock.scene.ends(0, &["rollback", "uat", "alpha", "--yes"]);
     assert_eq!(dock.answer("alpha"), Some(2), "{}", said.stderr);
+    assert_eq!(
+        dock.engine.ask("POST", &format!("/containers/{}/kill", id(&dock, "db")), "", &[]).map(drop).ok(),
+        Some(())
+    );
+    let status = dock.scene.ends(0, &["status", "uat"]);
+    assert!(status.stdout.contains("db ended with 137"), "{}", status.stdout);
+    let ps = dock.scene.ends(0, &["ps", "uat"]);
+    assert!(ps.stdout.contains("it ended with 137"), "{}", ps.stdout);
+    dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    dock.require_settled(1);
     let said = dock.scene.ends(0, &["stop", "uat", "--yes"]);
+    assert!(dock.scene.ends(0, &["status", "uat"]).stdout.contains("stopped"));
     assert!(members(&dock).iter().all(|member| !member.2), "{}", said.stderr);
     assert_eq!(volumes(&dock), ["alpha_data"], "volumes stay");
 }

@@ -50,6 +50,12 @@ pub(super) fn pinned_line(socket: Option<&Path>, compose: &ComposeConfig, verb: 
     compose_line(socket, compose.project.as_deref().unwrap_or_default(), &format!("-f {PINNED}"), verb)
 }
 
+/// What its services have printed.
+pub(super) fn logs_line(socket: Option<&Path>, compose: &ComposeConfig, options: &str) -> String {
+    // Some versions clear each line of a terminal even where there is none, whatever they are told.
+    pinned_line(socket, compose, &format!("logs --no-color {options} 2>&1 | sed 's/^\x1b\\[2K//'"))
+}
+
 /// What starts and stops a release with a project.
 pub(super) fn commands(socket: Option<&Path>, compose: &ComposeConfig) -> [CommandLine; 2] {
     ["up -d --no-build --pull never", "stop"].map(|verb| CommandLine::Line(pinned_line(socket, compose, verb)))

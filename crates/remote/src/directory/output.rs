@@ -8,8 +8,12 @@ use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::compose::logs_line;
 use super::container::container_lines;
 use super::instance::told_status;
+use super::layout::ServiceLayout;
+use super::project::unasked;
+use super::release::ReleaseSpec;
 use super::status::ServiceStatus;
 
 /// How far it has been read.
@@ -58,6 +62,9 @@ pub async fn read_output(
     if let Some(program) = &status.engine_program {
         return read_container(shell, program, &status.directory, release, mark, lines).await.map(Some);
     }
+    if let Some(spec) = status.spec.as_ref().filter(|spec| spec.compose.is_some()) {
+        return read_project(shell, spec, &status.directory, release, mark, lines).await.map(Some);
+    }
     let Some(log) = &status.log else { return Ok(None) };
     let from = match (mark, lines) {
         (OutputMark::Bytes(bytes), _) => Some(*bytes),
@@ -84,6 +91,53 @@ async fn read_container(
     let mark = printed.lines.back().map_or_else(|| mark.clone(), |(time, _)| OutputMark::Time(time.clone()));
     let text = printed.lines.into_iter().map(|(_, line)| line + "\n").collect();
     Ok(OutputPart { text, mark, more: printed.more })
+}
+
+/// What all containers of a project have printed, in the order of time.
+async fn read_project(
+    shell: &dyn Shell,
+    spec: &ReleaseSpec,
+    directory: &Path,
+    release: &ReleaseId,
+    mark: &OutputMark,
+    lines: Option<usize>,
+) -> Result<OutputPart, Failure> {
+    let Some(compose) = &spec.compose else { return Ok(OutputPart::default()) };
+    let mut options = "--timestamps".to_owned();
+    if let Some(count) = lines {
+        options += &format!(" --tail {count}");
+    }
+    if let OutputMark::Time(time) = mark {
+        options += &format!(" --since {time}");
+    }
+    let read = logs_line(spec.docker_socket.as_deref(), compose, &options);
+    let command = unasked(spec, &format!("{read} | tail -c {PART}"));
+    let command = command.directory(ServiceLayout::new(directory).release(release));
+    let cancel = CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut printed: Vec<(&str, &str, &str)> = text.lines().filter_map(printed_line).collect();
+    // Per container they are in order already.
+    printed.sort_by_key(|(_, time, _)| *time);
+    if let OutputMark::Time(since) = mark {
+        printed.retain(|(_, time, _)| *time > since.as_str());
+    }
+    let first = lines.map_or(0, |count| printed.len().saturating_sub(count));
+    let mark = printed.last().map_or_else(|| mark.clone(), |(_, time, _)| OutputMark::Time((*time).to_owned()));
+    let mut told = String::new();
+    if lines.is_none() && output.stdout.len() as u64 >= PART {
+        told += "… what came before is left out\n";
+    }
+    told.extend(printed[first..].iter().map(|(name, _, line)| format!("{name} | {line}\n")));
+    Ok(OutputPart { text: told, mark, more: false })
+}
+
+/// Container, time and text of a line such as `web-1  | 2026-11-22T10:00:00.000000001Z text`.
+fn printed_line(line: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = line.split_once('|')?;
+    let (time, text) = rest.trim_start().split_once(' ').unwrap_or((rest.trim(), ""));
+    let is_time = time.len() >= 20 && time.ends_with('Z') && time.starts_with(|c: char| c.is_ascii_digit());
+    is_time.then(|| (name.trim(), time, text.trim_end_matches('\r')))
 }
 
 async fn read_file(shell: &dyn Shell, path: &Path, from: Option<u64>) -> Result<Option<OutputPart>, Failure> {

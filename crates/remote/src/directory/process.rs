@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
+use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
@@ -72,6 +73,8 @@ pub struct ServiceProcesses {
     pub wanted: Option<(String, u16)>,
     /// Whether the target's proxy leads from there to the current release; `None` where a router of Pleach's own does.
     pub led: Option<bool>,
+    /// Whether what runs is a Compose project: a container of which ended, and should not have, is told.
+    pub is_project: bool,
     /// What runs, and what the current release has where that does not run; in the order of releases.
     pub processes: Vec<ReleaseProcess>,
     /// The routers that live.
@@ -126,6 +129,11 @@ async fn read_service(
         None => None,
     };
     let spec = record.map(|record| record.spec);
+    let project = spec.as_ref().filter(|spec| spec.compose.is_some());
+    let members = match (project, shell) {
+        (Some(spec), Some(shell)) => members_of(shell, spec).await?,
+        _ => Vec::new(),
+    };
     let RunFolder { routers, releases, .. } = read_run_folder(files, layout).await?;
     let mut processes = Vec::new();
     for release in releases {
@@ -146,6 +154,23 @@ async fn read_service(
             });
         }
     }
+    let shown = members.iter().filter(|member| member.is_up() || member.is_lost());
+    processes.extend(shown.zip(current.iter().cycle()).map(|(member, release)| ReleaseProcess {
+        release: release.clone(),
+        state: match member {
+            member if member.is_restarting() => InstanceState::Restarting,
+            member if member.is_up() => InstanceState::Running,
+            _ => InstanceState::Stopped,
+        },
+        pid: member.pid(),
+        container: Some(member.name().to_owned()),
+        since: member.since(),
+        restarts: member.restarts,
+        last_end: Some(member.told()).filter(|_| !member.is_up()),
+        address: member.address().unwrap_or_default(),
+        memory_bytes: None,
+    }));
+    let is_project = project.is_some();
     let led = match (shell, spec.as_ref().is_some_and(|spec| spec.proxy.is_some())) {
         (Some(shell), true) => {
             let leads = leads(files, shell, layout).await.ok().flatten();
@@ -166,6 +191,7 @@ async fn read_service(
         current,
         wanted: spec.filter(ReleaseSpec::is_kept_running).and_then(|spec| spec.address()),
         led,
+        is_project,
         processes,
         routers: routers.collect(),
     })

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::{CommandLine, ComposeConfig, EnvironmentValue};
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
-use pleach_core::port::{Command, CommandOutput, Effect, ExitStatus, ImageId, Permissions, Secrets};
+use pleach_core::port::{
+    Call, Command, CommandOutput, Effect, ExitStatus, ImageId, NoLines, Permissions, Secrets, Shell,
+};
+use tokio_util::sync::CancellationToken;
 
-use super::compose::{compose_line, docker, pinned_line, written_files};
+use super::compose::{compose_line, docker, logs_line, pinned_line, written_files};
 use super::composed::{Composed, MEMBER, Member, PINNED, USUAL};
 use super::instance::told_status;
 use super::parameter::word;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::Site;
+use super::sudo::elevated;
 use crate::ssh::quote_text;
 
 /// The first one that pulls only what is missing.
@@ -124,17 +128,17 @@ impl<'a> Project<'a> {
 
     /// All of its containers.
     pub(super) async fn members(&self) -> Result<Vec<Member>, Failure> {
-        let output = self.ask(members_line(self.socket(), self.name()), Effect::Read).await?;
-        if output.succeeded() {
-            return Ok(Member::parse(&String::from_utf8_lossy(&output.stdout)));
-        }
-        Err(self.failed("see the containers", &output).next(format!("look with `{}`", self.typed("ps -a"))))
+        let command = looking(&self.record.spec, &members_line(self.socket(), self.name()));
+        let command = self.site.as_user(command, self.record.spec.sudo.as_ref(), self.secrets).await?;
+        let output = self.site.require_shell()?.run(&command, self.site.call).await?;
+        read_members(&output, self.name())
+            .map_err(|failure| failure.next(format!("look with `{}`", self.typed("ps -a"))))
     }
 
     /// What some services have printed last.
     pub(super) async fn last_lines(&self, services: &str) -> Vec<String> {
-        let verb = format!("logs --no-color --no-log-prefix --tail {OUTPUT_LINES} {services}");
-        let output = self.ask(pinned_line(self.socket(), self.compose, &verb), Effect::Read).await;
+        let options = format!("--no-log-prefix --tail {OUTPUT_LINES} {services}");
+        let output = self.ask(logs_line(self.socket(), self.compose, &options), Effect::Read).await;
         output.map(|output| output.last_lines()).unwrap_or_default()
     }
 
@@ -192,12 +196,12 @@ impl<'a> Project<'a> {
     async fn require_own(&self) -> Result<(), Failure> {
         let home = self.site.place.directory.join("releases");
         let members = self.members().await?;
-        let Some(other) = members.iter().find(|member| !member.directory.starts_with(&home)) else { return Ok(()) };
-        let from = other.directory.display();
+        let Some(other) = members.iter().find(|member| !member.directory().starts_with(&home)) else { return Ok(()) };
+        let from = other.directory().display();
         let down =
-            self.site.place.typed(format!("cd {} && docker compose -p {} down", word(&other.directory), self.name()));
+            self.site.place.typed(format!("cd {} && docker compose -p {} down", word(other.directory()), self.name()));
         Err(Failure::new(Kind::Conflict, format!("Compose project `{}` is run by somebody else", self.name()))
-            .because(format!("its container `{}` was started from `{from}`", other.name))
+            .because(format!("its container `{}` was started from `{from}`", other.name()))
             .next(format!("end that once, its volumes stay: `{down}`; or name another `project` in `pleach.toml`")))
     }
 
@@ -363,7 +367,7 @@ impl Site<'_> {
         let words: Vec<&str> = images.values().map(ImageId::as_str).collect();
         let docker = docker(self.place.docker_socket.as_deref());
         let line = format!("{docker} image inspect --format '{{{{.Id}}}}' {}", words.join(" "));
-        let output = self.require_shell()?.run(&looking(&record.spec, &line), self.call).await?;
+        let output = self.require_shell()?.run(&unasked(&record.spec, &line), self.call).await?;
         let text = String::from_utf8_lossy(&output.stdout);
         let gone = images.iter().find(|(_, image)| !text.contains(image.as_str()));
         Ok(gone.map(|(service, image)| format!("{} of `{service}`", image.short())))
@@ -377,7 +381,7 @@ impl Site<'_> {
             format!("{docker} image ls --filter 'reference={front}-*' --format '{{{{.Repository}}}}:{{{{.Tag}}}}'");
         // An image that something uses keeps its name: so it is found.
         let line = format!("names=$({names}) || exit 1; for name in $names; do {docker} rmi \"$name\" || :; done");
-        let command = Command { effect: Effect::Write, ..looking(&record.spec, &line) };
+        let command = Command { effect: Effect::Write, ..unasked(&record.spec, &line) };
         let output = self.require_shell()?.run(&command, self.call).await?;
         if output.succeeded() {
             return Ok(());
@@ -397,13 +401,39 @@ impl Site<'_> {
     }
 }
 
-/// A line that only looks at the engine, as whoever may.
-pub(super) fn looking(spec: &ReleaseSpec, line: &str) -> Command {
-    let mut argv = vec!["sh".to_owned(), "-c".to_owned(), line.to_owned()];
-    if let Some(user) = &spec.sudo {
-        argv = ["sudo", "-n", "-u", user, "--"].map(str::to_owned).into_iter().chain(argv).collect();
+/// The containers of the project that a release has, where nothing is known but its record.
+pub(super) async fn members_of(shell: &dyn Shell, spec: &ReleaseSpec) -> Result<Vec<Member>, Failure> {
+    let name = spec.compose.as_ref().and_then(|compose| compose.project.as_deref()).unwrap_or_default();
+    let command = unasked(spec, &members_line(spec.docker_socket.as_deref(), name));
+    let cancel = CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    read_members(&output, name)
+}
+
+fn read_members(output: &CommandOutput, project: &str) -> Result<Vec<Member>, Failure> {
+    let failed = |because: String| {
+        Failure::new(Kind::Rejected, format!("could not see the containers of Compose project `{project}`"))
+            .because(because)
+            .output(output.last_lines())
+    };
+    if !output.succeeded() {
+        let said = output.last_lines().into_iter().rev().find(|line| !line.trim().is_empty());
+        return Err(failed(said.unwrap_or_else(|| format!("`docker` {}", told_status(output.status)))));
     }
-    let mut command = Command::read(argv);
+    Member::parse(&String::from_utf8_lossy(&output.stdout)).map_err(|error| failed(error.to_string()))
+}
+
+/// A line of a release's project as whoever may, if `sudo` asks for nothing.
+pub(super) fn unasked(spec: &ReleaseSpec, line: &str) -> Command {
+    match &spec.sudo {
+        Some(user) => elevated(looking(spec, line), user, None),
+        None => looking(spec, line),
+    }
+}
+
+/// A line that only looks at the engine.
+fn looking(spec: &ReleaseSpec, line: &str) -> Command {
+    let mut command = Command::read(["sh", "-c", line]);
     for (name, value) in &spec.variables {
         if let EnvironmentValue::Plain(text) = value {
             command = command.variable(name, text);
@@ -414,11 +444,14 @@ pub(super) fn looking(spec: &ReleaseSpec, line: &str) -> Command {
 
 /// The line that lists the containers of a project.
 pub(super) fn members_line(socket: Option<&Path>, project: &str) -> String {
-    format!(
-        "{} ps -a --no-trunc --filter label=com.docker.compose.project={project} \
-         --filter label=com.docker.compose.oneoff=False --format '{MEMBER}'",
-        docker(socket)
-    )
+    let docker = docker(socket);
+    let list = format!(
+        "ids=$({docker} ps -aq --filter label=com.docker.compose.project={project} \
+         --filter label=com.docker.compose.oneoff=False) || exit 1"
+    );
+    // One of them may be gone in between.
+    let inspect = format!("{{ [ -z \"$ids\" ] || {docker} inspect --format '{MEMBER}' $ids; }}");
+    format!("{list}; seen=$({inspect}) || {{ {list}; seen=$({inspect}) || exit 1; }}; printf '%s\\n' \"$seen\"")
 }
 
 /// The line of a YAML text that a message like `services.web Additional property x is not allowed` is about.

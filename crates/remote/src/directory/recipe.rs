@@ -201,6 +201,7 @@ impl<'a> Scene<'a> {
                 .map(place),
             start: start.or_else(|| config.start.clone()),
             stop: stop.or_else(|| config.stop.clone()),
+            docker_socket: compose.as_ref().and(self.place.docker_socket.clone()),
             compose,
             sudo: config.sudo.clone(),
             scripts: config.scripts.clone(),

@@ -43,6 +43,9 @@ pub struct ReleaseSpec {
     /// The Compose project, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose: Option<ComposeConfig>,
+    /// The socket of the engine that its project is on, where it is another than the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_socket: Option<PathBuf>,
     /// Starts it where something else keeps it running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<CommandLine>,

@@ -9,9 +9,11 @@ use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::command::is_halted;
+use super::composed::{Member, Standing, judge};
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::led::leads;
+use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, listens, read_json, read_process_json};
 use crate::route::RouterRecord;
@@ -56,7 +58,7 @@ pub struct ServiceStatus {
     pub since: Option<Timestamp>,
     /// How often its process has ended by itself.
     pub restarts: u32,
-    /// How it ended the last time.
+    /// How it ended the last time; of a Compose project, what of it is not as it should be.
     pub last_end: Option<String>,
     /// What its process prints.
     pub log: Option<PathBuf>,
@@ -117,7 +119,19 @@ async fn service_status(
     let Some(record) = record else { return Ok(status) };
     status.commit = Some(record.spec.commit.clone());
     status.since = Some(record.created);
-    if !record.spec.is_kept_running() {
+    if let (Some(_), Some(images), Some(shell)) = (&record.spec.compose, &record.compose, shell) {
+        let halted = is_halted(files, &layout, &record).await?;
+        let members = members_of(shell, &record.spec).await?;
+        status.address = record.spec.address().filter(|_| !halted);
+        let (state, told) = match judge(images, &members) {
+            Standing::Well(_) => (ReleaseStatus::Running, None),
+            Standing::Waits(told) if members.iter().any(Member::is_up) => (ReleaseStatus::Restarting, Some(told)),
+            Standing::Waits(told) | Standing::Lost(told, _) => (ReleaseStatus::Stopped, Some(told)),
+        };
+        status.status = Some(if halted { ReleaseStatus::Stopped } else { state });
+        status.last_end = told.filter(|_| !halted);
+        status.since = members.iter().filter(|member| member.is_up()).map(Member::since).max().or(status.since);
+    } else if !record.spec.is_kept_running() {
         let halted = is_halted(files, &layout, &record).await?;
         status.status = Some(if halted { ReleaseStatus::Stopped } else { ReleaseStatus::Placed });
         status.address = record.spec.address().filter(|_| !halted);

@@ -225,6 +225,7 @@ path = "/srv/x"
             run: None,
             image: None,
             compose: None,
+            docker_socket: None,
             proxy: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),

@@ -158,7 +158,7 @@ impl Project<'_> {
 async fn left(project: &Project<'_>, parameters: &OrphansParameters, site: &Site<'_>) -> Result<Vec<String>, Failure> {
     let new = site.require_record(&parameters.release).await?.compose.unwrap_or_default();
     let members = project.members().await?;
-    let runs = |service: &String| members.iter().any(|member| member.service == *service && member.is_up());
+    let runs = |service: &String| members.iter().any(|member| member.service() == service && member.is_up());
     Ok(project.services().keys().filter(|service| !new.contains_key(*service) && runs(service)).cloned().collect())
 }
 
