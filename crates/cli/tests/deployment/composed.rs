@@ -15,11 +15,13 @@ const COMPOSE: &str = r#"services:
       db: {condition: service_healthy}
       init: {condition: service_completed_successfully}
     volumes: ["./conf:/conf:ro"]
+    restart: unless-stopped
     stop_signal: SIGKILL
   db:
     image: base:1
     command: ["/bin/sh", "-c", "echo ready >/data/ready; exec /bin/sleep 100000"]
     volumes: ["data:/data", "./db:/db:ro"]
+    restart: unless-stopped
     stop_signal: SIGKILL
     healthcheck: {test: ["CMD", "/bin/cat", "/data/ready"], interval: 200ms}
   init:
@@ -63,6 +65,11 @@ fn members(dock: &Dock) -> Vec<(String, String, bool)> {
         .collect();
     members.sort();
     members
+}
+
+/// Which services run, whatever their containers.
+fn standing(members: &[(String, String, bool)]) -> Vec<(&str, bool)> {
+    members.iter().map(|(service, _, runs)| (service.as_str(), *runs)).collect()
 }
 
 /// The id of a service's container.
@@ -126,7 +133,7 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
 fn what_does_not_stand_is_taken_back_with_its_last_words() {
     let Some(dock) = project(COMPOSE) else { return };
     // The first one: nothing stays but the volume.
-    let broken = COMPOSE.replace("exec /bin/sleep 100000", "echo dying words; exit 3");
+    let broken = COMPOSE.replace("exec /bin/sleep 100000", "exit 3").replace("    restart: unless-stopped\n", "");
     dock.scene.commit("alpha", "compose.yml", Some(&broken));
     let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
     told_in_four_parts(&said);
@@ -145,9 +152,142 @@ fn what_does_not_stand_is_taken_back_with_its_last_words() {
     assert!(said.stderr.contains("worker ended with 3") && said.stderr.contains("dying words"), "{}", said.stderr);
     assert_eq!(dock.answer("alpha"), Some(1));
     let after = members(&dock);
-    let services = |members: &[(String, String, bool)]| {
-        members.iter().map(|member| (member.0.clone(), member.2)).collect::<Vec<_>>()
-    };
-    assert_eq!(services(&after), services(&before));
+    assert_eq!(standing(&after), standing(&before));
     assert_eq!(id(&dock, "db"), before[0].1, "nobody touched it");
+}
+
+#[test]
+fn what_is_wrong_with_a_project_is_told_before_anything_is_touched() {
+    let Some(dock) = project(COMPOSE) else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let before = members(&dock);
+    let refused = |compose: &str, wanted: &[&str]| {
+        dock.scene.commit("alpha", "compose.yml", Some(compose));
+        let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+        told_in_four_parts(&said);
+        for word in wanted {
+            assert!(said.stderr.contains(word), "{word}: {}", said.stderr);
+        }
+        assert_eq!(members(&dock), before, "{}", said.stderr);
+        assert_eq!(dock.answer("alpha"), Some(1));
+    };
+    refused(&COMPOSE.replace("command: [\"/bin/echo", "comand: [\"/bin/echo"), &["`compose.yml`, line 21: ", "comand"]);
+    refused(&COMPOSE.replace("  db:\n", "  db: 3\n"), &["`compose.yml`, line "]);
+    refused(&COMPOSE.replace("${PORT:?}", "${NOWHERE:?}"), &["NOWHERE is missing a value"]);
+    refused(&COMPOSE.replace("./conf:", "./none:"), &["cannot have `none`", "shared = [\"none/\"]"]);
+    refused(&COMPOSE.replace("./conf:", "../conf:"), &["it leads out of the release"]);
+    refused(&COMPOSE.replace("image: base:1", "image: 127.0.0.1:9/none:1"), &["could not pull the images"]);
+    refused(&COMPOSE.replace("build: .", "build: ./conf"), &["could not build the images"]);
+    refused("services: {}\n", &["has no services"]);
+
+    // That a port is taken is found when the container starts, and what was there comes back.
+    let other = "  other:\n    image: base:1\n    ports: [\"127.0.0.1:${PORT}:81\"]\n  init:\n";
+    let other = COMPOSE.replace("  init:\n", other);
+    dock.scene.commit("alpha", "compose.yml", Some(&other));
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&said);
+    assert!(said.stderr.contains("already"), "{}", said.stderr);
+    // `web` was made anew and is made anew again: its image holds all files of the commit.
+    assert_eq!(standing(&members(&dock)), standing(&before));
+    assert_eq!(dock.answer("alpha"), Some(1));
+    let before = members(&dock);
+
+    dock.scene.commit("alpha", "compose.yml", None);
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    assert!(said.stderr.contains("the commit has none of `compose.yaml`"), "{}", said.stderr);
+    assert_eq!(members(&dock), before);
+    dock.require_settled(1);
+}
+
+#[test]
+fn services_that_come_and_go_with_a_commit_go_and_come_with_the_way_back() {
+    let worker = "  worker:\n    image: base:1\n    command: [\"/bin/sleep\", \"1000\"]\n    stop_signal: SIGKILL\n\
+                  \x20   volumes: [\"./data:/data\"]\nvolumes: {";
+    let larger = COMPOSE.replace("volumes: {", worker);
+    let Some(dock) = project(&larger) else { return };
+    let file = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    dock.scene.write("pleach.toml", &config.replace("compose = {}", "compose = {}\nshared = [\"data/\"]"));
+    dock.scene.git(&["commit", "-qam", "Data that stay"]);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let worker = id(&dock, "worker");
+    dock.version_of("alpha", 2);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(id(&dock, "worker"), worker, "what releases share has one place");
+
+    dock.scene.commit("alpha", "compose.yml", Some(COMPOSE));
+    let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    assert!(said.stderr.contains("worker stopped, no longer in the Compose files"), "{}", said.stderr);
+    let stays = |runs: bool| members(&dock).contains(&("worker".to_owned(), worker.clone(), runs));
+    assert!(stays(false), "named, stopped, not removed");
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert!(stays(true), "the very container");
+
+    // A release that was not the last one: what it has not is stopped as well.
+    dock.version_of("alpha", 3);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    dock.require_settled(1);
+    let status = dock.scene.ends(0, &["status", "uat"]);
+    let current = status.stdout.split_whitespace().find(|word| word.starts_with("000")).expect("a release").to_owned();
+    dock.scene.commit("alpha", "compose.yml", Some(&larger));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert!(stays(true));
+    dock.scene.ends(0, &["rollback", "uat", "alpha", "--to", &current, "--yes"]);
+    assert!(stays(false));
+    assert_eq!(dock.answer("alpha"), Some(3));
+}
+
+#[test]
+fn a_deployer_that_is_killed_goes_on_or_back() {
+    let Some(mut dock) = project(COMPOSE) else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let db = id(&dock, "db");
+    for (version, place) in
+        (2..).zip(["alpha@vm: compose\n", "alpha@vm: up\n", "alpha@vm: wait\n", "alpha@vm: prune\n"])
+    {
+        dock.version_of("alpha", version);
+        let killed = |dock: &Dock| {
+            let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+            working.says(place.trim_end());
+            working.signal(rustix::process::Signal::KILL);
+            working.ends();
+        };
+        let before = members(&dock).len();
+        killed(&dock);
+        let back = dock.scene.pleach(&["rollback", "uat", "--yes"]);
+        assert_eq!(back.code, 0, "{place}{}{}", back.stdout, back.stderr);
+        assert_eq!(dock.answer("alpha"), Some(version - 1), "{place}{}", back.stderr);
+        assert_eq!(members(&dock).len(), before, "{place}");
+        dock.require_settled(1);
+        killed(&dock);
+        dock.scene.ends(0, &["resume"]);
+        assert_eq!(dock.answer("alpha"), Some(version), "{place}");
+        dock.require_settled(1);
+        assert_eq!(id(&dock, "db"), db, "{place}");
+    }
+    // Its engine goes away in the midst of it, and comes back with what it ran.
+    for (version, place) in (6..).zip(["alpha@vm: compose", "alpha@vm: up", "alpha@vm: wait"]) {
+        dock.version_of("alpha", version);
+        let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        dock.restart_engine();
+        let mut said = working.ends();
+        if matches!(said.code, 112 | 113) {
+            said = dock.scene.pleach(&["resume"]);
+        }
+        let told = format!("{place}: {}\n{}{}", said.code, said.stdout, said.stderr);
+        let wanted = match said.code {
+            0 => version,
+            110 => version - 1,
+            _ => panic!("{told}"),
+        };
+        let begun = Instant::now();
+        while dock.answer("alpha") != Some(wanted) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{wanted} does not come: {told}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+        assert_eq!(dock.answer("alpha"), Some(version), "{told}");
+        dock.require_settled(1);
+    }
 }

@@ -11,8 +11,8 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::word::{ReleaseId, ServiceName};
 
-use super::composed::PINNED;
-use super::parameter::{OrphansParameters, UploadParameters, WaitParameters};
+use super::composed::{PINNED, STARTING};
+use super::parameter::{UploadParameters, WaitParameters};
 use super::phase::Work;
 use super::recipe::{SHORT, Scene, Steps};
 use super::release::ReleaseSpec;
@@ -58,7 +58,30 @@ pub(super) fn logs_line(socket: Option<&Path>, compose: &ComposeConfig, options:
 
 /// What starts and stops a release with a project.
 pub(super) fn commands(socket: Option<&Path>, compose: &ComposeConfig) -> [CommandLine; 2] {
-    ["up -d --no-build --pull never", "stop"].map(|verb| CommandLine::Line(pinned_line(socket, compose, verb)))
+    [format!("sh {STARTING}"), pinned_line(socket, compose, "stop")].map(CommandLine::Line)
+}
+
+/// The text of [`STARTING`]: what other releases have started and this one has not would be in its way.
+pub(super) fn starting<'a>(
+    socket: Option<&Path>,
+    compose: &ComposeConfig,
+    services: impl Iterator<Item = &'a String>,
+) -> String {
+    let project = compose.project.as_deref().unwrap_or_default();
+    let names: String = services.map(|name| format!("{name} ")).collect();
+    let (docker, up) = (docker(socket), pinned_line(socket, compose, "up -d --no-build --pull never"));
+    format!(
+        r#"# Starts this release of Compose project `{project}`, and stops what other releases have started and this one has not.
+export COMPOSE_IGNORE_ORPHANS=1
+{docker} ps --filter label=com.docker.compose.project={project} --filter label=com.docker.compose.oneoff=False \
+    --format '{{{{.ID}}}} {{{{.Label "com.docker.compose.service"}}}} {{{{.Label "com.docker.compose.project.config_files"}}}}' |
+while read -r id service file; do
+    case $file in */{PINNED}) ;; *) continue ;; esac
+    case ' {names}' in *" $service "*) ;; *) {docker} stop "$id" >/dev/null || exit 1 ;; esac
+done || exit 1
+{up}
+"#
+    )
 }
 
 impl Scene<'_> {
@@ -109,23 +132,6 @@ impl Scene<'_> {
         let wait = WaitParameters { place: self.place.clone(), release: release.clone(), within };
         let summary = format!("all services of `{name}` run, and are healthy where they can tell");
         steps.add(Work::Wait, summary, &wait, Period(within.0 + SHORT.0))?;
-        Ok(())
-    }
-
-    /// Stops what the old release had and the new one has not.
-    pub(super) fn add_orphans(
-        &self,
-        steps: &mut Steps,
-        release: &ReleaseId,
-        spec: &ReleaseSpec,
-        old: Option<&ReleaseSpec>,
-    ) -> Result<(), Failure> {
-        let (Some(_), Some(before)) = (&spec.compose, old.and_then(|old| old.compose.as_ref())) else { return Ok(()) };
-        let Some(previous) = self.previous.release.as_ref().filter(|_| before.project.is_some()) else { return Ok(()) };
-        let orphans =
-            OrphansParameters { place: self.place.clone(), release: release.clone(), previous: previous.clone() };
-        let summary = "stop services that the Compose files no longer have; their containers stay".to_owned();
-        steps.finish().add(Work::Orphans, summary, &orphans, Period(SHORT.0 + spec.stop_grace.0))?;
         Ok(())
     }
 }

@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// The file of a release that holds its project, resolved and pinned.
 pub(super) const PINNED: &str = "compose.pleach.json";
 
+/// The file of a release that starts its project.
+pub(super) const STARTING: &str = "compose.pleach.sh";
+
 /// The names that `docker compose` looks for.
 pub(super) const USUAL: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
@@ -124,6 +127,8 @@ struct Labels {
     service: String,
     #[serde(rename = "com.docker.compose.image", default)]
     image: String,
+    #[serde(rename = "com.docker.compose.project.config_files", default)]
+    files: String,
     #[serde(rename = "com.docker.compose.project.working_dir", default)]
     directory: PathBuf,
 }
@@ -189,6 +194,11 @@ impl Member {
     pub(super) fn address(&self) -> Option<(String, u16)> {
         let published = self.ports.iter().flatten().find_map(|(_, published)| published.as_ref()?.first())?;
         Some((published.host_ip.clone(), published.host_port.parse().ok()?))
+    }
+
+    /// Whether a release has started it, and it runs no more.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.labels.files.ends_with(PINNED) && !self.is_up()
     }
 
     /// Whether it runs, however well.

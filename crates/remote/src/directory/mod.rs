@@ -41,7 +41,6 @@
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
-//! | `orphans` | stops services that the Compose files no longer have | nothing: `switch` starts the old release with all of its services |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |

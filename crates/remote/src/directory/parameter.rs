@@ -223,17 +223,6 @@ pub(super) struct WaitParameters {
     pub(super) within: Period,
 }
 
-/// Of `orphans`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct OrphansParameters {
-    #[serde(flatten)]
-    pub(super) place: Place,
-    pub(super) release: ReleaseId,
-    /// The release that was current.
-    pub(super) previous: ReleaseId,
-}
-
 /// Of `prune`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

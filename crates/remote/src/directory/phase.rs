@@ -36,7 +36,6 @@ pub(super) enum Work {
     Restart,
     Wait,
     Verify,
-    Orphans,
     Retire,
     Prune,
     Close,
@@ -46,7 +45,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -64,7 +63,6 @@ impl Work {
         Self::Restart,
         Self::Wait,
         Self::Verify,
-        Self::Orphans,
         Self::Retire,
         Self::Prune,
         Self::Close,
@@ -93,7 +91,6 @@ impl Work {
             Self::Restart => "restart",
             Self::Wait => "wait",
             Self::Verify => "verify",
-            Self::Orphans => "orphans",
             Self::Retire => "retire",
             Self::Prune => "prune",
             Self::Close => "close",

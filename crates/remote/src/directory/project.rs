@@ -10,8 +10,8 @@ use pleach_core::port::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::compose::{compose_line, docker, logs_line, pinned_line, written_files};
-use super::composed::{Composed, MEMBER, Member, PINNED, USUAL};
+use super::compose::{compose_line, docker, logs_line, pinned_line, starting, written_files};
+use super::composed::{Composed, MEMBER, Member, PINNED, STARTING, USUAL};
 use super::instance::told_status;
 use super::parameter::word;
 use super::release::{ReleaseRecord, ReleaseSpec};
@@ -32,7 +32,10 @@ release=$(readlink -f -- "$named") || exit 1
 home=${release%/releases/*}
 for path do
     case $path in "$named" | "$named"/* | "$release" | "$release"/* | "$home"/*) ;; *) printf '%s\n' "$path"; continue ;; esac
-    real=$(readlink -e -- "$path") || { printf '%s\n' "$path" >&2; exit 44; }
+    real=$(readlink -e -- "$path") || {
+        printf '%s\n' "$path" >&2
+        case $path in "$named"/* | "$release"/*) exit 44 ;; *) exit 45 ;; esac
+    }
     case $real in
     "$release") printf '%s\n' "$named"; continue ;;
     "$release"/*) ;;
@@ -97,6 +100,17 @@ impl<'a> Project<'a> {
         })
     }
 
+    /// What removes the containers of some services, as a person types it.
+    pub(super) fn typed_removal(&self, services: &[&str], members: &[Member]) -> String {
+        let of = members.iter().filter(|member| services.contains(&member.service()));
+        let names: Vec<&str> = of.map(Member::name).collect();
+        let line = format!("{} rm {}", docker(self.socket()), names.join(" "));
+        self.site.place.typed(match &self.record.spec.sudo {
+            Some(user) => format!("sudo -u {user} {line}"),
+            None => line,
+        })
+    }
+
     async fn command(&self, line: String, effect: Effect) -> Result<Command, Failure> {
         let line = CommandLine::Line(line);
         Ok(Command { effect, ..self.site.service_command(&line, self.record, self.secrets).await? })
@@ -147,8 +161,8 @@ impl<'a> Project<'a> {
     pub(super) async fn pin(&self) -> Result<BTreeMap<String, ImageId>, Failure> {
         self.require_compose().await?;
         self.require_own().await?;
-        self.require_files().await?;
-        let mut composed = self.resolve().await?;
+        let files = self.require_files().await?;
+        let mut composed = self.resolve(&files).await?;
         let names = composed.images(self.name());
         if names.is_empty() {
             return Err(Failure::new(Kind::Rejected, format!("Compose project `{}` has no services", self.name()))
@@ -160,6 +174,8 @@ impl<'a> Project<'a> {
         let paths = self.keep(composed.host_paths()).await?;
         composed.pin(&images, &paths);
         let (folder, token) = (self.folder(), self.site.token());
+        let script = starting(self.socket(), self.compose, names.keys());
+        self.site.files.write(&folder.join(STARTING), script.as_bytes(), Permissions::Public, token).await?;
         self.site.files.write(&folder.join(PINNED), &composed.to_bytes(), Permissions::Private, token).await?;
         self.site.files.remove(&folder.join(RESOLVED), token).await?;
         Ok(images)
@@ -206,20 +222,19 @@ impl<'a> Project<'a> {
     }
 
     /// `docker compose` would look for them in the folders above as well.
-    async fn require_files(&self) -> Result<(), Failure> {
+    async fn require_files(&self) -> Result<Vec<PathBuf>, Failure> {
         let folder = self.folder();
-        let written = self.compose.files.iter();
-        for file in written {
+        for file in &self.compose.files {
             if self.site.files.stat(&folder.join(file)).await?.is_none() {
                 return Err(self.no_file(format!("the commit has no `{}`", file.display())));
             }
         }
         if !self.compose.files.is_empty() {
-            return Ok(());
+            return Ok(self.compose.files.clone());
         }
         for file in USUAL {
             if self.site.files.stat(&folder.join(file)).await?.is_some() {
-                return Ok(());
+                return Ok(vec![file.into()]);
             }
         }
         Err(self.no_file(format!("the commit has none of {}", USUAL.map(|name| format!("`{name}`")).join(", "))))
@@ -232,13 +247,13 @@ impl<'a> Project<'a> {
             .next("name them from the service's directory: `files` in `compose` of the service in `pleach.toml`")
     }
 
-    async fn resolve(&self) -> Result<Composed, Failure> {
+    async fn resolve(&self, files: &[PathBuf]) -> Result<Composed, Failure> {
         // Through a file: of what a command prints, secrets are taken out.
         let config = compose_line(None, self.name(), &written_files(self.compose), "config --format json");
         let command = self.command(format!("umask 077; {config} >{RESOLVED}"), Effect::Write).await?;
         let output = self.site.require_shell()?.run(&command, self.site.call).await?;
         if !output.succeeded() {
-            return Err(self.mistaken(&output).await);
+            return Err(self.mistaken(&output, files).await);
         }
         let bytes = self.site.files.read(&self.folder().join(RESOLVED)).await?.unwrap_or_default();
         Composed::parse(&bytes).map_err(|error| {
@@ -248,12 +263,12 @@ impl<'a> Project<'a> {
     }
 
     /// What is wrong with the Compose files, and where.
-    async fn mistaken(&self, output: &CommandOutput) -> Failure {
+    async fn mistaken(&self, output: &CommandOutput, files: &[PathBuf]) -> Failure {
         let folder = format!("{}/", self.folder().display());
         let lines: Vec<String> = output.last_lines().into_iter().map(|line| line.replace(&folder, "")).collect();
         let because = lines.iter().rev().find(|line| !line.trim().is_empty()).cloned();
         let because = because.unwrap_or_else(|| format!("`docker compose config` {}", told_status(output.status)));
-        let because = match self.place_of(&because).await {
+        let because = match self.place_of(&because, files).await {
             Some(place) => format!("{place}: {because}"),
             None => because,
         };
@@ -263,9 +278,9 @@ impl<'a> Project<'a> {
             .output(lines)
     }
 
-    async fn place_of(&self, said: &str) -> Option<String> {
+    async fn place_of(&self, said: &str, files: &[PathBuf]) -> Option<String> {
         let named = said.strip_prefix("validating ").and_then(|rest| rest.split_once(": "));
-        let [only] = &self.compose.files[..] else {
+        let [only] = files else {
             let (file, rest) = named?;
             return self.line_in(file, rest).await;
         };
@@ -332,25 +347,31 @@ impl<'a> Project<'a> {
         let output = self.site.require_shell()?.run(&Command::write(argv), self.site.call).await?;
         let said = String::from_utf8_lossy(&output.stderr);
         let path = said.trim();
-        let path = path.strip_prefix(&format!("{}/", self.folder().display())).unwrap_or(path);
-        let wrong = |because: String, next: String| {
+        let (folder, releases) = (self.folder(), self.site.layout().releases());
+        let path = match (Path::new(path).strip_prefix(&folder), Path::new(path).strip_prefix(&releases)) {
+            (Ok(inside), _) => inside.to_owned(),
+            (_, Ok(beside)) => Path::new("..").join(beside),
+            _ => path.into(),
+        };
+        let path = path.display();
+        let wrong = |because: &str, instead: String| {
             let what = format!("a container of Compose project `{}` cannot have `{path}`", self.name());
-            Err(Failure::new(Kind::Rejected, what).because(because).next(next))
+            Err(Failure::new(Kind::Rejected, what).because(because).because(instead))
         };
         match output.status {
             ExitStatus::Code(0) => {}
             ExitStatus::Code(44) => {
                 return wrong(
-                    "the commit does not have it, so each release would begin with an empty one".to_owned(),
+                    "the commit does not have it, so each release would begin with an empty one",
                     format!(
-                        "have all releases share it: `shared = [\"{path}/\"]` in `pleach.toml`; or use a named volume"
+                        "`shared = [\"{path}/\"]` in `pleach.toml` has all releases share it, as a named volume does"
                     ),
                 );
             }
             ExitStatus::Code(45) => {
                 return wrong(
-                    "it leads out of the release, to where Pleach keeps its own files".to_owned(),
-                    "use a path in the service's directory, an absolute one, or a named volume".to_owned(),
+                    "it leads out of the release, to where Pleach keeps its own files",
+                    "it has to be in the service's directory, an absolute path, or a named volume".to_owned(),
                 );
             }
             _ => return Err(self.failed("keep the files", &output)),

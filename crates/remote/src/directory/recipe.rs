@@ -493,7 +493,6 @@ impl<'a> Scene<'a> {
             let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
-        self.add_orphans(steps, release, spec, old.map(|kept| &kept.spec))?;
         // What the old release's `start` started would run on: no `start` of the new one takes its place.
         if let Some(kept) = old
             && let (Some(stop), None) = (&kept.spec.stop, &spec.start)
@@ -626,7 +625,7 @@ impl Default for Steps {
 
 impl Steps {
     /// What is added from now on has its turn after all services.
-    pub(super) fn finish(&mut self) -> &mut Self {
+    fn finish(&mut self) -> &mut Self {
         self.turn = Turn::Finish;
         self
     }
@@ -639,14 +638,9 @@ impl Steps {
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
         let reversal = match work {
-            Work::Install
-            | Work::Build
-            | Work::Health
-            | Work::Restart
-            | Work::Wait
-            | Work::Verify
-            | Work::Orphans
-            | Work::Prune => Reversal::Nothing,
+            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Wait | Work::Verify | Work::Prune => {
+                Reversal::Nothing
+            }
             _ => Reversal::Undo,
         };
         let step = Step {

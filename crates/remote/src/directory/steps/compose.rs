@@ -1,6 +1,6 @@
-//! `compose`, `wait` and `orphans`: a Compose project is resolved and pinned, stands, and leaves nothing running that its files
-//! no longer have.
+//! `compose` and `wait`: a Compose project is resolved and pinned, and it stands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
@@ -10,8 +10,8 @@ use pleach_core::word::ReleaseId;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::directory::composed::{Standing, judge};
-use crate::directory::parameter::{OrphansParameters, UploadParameters, WaitParameters};
+use crate::directory::composed::{Member, Standing, judge};
+use crate::directory::parameter::{UploadParameters, WaitParameters};
 use crate::directory::project::Project;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
@@ -57,8 +57,8 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     Ok(Applied::changed(pinned(&record)))
 }
 
-/// Of what was not there before, nothing stays but its volumes. It comes behind the way back of the switch, which has started
-/// again what was.
+/// Of what was not there before, nothing stays but its volumes. It comes behind the way back of the switch, which has stopped
+/// that and started again what was.
 pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
@@ -115,10 +115,11 @@ impl Project<'_> {
         let begun = Instant::now();
         let (mut well, mut lost): (Option<Instant>, bool) = (None, false);
         loop {
-            let because = match judge(self.services(), &self.members().await?) {
+            let members = self.members().await?;
+            let because = match judge(self.services(), &members) {
                 Standing::Well(told) => {
                     if well.get_or_insert_with(Instant::now).elapsed() >= STEADY {
-                        return Ok(told);
+                        return Ok(told + &self.told_orphans(&members));
                     }
                     lost = false;
                     told
@@ -145,6 +146,18 @@ impl Project<'_> {
         }
     }
 
+    /// Containers of services that the Compose files no longer have are named until somebody removes them.
+    fn told_orphans(&self, members: &[Member]) -> String {
+        let services: BTreeSet<&str> =
+            members.iter().filter(|member| member.is_left_behind()).map(Member::service).collect();
+        let names: Vec<&str> = services.into_iter().filter(|service| !self.services().contains_key(*service)).collect();
+        if names.is_empty() {
+            return String::new();
+        }
+        let (told, remove) = (names.join(", "), self.typed_removal(&names, members));
+        format!("; {told} stopped, no longer in the Compose files; containers and volumes stay until `{remove}`")
+    }
+
     async fn fallen(&self, because: String, services: &[String]) -> Failure {
         let names = services.join(" ");
         Failure::new(Kind::Rejected, format!("not all of Compose project `{}` runs", self.name()))
@@ -152,51 +165,4 @@ impl Project<'_> {
             .next(format!("read all of its log: `{}`", self.typed(&format!("logs {names}"))))
             .output(self.last_lines(&names).await)
     }
-}
-
-/// Services of the old release that the new one has not, and that run.
-async fn left(project: &Project<'_>, parameters: &OrphansParameters, site: &Site<'_>) -> Result<Vec<String>, Failure> {
-    let new = site.require_record(&parameters.release).await?.compose.unwrap_or_default();
-    let members = project.members().await?;
-    let runs = |service: &String| members.iter().any(|member| member.service() == service && member.is_up());
-    Ok(project.services().keys().filter(|service| !new.contains_key(*service) && runs(service)).cloned().collect())
-}
-
-pub(super) async fn inspect_orphans(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Inspection, Failure> {
-    let parameters: OrphansParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
-    let Some(old) = site.record(&parameters.previous).await? else { return Ok(settled()) };
-    let left = left(&Project::of(&site, &old, secrets)?, &parameters, &site).await?;
-    Ok(if left.is_empty() {
-        settled()
-    } else {
-        Inspection::Pending { changes: left.iter().map(|service| format!("stop `{service}`")).collect() }
-    })
-}
-
-fn settled() -> Inspection {
-    Inspection::Settled {
-        evidence: Evidence::seen("nothing runs that the Compose files do not have"),
-        output: Value::Null,
-    }
-}
-
-pub(super) async fn stop_orphans(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
-    let parameters: OrphansParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
-    let Some(old) = site.record(&parameters.previous).await? else {
-        return Ok(Applied::unchanged("the old release is gone"));
-    };
-    let project = Project::of(&site, &old, secrets)?;
-    let left = left(&project, &parameters, &site).await?;
-    if left.is_empty() {
-        return Ok(Applied::unchanged("nothing runs that the Compose files do not have"));
-    }
-    let names = left.join(" ");
-    project.run(&format!("stop {names}"), "stop what the Compose files no longer have").await?;
-    let remove = project.typed(&format!("rm {names}"));
-    let told = left.join(", ");
-    Ok(Applied::changed(format!(
-        "{told} stopped, no longer in the Compose files; containers and volumes stay: remove these containers with `{remove}`"
-    )))
 }

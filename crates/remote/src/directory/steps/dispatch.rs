@@ -63,7 +63,6 @@ impl Phase for DirectoryPhase {
             Work::Renew => renew::inspect(cx).await,
             Work::Compose => compose::inspect(cx).await,
             Work::Wait => compose::inspect_standing(cx, self.means.secrets.as_ref()).await,
-            Work::Orphans => compose::inspect_orphans(cx, self.means.secrets.as_ref()).await,
         }
     }
 
@@ -89,7 +88,6 @@ impl Phase for DirectoryPhase {
             Work::Renew => renew::apply(cx, secrets).await,
             Work::Compose => compose::apply(cx, secrets).await,
             Work::Wait => compose::wait(cx, secrets).await,
-            Work::Orphans => compose::stop_orphans(cx, secrets).await,
         }
     }
 
@@ -108,14 +106,9 @@ impl Phase for DirectoryPhase {
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Compose => compose::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
-            Work::Install
-            | Work::Files
-            | Work::Build
-            | Work::Health
-            | Work::Wait
-            | Work::Verify
-            | Work::Orphans
-            | Work::Prune => Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step()))),
+            Work::Install | Work::Files | Work::Build | Work::Health | Work::Wait | Work::Verify | Work::Prune => {
+                Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
+            }
         }
     }
 }
