@@ -94,9 +94,11 @@ async fn of_hosts(
             let target = open_ssh_target(environment, &project.planned_target(&name, &description));
             let environment = environment.clone();
             let wanted = wants_sudo(project, config, &name);
-            let contained = is_contained(project, config, &name);
+            let contained =
+                there(project, config, &name, |service| service.image.is_some() || service.compose.is_some());
+            let composed = there(project, config, &name, |service| service.compose.is_some());
             looking.spawn(async move {
-                (name.clone(), host_findings(&environment, &name, target, wanted, contained).await)
+                (name.clone(), host_findings(&environment, &name, target, wanted, contained, composed).await)
             });
         }
     }
@@ -105,13 +107,18 @@ async fn of_hosts(
     Ok(findings.into_iter().flat_map(|(_, findings)| findings).collect())
 }
 
-/// A service that runs there as a container.
-fn is_contained(project: &Project, config: &EnvironmentConfig, target: &TargetName) -> Option<ServiceName> {
-    let mut services = project.config.destinations(config).into_iter();
-    let found = services.find(|(name, targets)| {
-        targets.contains(&target) && project.config.services.get(*name).is_some_and(|service| service.image.is_some())
-    });
-    found.map(|(name, _)| name.clone())
+/// A service that goes there and is so.
+fn there(
+    project: &Project,
+    config: &EnvironmentConfig,
+    target: &TargetName,
+    is_so: impl Fn(&ServiceConfig) -> bool,
+) -> Option<(ServiceName, ServiceConfig)> {
+    let mut services = project.config.destinations(config).into_iter().filter(|(_, targets)| targets.contains(&target));
+    services.find_map(|(name, _)| {
+        let service = project.config.services.get(name).filter(|service| is_so(service))?;
+        Some((name.clone(), service.clone()))
+    })
 }
 
 /// A service that is run there by a `sudo` that must not ask.
@@ -119,11 +126,7 @@ fn wants_sudo(project: &Project, config: &EnvironmentConfig, target: &TargetName
     if config.targets.get(target)?.sudo_password().is_some() {
         return None;
     }
-    let mut services = project.config.destinations(config).into_iter();
-    let wants = services.find(|(service, targets)| {
-        targets.contains(&target) && project.config.services.get(*service).is_some_and(ServiceConfig::uses_sudo)
-    });
-    wants.map(|(service, _)| service.to_string())
+    there(project, config, target, ServiceConfig::uses_sudo).map(|(service, _)| service.to_string())
 }
 
 fn unreadable_config(ended: &Ended) -> Finding {

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use pleach_core::config::ServiceConfig;
 use pleach_core::error::Failure;
 use pleach_core::target::{Facts, Target as _};
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
+use pleach_remote::directory::compose_version;
 use pleach_remote::ssh::SshTarget;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -19,13 +21,15 @@ const CLOCK_OFFSET: i64 = 5;
 const ROOM_WANTED: u64 = 1024 * 1024 * 1024;
 const ROOM_NEEDED: u64 = 50 * 1024 * 1024;
 
-/// What one host says of itself. `wanted` is a service that `sudo` must ask for nothing, `contained` one that is a container.
+/// What one host says of itself. `wanted` is a service that `sudo` must ask for nothing, `contained` one that is a container or has
+/// some, `composed` one that is a Compose project.
 pub(crate) async fn host_findings(
     environment: &EnvironmentName,
     name: &TargetName,
     target: Result<SshTarget, Failure>,
     wanted: Option<String>,
-    contained: Option<ServiceName>,
+    contained: Option<(ServiceName, ServiceConfig)>,
+    composed: Option<(ServiceName, ServiceConfig)>,
 ) -> Vec<Finding> {
     let subject = format!("{name} of {environment}");
     let begun = Instant::now();
@@ -45,7 +49,10 @@ pub(crate) async fn host_findings(
         Ok(Ok((facts, target))) => {
             let mut findings = judge(&subject, &facts, &target, begun.elapsed());
             findings.push(judge_sudo(&subject, &facts, wanted.as_deref()));
-            findings.extend(contained.map(|service| judge_engine(&subject, &facts, &service)));
+            findings.extend(contained.map(|(service, _)| judge_engine(&subject, &facts, &service)));
+            if let Some((service, config)) = composed {
+                findings.push(ask_compose(&subject, &target, &service, &config).await);
+            }
             findings
         }
     }
@@ -119,6 +126,21 @@ fn judge_engine(subject: &str, facts: &Facts, service: &ServiceName) -> Finding 
             format!("it has no Docker engine that listens, and `{service}` is a container"),
             "there: `sudo systemctl start docker`, or `sudo apt-get install docker.io`",
         ),
+    }
+}
+
+/// Whether the host has a `docker compose` that can run a service's project.
+async fn ask_compose(subject: &str, target: &SshTarget, service: &ServiceName, config: &ServiceConfig) -> Finding {
+    let subject = format!("compose of {subject}");
+    let Some(shell) = target.shell() else { return Finding::fail(subject, "it runs no commands", "") };
+    match compose_version(shell, config, target.settings().docker_socket.as_deref()).await {
+        Ok(Ok(version)) => Finding::ok(subject, format!("{version} can run `{service}`")),
+        Ok(Err(why)) => Finding::fail(
+            subject,
+            format!("{why}, and `{service}` is a Compose project"),
+            "there: `sudo apt-get install docker-compose-plugin`, or Debian's `docker-compose` of 2.22 or newer",
+        ),
+        Err(failure) => Finding::fail(subject, failure.what, failure.next.unwrap_or_default()),
     }
 }
 

@@ -123,6 +123,11 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     assert!(ps.stdout.contains("it ended with 137"), "{}", ps.stdout);
     dock.scene.ends(0, &["restart", "uat", "--yes"]);
     dock.require_settled(1);
+    let kill = || dock.engine.ask("POST", &format!("/containers/{}/kill", id(&dock, "db")), "", &[]);
+    kill().expect("asked");
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    dock.require_settled(1);
+    assert!(dock.scene.ends(0, &["deploy", "uat", "--yes"]).stdout.contains("nothing to do"));
     let said = dock.scene.ends(0, &["stop", "uat", "--yes"]);
     assert!(dock.scene.ends(0, &["status", "uat"]).stdout.contains("stopped"));
     assert!(members(&dock).iter().all(|member| !member.2), "{}", said.stderr);
@@ -290,4 +295,92 @@ fn a_deployer_that_is_killed_goes_on_or_back() {
         assert_eq!(dock.answer("alpha"), Some(version), "{told}");
         dock.require_settled(1);
     }
+}
+
+#[test]
+fn a_project_of_somebody_else_and_a_host_without_compose_are_left_alone() {
+    let Some(dock) = project(COMPOSE) else { return };
+    let place = dock.bed.at("root/elsewhere");
+    std::fs::create_dir_all(&place).expect("made");
+    std::fs::write(place.join("compose.yml"), "services:\n  old:\n    image: base:1\n    stop_signal: SIGKILL\n")
+        .expect("written");
+    let compose = |verb: &[&str]| {
+        let mut command = dock.machine().command("docker");
+        if let Some(config) = pleach_testbed::compose::ensure().expect("there") {
+            command.env("DOCKER_CONFIG", config);
+        }
+        let output = command.args(["compose", "-p", "alpha", "--project-directory"]).arg(&place).args(verb).output();
+        let output = output.expect("`docker` runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    compose(&["up", "-d"]);
+    let before = members(&dock);
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&said);
+    assert!(said.stderr.contains("is run by somebody else") && said.stderr.contains("down"), "{}", said.stderr);
+    assert_eq!(members(&dock), before);
+    compose(&["down"]);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let doctor = dock.scene.pleach(&["doctor", "uat"]);
+    assert!(doctor.stdout.contains("can run `alpha`"), "{}", doctor.stdout);
+
+    let config = std::fs::read_to_string(dock.scene.root().join("pleach.toml")).expect("a config");
+    let Some(at) = config.find("environment = ") else { return };
+    let end = at + config[at..].find('\n').expect("a line");
+    dock.scene.write("pleach.toml", &(config[..at].to_owned() + &config[end..]));
+    dock.scene.git(&["commit", "-qam", "Without it"]);
+    dock.version_of("alpha", 2);
+    let said = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&said);
+    assert!(said.stderr.contains("`docker` there knows no `compose`"), "{}", said.stderr);
+    assert_eq!(dock.answer("alpha"), Some(1));
+    let doctor = dock.scene.pleach(&["doctor", "uat"]);
+    assert!(doctor.stdout.contains("and `alpha` is a Compose project"), "{}", doctor.stdout);
+}
+
+#[test]
+fn a_watchdog_starts_the_old_project_where_nobody_is_left_and_no_secret_is_told() {
+    let done = "    command: [\"/bin/echo\", \"done\"]\n";
+    let worded = COMPOSE.replace(done, &format!("{done}    environment: {{WORD: \"${{WORD:?}}\"}}\n"));
+    let Some(mut dock) = project(&worded) else { return };
+    let config = std::fs::read_to_string(dock.scene.root().join("pleach.toml")).expect("a config");
+    let secret = "WORD = { secret = \"env:THE_WORD\" }";
+    let config = match config.contains("environment = {") {
+        true => config.replace("environment = {", &format!("environment = {{ {secret},")),
+        false => config.replace("compose = {}", &format!("compose = {{}}\nenvironment = {{ {secret} }}")),
+    };
+    let config = config.replace("[environments.uat]\n", "[environments.uat]\nlease = \"8s\"\nwatchdog = \"10s\"\n");
+    dock.scene.write("pleach.toml", &config);
+    dock.scene.git(&["commit", "-qam", "A watchdog"]);
+    dock.scene.variables.push(("THE_WORD".into(), "unspeakable-7".into()));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let worker = "  worker:\n    image: base:1\n    stop_signal: SIGKILL\nvolumes: {";
+    let text = std::fs::read_to_string(dock.bed.at("root/live/alpha/current/compose.yml")).expect("there");
+    dock.scene.commit("alpha", "compose.yml", Some(&text.replace("volumes: {", worker)));
+    dock.version_of("alpha", 2);
+    let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("alpha@vm: health");
+    working.signal(rustix::process::Signal::KILL);
+    let said = working.ends();
+    let begun = Instant::now();
+    while dock.answer("alpha") != Some(1) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody takes it back: {}", said.stderr);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let runs = |service: &str| members(&dock).iter().any(|member| member.0 == service && member.2);
+    assert!(runs("web") && runs("db") && !runs("worker"));
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert!(members(&dock).iter().all(|member| member.0 != "worker"));
+    dock.require_settled(1);
+
+    let everything = std::process::Command::new("grep").args(["-rl", "unspeakable-7"]).arg(dock.scene.place()).output();
+    let told = String::from_utf8_lossy(&everything.expect("`grep` runs").stdout).into_owned();
+    assert_eq!(told, "", "where Pleach runs");
+    let there = std::process::Command::new("grep").args(["-rl", "unspeakable-7"]).arg(dock.live()).output();
+    let there = String::from_utf8_lossy(&there.expect("`grep` runs").stdout).into_owned();
+    for file in there.lines() {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(file).expect("there"));
+        assert!(file.ends_with("compose.pleach.json") && mode & 0o777 == 0o600, "{file} {mode:o}");
+    }
+    assert!(!there.is_empty());
 }

@@ -10,6 +10,7 @@
 //! | `service/NAME/settings` | the digest of its settings |
 //! | `service/NAME/image` | the digest of the image that its container is made from |
 //! | `service/NAME/halted` | `true` where its `start` command was not what was run last |
+//! | `service/NAME/fallen` | what of its Compose project is not as it should be |
 //! | `service/NAME/last-number` | the highest number that any release had |
 //! | `service/NAME/releases` | the releases that are there whole, oldest first: `release`, `commit`, `created`, `spec` |
 //! | `service/NAME/running` | releases with a process |
@@ -29,9 +30,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::command::is_halted;
+use super::composed::{Standing, judge};
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
+use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::proxy::Bind;
@@ -107,6 +110,11 @@ async fn probe_service(
             }
             if is_halted(files, &layout, &record).await? {
                 add("halted", json!(true));
+            } else if let Some(images) = &record.compose
+                && let Ok(members) = members_of(shell, &record.spec).await
+                && let Standing::Lost(told, _) | Standing::Waits(told) = judge(images, &members)
+            {
+                add("fallen", json!(told));
             }
         }
         if record.state == ReleaseState::Used && there.iter().any(|name| name == release.as_str()) {

@@ -89,6 +89,7 @@ pub use layout::ServiceLayout;
 pub use output::{OutputMark, OutputPart, read_output};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
+pub use project::compose_version;
 pub use recipe::DirectoryRecipe;
 pub use register::register;
 pub use release::{ReleaseRecord, ReleaseSpec, ReleaseState};

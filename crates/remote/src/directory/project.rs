@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::{CommandLine, ComposeConfig, EnvironmentValue};
+use pleach_core::config::{CommandLine, ComposeConfig, EnvironmentValue, ServiceConfig};
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
 use pleach_core::port::{
     Call, Command, CommandOutput, Effect, ExitStatus, ImageId, NoLines, Permissions, Secrets, Shell,
@@ -167,7 +167,7 @@ impl<'a> Project<'a> {
         if names.is_empty() {
             return Err(Failure::new(Kind::Rejected, format!("Compose project `{}` has no services", self.name()))
                 .because("the Compose files name none, or all of them belong to other profiles")
-                .next("name the profile: `profiles` in `compose` of the service in `pleach.toml`"));
+                .next(self.again("name the profile as `profiles` in `compose` of the service in `pleach.toml`")));
         }
         self.get_images(&composed).await?;
         let images = self.images(&names).await?;
@@ -182,30 +182,17 @@ impl<'a> Project<'a> {
     }
 
     async fn require_compose(&self) -> Result<(), Failure> {
-        let output = self.ask(format!("{} compose version --short", docker(self.socket())), Effect::Read).await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let version = text.trim().trim_start_matches('v');
-        let mut parts = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
-        let because = match (output.succeeded(), parts.next(), parts.next()) {
-            (true, Some(major), Some(minor)) if (major, minor) >= OLDEST => return Ok(()),
-            (true, Some(_), _) => {
-                format!("`docker compose` there is {version}, and {}.{} is needed", OLDEST.0, OLDEST.1)
-            }
-            _ => {
-                let lines = output.last_lines();
-                let said = lines.iter().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();
-                format!("`docker compose` cannot be run there: {}", said.trim())
-            }
-        };
+        let output = self.ask(version_line(self.socket()), Effect::Read).await?;
+        let Err(because) = judge_version(&output) else { return Ok(()) };
         let install = self.site.place.typed("sudo apt-get install docker-compose-plugin".to_owned());
         Err(Failure::new(
             Kind::Rejected,
             format!("service `{}` cannot run as a Compose project", self.site.place.service),
         )
         .because(because)
-        .next(format!(
+        .next(self.again(&format!(
             "install it from Docker's packages with `{install}`, or Debian's `docker-compose` of 2.22 or newer"
-        )))
+        ))))
     }
 
     /// No container of this project was started from elsewhere.
@@ -218,7 +205,16 @@ impl<'a> Project<'a> {
             self.site.place.typed(format!("cd {} && docker compose -p {} down", word(other.directory()), self.name()));
         Err(Failure::new(Kind::Conflict, format!("Compose project `{}` is run by somebody else", self.name()))
             .because(format!("its container `{}` was started from `{from}`", other.name()))
-            .next(format!("end that once, its volumes stay: `{down}`; or name another `project` in `pleach.toml`")))
+            .next(
+                self.again(&format!(
+                    "name another `project` in `pleach.toml`, or end that, its volumes stay: `{down}`"
+                )),
+            ))
+    }
+
+    /// Advice that holds as well where the release is taken back.
+    fn again(&self, first: &str) -> String {
+        format!("{first}; then `pleach deploy {}`", self.record.spec.environment)
     }
 
     /// `docker compose` would look for them in the folders above as well.
@@ -242,9 +238,11 @@ impl<'a> Project<'a> {
 
     fn no_file(&self, because: String) -> Failure {
         let service = &self.site.place.service;
-        Failure::new(Kind::Rejected, format!("there is no Compose file of service `{service}`"))
-            .because(because)
-            .next("name them from the service's directory: `files` in `compose` of the service in `pleach.toml`")
+        Failure::new(Kind::Rejected, format!("there is no Compose file of service `{service}`")).because(because).next(
+            self.again(
+                "name them from the service's directory as `files` in `compose` of the service in `pleach.toml`",
+            ),
+        )
     }
 
     async fn resolve(&self, files: &[PathBuf]) -> Result<Composed, Failure> {
@@ -274,7 +272,7 @@ impl<'a> Project<'a> {
         };
         Failure::new(Kind::Rejected, format!("Compose project `{}` cannot be resolved", self.name()))
             .because(because)
-            .next(format!("mend it on its branch, then `pleach deploy {}`", self.record.spec.environment))
+            .next(self.again("mend it on its branch"))
             .output(lines)
     }
 
@@ -303,7 +301,7 @@ impl<'a> Project<'a> {
         if composed.is_built() {
             let output = self.ask(line("build --quiet"), Effect::Write).await?;
             if !output.succeeded() {
-                return Err(self.failed("build the images", &output).next("mend it on its branch, then deploy again"));
+                return Err(self.failed("build the images", &output).next(self.again("mend it on its branch")));
             }
         }
         let pull = format!("pull --quiet --ignore-buildable --policy {}", self.compose.pull.as_str());
@@ -312,9 +310,7 @@ impl<'a> Project<'a> {
             return Ok(());
         }
         let login = self.site.place.typed("docker login".to_owned());
-        Err(self
-            .failed("pull the images", &output)
-            .next(format!("where it asks for a login: `{login}`; then deploy again")))
+        Err(self.failed("pull the images", &output).next(self.again(&format!("where it asks for a login, `{login}`"))))
     }
 
     /// The digests that names lead to, each of them given a name that keeps it.
@@ -326,7 +322,9 @@ impl<'a> Project<'a> {
         let text = String::from_utf8_lossy(&output.stdout);
         let ids: Vec<ImageId> = text.lines().filter_map(|line| ImageId::new(line.trim()).ok()).collect();
         if !output.succeeded() || ids.len() != names.len() {
-            return Err(self.failed("find the images", &output).next("see whether somebody removes images there"));
+            return Err(self
+                .failed("find the images", &output)
+                .next(self.again("see whether somebody removes images there")));
         }
         let images: BTreeMap<String, ImageId> = names.keys().cloned().zip(ids).collect();
         let front = self.site.place.image_name(&self.record.release);
@@ -422,6 +420,48 @@ impl Site<'_> {
     }
 }
 
+fn version_line(socket: Option<&Path>) -> String {
+    format!("{} compose version --short", docker(socket))
+}
+
+/// The version, or what is wrong with it.
+fn judge_version(output: &CommandOutput) -> Result<String, String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.trim().trim_start_matches('v');
+    let mut parts = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+    match (output.succeeded(), parts.next(), parts.next()) {
+        (true, Some(major), Some(minor)) if (major, minor) >= OLDEST => Ok(version.to_owned()),
+        (true, Some(_), _) => {
+            Err(format!("`docker compose` there is {version}, and {}.{} is needed", OLDEST.0, OLDEST.1))
+        }
+        _ => {
+            let lines = output.last_lines();
+            let said = lines.iter().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default();
+            // Without the plugin `docker` takes what stands behind `compose` for its own.
+            let unknown = ["unknown flag", "not a docker command", "unknown command"];
+            Err(match unknown.iter().any(|words| said.contains(words)) {
+                true => "`docker` there knows no `compose`".to_owned(),
+                false => format!("`docker compose` cannot be run there: {}", said.trim()),
+            })
+        }
+    }
+}
+
+/// The version of `docker compose` that a service's project is run by, or what is wrong with it.
+///
+/// # Errors
+/// The target could not be asked.
+pub async fn compose_version(
+    shell: &dyn Shell,
+    service: &ServiceConfig,
+    socket: Option<&Path>,
+) -> Result<Result<String, String>, Failure> {
+    let command = plain(&service.environment, &version_line(socket));
+    let cancel = CancellationToken::new();
+    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    Ok(judge_version(&output))
+}
+
 /// The containers of the project that a release has, where nothing is known but its record.
 pub(super) async fn members_of(shell: &dyn Shell, spec: &ReleaseSpec) -> Result<Vec<Member>, Failure> {
     let name = spec.compose.as_ref().and_then(|compose| compose.project.as_deref()).unwrap_or_default();
@@ -454,8 +494,13 @@ pub(super) fn unasked(spec: &ReleaseSpec, line: &str) -> Command {
 
 /// A line that only looks at the engine.
 fn looking(spec: &ReleaseSpec, line: &str) -> Command {
+    plain(&spec.variables, line)
+}
+
+/// With those variables that are no secrets.
+fn plain(variables: &BTreeMap<String, EnvironmentValue>, line: &str) -> Command {
     let mut command = Command::read(["sh", "-c", line]);
-    for (name, value) in &spec.variables {
+    for (name, value) in variables {
         if let EnvironmentValue::Plain(text) = value {
             command = command.variable(name, text);
         }

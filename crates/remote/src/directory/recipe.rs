@@ -326,7 +326,8 @@ impl<'a> Scene<'a> {
         let routed =
             !spec.is_kept_running() || spec.routed().is_none_or(|address| self.previous.routers.contains(&address));
         let led = spec.proxy.is_none() || self.led.as_ref().is_some_and(|led| led.release.as_ref() == Some(current));
-        let runs = runs && !self.halted;
+        let fallen: Option<String> = fact(self.request, &self.of("fallen"))?;
+        let runs = runs && !self.halted && fallen.is_none();
         let same = commit == spec.commit.as_str() && settings == spec.settings();
         let image: Option<ImageId> = fact(self.request, &self.of("image"))?;
         let proven = self.request.image.is_none() || spec.image.is_none() || image.as_ref() == self.request.image;
