@@ -9,6 +9,7 @@
 
 mod asked;
 mod built;
+mod composed;
 mod contained;
 mod faults;
 mod files;

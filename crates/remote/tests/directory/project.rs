@@ -45,6 +45,8 @@ pub(crate) enum Form {
     Commands,
     /// A Docker engine, as a container that answers with the name of its release.
     Contained,
+    /// The target's `docker compose`, as a project whose `web` answers with the name of its release.
+    Composed,
     /// Nothing: files only.
     Plain,
 }
@@ -94,12 +96,21 @@ impl Project {
                 "port = {port}\nimage = {{ port = 8080, command = [\"/bin/busybox\", \"sh\", \"-c\", \
                  'printf %s $PLEACH_RELEASE >/www/index.html; exec /bin/busybox httpd -f -p 8080 -h /www'] }}\n"
             ),
+            Form::Composed => format!("port = {port}\ncompose = {{}}\n{}", crate::composed::environment()),
             Form::Plain => "build = \"echo built > built\"\n".to_owned(),
         };
         let health = "health = { http = { path = \"/\" }, period = \"20ms\", success = 2, within = \"20s\" }\n";
-        let health =
-            if matches!(form, Form::Supervised | Form::Contained) && !lines.contains("health") { health } else { "" };
+        let health = if matches!(form, Form::Supervised | Form::Contained | Form::Composed) && !lines.contains("health")
+        {
+            health
+        } else {
+            ""
+        };
         let project = Self::place(home(), None, port, format!("{way}{health}{lines}"));
+        if form == Form::Composed {
+            let compose = crate::composed::COMPOSE.as_bytes();
+            (1..100).for_each(|version| project.source.add(version, "compose.yml", EntryMode::File, compose));
+        }
         if form == Form::Contained {
             let dockerfile = b"FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /tmp\n";
             (1..100).for_each(|version| project.source.add(version, "Dockerfile", EntryMode::File, dockerfile));
