@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Only these; all of the environment's that run if none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<ServiceName>,
+    /// Only these containers of a Compose project: `web`, `database`, a service of it, or a name from `parts`
+    #[arg(long, value_name = "NAME")]
+    part: Option<String>,
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
     yes: bool,
@@ -42,14 +45,15 @@ async fn restart(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
     let Args { environment, services, options, .. } = args;
     project.require_environment(environment)?;
     require_nothing_unfinished(&project.workspace, environment).await?;
-    let planned = prepare(project, environment, Operation::Restart, services).await;
+    let operation = Operation::Restart { part: args.part.clone() };
+    let planned = prepare(project, environment, operation.clone(), services).await;
     let mut plan = planned.map_err(refused)?;
     require_work(&plan, services)?;
     name_live_commits(project, &mut plan);
     let request = OperationRequest {
         environment,
         services,
-        operation: Operation::Restart,
+        operation,
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
         command: &format!("pleach restart {environment}"),

@@ -184,7 +184,7 @@ fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<Strin
 
 /// A service that was started anew has nothing to go back to but running, and it runs.
 fn is_done_restart(state: &State) -> bool {
-    state.plan().operation == Operation::Restart && state.outcome() == Some(Outcome::Succeeded)
+    matches!(state.plan().operation, Operation::Restart { .. }) && state.outcome() == Some(Outcome::Succeeded)
 }
 
 /// What a run left on its targets, in words.

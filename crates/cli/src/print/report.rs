@@ -154,7 +154,7 @@ fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> Stri
         Operation::Deploy => "deployment".to_owned(),
         Operation::Switch { release } => format!("switch to `{release}`"),
         Operation::Stop => "stop".to_owned(),
-        Operation::Restart => "restart".to_owned(),
+        Operation::Restart { .. } => "restart".to_owned(),
     };
     let (style, words) = match (report.outcome, report.cause) {
         (Some(Outcome::Succeeded), _) => (Style::Good, "done, and seen to be done"),

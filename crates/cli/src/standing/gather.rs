@@ -180,7 +180,9 @@ pub(crate) fn superseded(
     entries: &[RunEntry],
     entry: &RunEntry,
 ) -> Result<Option<RunId>, Failure> {
-    let restarts = |run: &RunId| workspace.state(run).is_ok_and(|state| state.plan().operation == Operation::Restart);
+    let restarts = |run: &RunId| {
+        workspace.state(run).is_ok_and(|state| matches!(state.plan().operation, Operation::Restart { .. }))
+    };
     let later = entries.iter().take_while(|later| later.run != entry.run);
     for later in later.filter(|later| later.environment == entry.environment) {
         let leaves = match later.outcome {

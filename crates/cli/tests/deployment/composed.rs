@@ -123,6 +123,15 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     assert!(ps.stdout.contains("it ended with 137"), "{}", ps.stdout);
     dock.scene.ends(0, &["restart", "uat", "--yes"]);
     dock.require_settled(1);
+    let started =
+        |service: &str| dock.ask(&format!("/containers/{}/json", id(&dock, service)))["State"]["StartedAt"].clone();
+    let before = (started("web"), started("db"));
+    dock.scene.ends(0, &["restart", "uat", "alpha", "--part", "database", "--yes"]);
+    assert_eq!(started("web"), before.0);
+    assert_ne!(started("db"), before.1);
+    let said = dock.scene.pleach(&["restart", "uat", "alpha", "--part", "redis", "--yes"]);
+    assert!(said.code != 0 && said.stderr.contains("its services are db, init, web"), "{}", said.stderr);
+    dock.require_settled(1);
     let kill = || dock.engine.ask("POST", &format!("/containers/{}/kill", id(&dock, "db")), "", &[]);
     kill().expect("asked");
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);

@@ -31,7 +31,11 @@ pub enum Operation {
     /// Stops the services and keeps their releases.
     Stop,
     /// Starts anew what runs, at the releases that it has.
-    Restart,
+    Restart {
+        /// Only a part of each: a service of its Compose project, or a name that the config gives to some of these.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
+    },
 }
 
 impl Operation {
@@ -41,7 +45,7 @@ impl Operation {
             Self::Deploy => "deploy",
             Self::Switch { .. } => "switch",
             Self::Stop => "stop",
-            Self::Restart => "restart",
+            Self::Restart { .. } => "restart",
         }
     }
 }

@@ -51,7 +51,12 @@ fn headline(plan: &Plan) -> String {
             format!("plan {}: switch {services} of {project} on {environment} to release {release}", id.short())
         }
         Operation::Stop => format!("plan {}: stop {services} of {project} on {environment}", id.short()),
-        Operation::Restart => format!("plan {}: restart {services} of {project} on {environment}", id.short()),
+        Operation::Restart { part: None } => {
+            format!("plan {}: restart {services} of {project} on {environment}", id.short())
+        }
+        Operation::Restart { part: Some(part) } => {
+            format!("plan {}: restart `{part}` of {services} of {project} on {environment}", id.short())
+        }
     }
 }
 

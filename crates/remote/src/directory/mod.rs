@@ -39,6 +39,7 @@
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
+//! | `restart-part` | restarts some containers of a Compose project, of `pleach restart --part` | nothing: they run |
 //! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |

@@ -223,6 +223,16 @@ pub(super) struct WaitParameters {
     pub(super) within: Period,
 }
 
+/// Of `restart-part`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PartParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) part: String,
+}
+
 /// Of `prune`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

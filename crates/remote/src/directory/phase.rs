@@ -34,6 +34,7 @@ pub(super) enum Work {
     Switch,
     Lead,
     Restart,
+    RestartPart,
     Wait,
     Verify,
     Retire,
@@ -45,7 +46,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -61,6 +62,7 @@ impl Work {
         Self::Switch,
         Self::Lead,
         Self::Restart,
+        Self::RestartPart,
         Self::Wait,
         Self::Verify,
         Self::Retire,
@@ -89,6 +91,7 @@ impl Work {
             Self::Switch => "switch",
             Self::Lead => "lead",
             Self::Restart => "restart",
+            Self::RestartPart => "restart-part",
             Self::Wait => "wait",
             Self::Verify => "verify",
             Self::Retire => "retire",

@@ -83,6 +83,11 @@ impl<'a> Project<'a> {
         self.record.compose.as_ref().unwrap_or(&NONE)
     }
 
+    /// The services that a name means.
+    pub(super) fn part(&self, name: &str) -> Vec<&String> {
+        self.compose.part(name, self.services().keys())
+    }
+
     fn socket(&self) -> Option<&Path> {
         self.site.place.docker_socket.as_deref()
     }

@@ -61,7 +61,7 @@ impl Recipe for DirectoryRecipe {
             Operation::Deploy => scene.deploy(&draft_scripts(request)?),
             Operation::Switch { release } => scene.switch_to(release),
             Operation::Stop => scene.stop(),
-            Operation::Restart => scene.restart(),
+            Operation::Restart { part } => scene.restart(part.as_deref()),
         }
         .map_err(|failure| vec![failure])
     }
@@ -639,9 +639,14 @@ impl Steps {
         time_limit: Period,
     ) -> Result<&mut Self, Failure> {
         let reversal = match work {
-            Work::Install | Work::Build | Work::Health | Work::Restart | Work::Wait | Work::Verify | Work::Prune => {
-                Reversal::Nothing
-            }
+            Work::Install
+            | Work::Build
+            | Work::Health
+            | Work::Restart
+            | Work::RestartPart
+            | Work::Wait
+            | Work::Verify
+            | Work::Prune => Reversal::Nothing,
             _ => Reversal::Undo,
         };
         let step = Step {

@@ -5,20 +5,25 @@ use pleach_core::period::Period;
 use pleach_core::plan::Draft;
 use pleach_core::word::ReleaseId;
 
-use super::parameter::{HealthParameters, ReleaseParameters, RenewParameters};
+use super::parameter::{HealthParameters, PartParameters, ReleaseParameters, RenewParameters};
 use super::phase::Work;
 use super::recipe::{DRAIN, SHORT, Scene, Steps, told};
 use super::routing::{asked, asked_at};
 
 impl Scene<'_> {
     /// No steps where nothing was deployed, or where nothing runs because the service is files only.
-    pub(super) fn restart(&self) -> Result<Draft, Failure> {
+    pub(super) fn restart(&self, part: Option<&str>) -> Result<Draft, Failure> {
         let Some(current) = &self.previous.release else { return self.draft_without_snapshot(None, Steps::default()) };
         let kept = self.kept.iter().find(|kept| kept.release == *current).ok_or_else(|| self.unknown(current))?;
         let spec = &kept.spec;
         let runs = self.previous.running.contains(current);
         if self.halted || (spec.is_kept_running() && !runs) {
             return Err(self.stopped(current));
+        }
+        if let Some(part) = part
+            && spec.compose.is_none()
+        {
+            return Err(self.whole(part));
         }
         let patience =
             Period(spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within.0 + SHORT.0);
@@ -53,6 +58,16 @@ impl Scene<'_> {
         };
         let mut steps = self.steps(false)?;
         let limit = self.request.service_config.build_limit;
+        if let Some(part) = part {
+            let parameters =
+                PartParameters { place: self.place.clone(), release: current.clone(), part: part.to_owned() };
+            steps.add(Work::RestartPart, format!("restart the containers of `{part}`"), &parameters, limit)?;
+            self.add_wait(&mut steps, current, spec)?;
+            if spec.health.is_some() {
+                steps.add(Work::Health, told(&asked), &health(Some(asked_at(spec))), patience)?;
+            }
+            return self.draft_without_snapshot(Some(current.clone()), steps);
+        }
         let back = ReleaseParameters { back: spec.health.is_some().then(|| asked.clone()), ..self.about(current) };
         if let Some(stop) = &spec.stop {
             steps.add(Work::Halt, format!("run `{stop}`"), &back, limit)?;
@@ -67,6 +82,14 @@ impl Scene<'_> {
             steps.add(Work::Health, told(&asked), &health(Some(asked_at(spec))), patience)?;
         }
         self.draft_without_snapshot(Some(current.clone()), steps)
+    }
+
+    fn whole(&self, part: &str) -> Failure {
+        let (service, environment) = (&self.request.service, &self.request.environment);
+        Failure::new(Kind::Conflict, format!("service `{service}` has no part `{part}`"))
+            .because("only Compose projects have parts, and it is none")
+            .state("nothing was touched")
+            .next(format!("all of it: `pleach restart {environment} {service}`"))
     }
 
     fn stopped(&self, current: &ReleaseId) -> Failure {

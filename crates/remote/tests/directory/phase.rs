@@ -54,7 +54,8 @@ fn bears_all_in_one_place(old: &[&str], new: &[&str], step: &str) {
 /// One step of `pleach restart`.
 fn anew_bears_all(form: Form, lines: &str, old: &[&str], new: &[&str], step: &str) {
     exercise(async {
-        let make = async || Stage::of(Project::with(form, lines), Operation::Restart, old, new, step).await;
+        let make =
+            async || Stage::of(Project::with(form, lines), Operation::Restart { part: None }, old, new, step).await;
         exercise_phase(phase(step).as_ref(), make).await;
     });
 }
@@ -182,7 +183,7 @@ fn restart_without_a_switch_bears_all() {
             let mut project = Project::new(Form::Commands);
             // Where there is one, taking back the `stop` starts the service again.
             project.remove("stop =");
-            Stage::of(project, Operation::Restart, STARTED, &[], "restart").await
+            Stage::of(project, Operation::Restart { part: None }, STARTED, &[], "restart").await
         };
         exercise_phase(phase("restart").as_ref(), make).await;
     });

@@ -22,7 +22,7 @@ async fn the_current_release_has_a_new_process_and_nothing_else_changes() {
     let pins = crate::project::names(&project.service().join(".pleach/pins"));
     let listener = project.listen();
     // The branch is elsewhere already: it does not matter.
-    let report = project.run(Operation::Restart, 3).await;
+    let report = project.run(Operation::Restart { part: None }, 3).await;
     listener.heard_only(&current.clone().unwrap());
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
     assert_eq!(steps(&report), ["renew", "health", "route", "verify"]);
@@ -41,7 +41,7 @@ async fn a_service_with_commands_is_stopped_and_started() {
     project.deployed(1).await;
     let serving = project.service().join("serving");
     std::fs::write(&serving, "something old").unwrap();
-    let report = project.run(Operation::Restart, 1).await;
+    let report = project.run(Operation::Restart { part: None }, 1).await;
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
     assert_eq!(steps(&report), ["halt", "restart", "health"]);
     assert_eq!(std::fs::read_to_string(&serving).unwrap().trim(), project.current().unwrap());
@@ -77,7 +77,7 @@ async fn what_does_not_run_is_refused_with_the_ways_to_start_it() {
         let project = Project::new(form);
         project.deployed(1).await;
         project.run(Operation::Stop, 1).await;
-        let failures = project.plan(Operation::Restart, 1).await.unwrap_err();
+        let failures = project.plan(Operation::Restart { part: None }, 1).await.unwrap_err();
         require_told(&failures[0]);
         assert_eq!(failures[0].kind, Kind::Conflict);
         let next = failures[0].next.clone().unwrap();
@@ -93,7 +93,7 @@ async fn where_nothing_was_deployed_and_for_files_alone_there_is_nothing_to_do()
         if form == Form::Plain {
             project.deployed(1).await;
         }
-        assert_eq!(project.plan(Operation::Restart, 1).await.unwrap().lanes().count(), 0, "{form:?}");
+        assert_eq!(project.plan(Operation::Restart { part: None }, 1).await.unwrap().lanes().count(), 0, "{form:?}");
     }
 }
 
@@ -108,7 +108,7 @@ async fn a_release_without_its_directory_or_its_secret_is_not_ended() {
     let (tree, aside) = (project.service().join("releases").join(&current), project.service().join("aside"));
     let hidden = secret.path().with_extension("hidden");
     for (version, from, to) in [(1, secret.path(), hidden.as_path()), (2, &tree, &aside)] {
-        let plan = project.plan(Operation::Restart, version).await.unwrap();
+        let plan = project.plan(Operation::Restart { part: None }, version).await.unwrap();
         std::fs::rename(from, to).unwrap();
         let report = project.execute(plan).await.unwrap();
         assert_eq!(report.outcome, Some(Outcome::RolledBack), "{report:#?}");
@@ -130,7 +130,7 @@ async fn an_orphan_gets_a_supervisor_and_a_router_that_is_gone_comes_back() {
         until("its end", || pleach_remote::process::Identity::of(pid).is_none().then_some(()));
     }
     assert_eq!(project.answer(), None);
-    let report = project.run(Operation::Restart, 1).await;
+    let report = project.run(Operation::Restart { part: None }, 1).await;
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
     assert_eq!(project.status().await.status, Some(ReleaseStatus::Running));
     assert_eq!(project.answer(), Some((200, current)));
@@ -145,13 +145,13 @@ async fn one_that_is_not_healthy_afterwards_is_told_and_left_running_for_whoever
     let current = project.current().unwrap();
     // What the service reads when it starts.
     std::fs::write(project.service().join("releases").join(&current).join("mode"), "silent").unwrap();
-    let report = project.run(Operation::Restart, 1).await;
+    let report = project.run(Operation::Restart { part: None }, 1).await;
     assert_eq!(report.outcome, Some(Outcome::Stuck), "no green without evidence: {report:#?}");
     let failure = report.lanes[0].failure().unwrap();
     require_told(failure);
     assert!(failure.what.contains("is not healthy"), "{failure:#?}");
     assert_eq!(project.serving().len(), 1);
     std::fs::remove_file(project.service().join("releases").join(&current).join("mode")).unwrap();
-    let report = project.run(Operation::Restart, 2).await;
+    let report = project.run(Operation::Restart { part: None }, 2).await;
     assert_eq!(report.outcome, Some(Outcome::Succeeded), "{report:#?}");
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::directory::composed::{Member, Standing, judge};
-use crate::directory::parameter::{UploadParameters, WaitParameters};
+use crate::directory::parameter::{PartParameters, UploadParameters, WaitParameters};
 use crate::directory::project::Project;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
@@ -107,6 +107,31 @@ async fn stand(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<String, Fa
         }
         seen = project.stand(parameters.within.0) => seen,
     }
+}
+
+/// That it was done before says nothing: restarting once more is what is left to do.
+pub(super) fn inspect_part(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: PartParameters = cx.require_parameters()?;
+    Ok(Inspection::Pending { changes: vec![format!("restart `{}`", parameters.part)] })
+}
+
+pub(super) async fn restart_part(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
+    let PartParameters { place, release, part } = cx.require_parameters()?;
+    let site = Site::of_step(cx, &place)?;
+    let record = site.require_record(&release).await?;
+    let project = Project::of(&site, &record, secrets)?;
+    let names: Vec<&str> = project.part(&part).into_iter().map(String::as_str).collect();
+    if names.is_empty() {
+        let all: Vec<&str> = project.services().keys().map(String::as_str).collect();
+        return Err(Failure::new(Kind::Rejected, format!("Compose project `{}` has no part `{part}`", project.name()))
+            .because(format!("its services are {}", all.join(", ")))
+            .next(format!(
+                "name one of these: `pleach restart {} {} --part …`",
+                record.spec.environment, place.service
+            )));
+    }
+    project.run(&format!("restart {}", names.join(" ")), "restart containers").await?;
+    Ok(Applied::changed(format!("{} restarted", names.join(", "))))
 }
 
 impl Project<'_> {

@@ -62,6 +62,7 @@ impl Phase for DirectoryPhase {
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
             Work::Renew => renew::inspect(cx).await,
             Work::Compose => compose::inspect(cx).await,
+            Work::RestartPart => compose::inspect_part(cx),
             Work::Wait => compose::inspect_standing(cx, self.means.secrets.as_ref()).await,
         }
     }
@@ -87,6 +88,7 @@ impl Phase for DirectoryPhase {
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
             Work::Renew => renew::apply(cx, secrets).await,
             Work::Compose => compose::apply(cx, secrets).await,
+            Work::RestartPart => compose::restart_part(cx, secrets).await,
             Work::Wait => compose::wait(cx, secrets).await,
         }
     }
@@ -106,9 +108,14 @@ impl Phase for DirectoryPhase {
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Compose => compose::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
-            Work::Install | Work::Files | Work::Build | Work::Health | Work::Wait | Work::Verify | Work::Prune => {
-                Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
-            }
+            Work::Install
+            | Work::Files
+            | Work::Build
+            | Work::Health
+            | Work::RestartPart
+            | Work::Wait
+            | Work::Verify
+            | Work::Prune => Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step()))),
         }
     }
 }
