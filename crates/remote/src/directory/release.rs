@@ -23,6 +23,9 @@ pub struct ReleaseSpec {
     pub environment: EnvironmentName,
     /// The commit.
     pub commit: CommitId,
+    /// Which version that commit is, as it was read when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The service's path in the repository.
     #[serde(default)]
     pub path: PathBuf,
@@ -72,11 +75,13 @@ pub struct ReleaseSpec {
 }
 
 impl ReleaseSpec {
-    /// The SHA-256 over everything but the commit, in hexadecimal: what tells that a service is set up otherwise now.
+    /// The SHA-256 over everything but the commit and its version, in hexadecimal: what tells that a service is set up otherwise
+    /// now.
     pub fn settings(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
             object.remove("commit");
+            object.remove("version");
         }
         // The keys of a JSON object are sorted here, so equal settings are equal bytes.
         crate::local::hex(&Sha256::digest(value.to_string()))

@@ -247,6 +247,7 @@ impl Project {
             subject: "version".into(),
             scripts: self.source.texts(version),
             image: None,
+            version: Some(format!("1.0.{version}")),
         };
         plan(&PlanInput {
             config: &self.config(),

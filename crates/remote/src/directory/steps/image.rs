@@ -1,12 +1,10 @@
 //! `build-image` and `image`: a commit becomes an image, and a release of the target that has it.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::{ImageId, Source, SourceRef};
+use pleach_core::port::ImageId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -53,7 +51,7 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let mut build = image_build(&parameters.spec, config(&parameters)?);
     let wanted = build.labels.clone();
     build.labels.extend(label::labels([
-        (label::VERSION, version(means.source.as_ref(), &build.tree).await?.as_deref()),
+        (label::VERSION, parameters.spec.version.as_deref()),
         (label::DATE, Some(&*Timestamp::now().strftime("%FT%TZ").to_string())),
     ]));
     let building = cx.require_containers()?.build(&build, &wanted, means.source.clone());
@@ -81,14 +79,6 @@ async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image:
             "prove one again: `pleach deploy` of `{}` where it was proven, then promote that",
             parameters.spec.service
         )))
-}
-
-/// What the file `VERSION` of a tree says, if there is one.
-async fn version(source: &dyn Source, tree: &SourceRef) -> Result<Option<String>, Failure> {
-    let files = source.list(tree).await?;
-    let Some(entry) = files.iter().find(|entry| entry.path == Path::new("VERSION")) else { return Ok(None) };
-    let text = String::from_utf8_lossy(&source.read(tree, entry).await?).trim().to_owned();
-    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 fn stopped(parameters: &UploadParameters) -> Failure {
