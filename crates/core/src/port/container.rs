@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Source, SourceRef};
+use super::{ChannelNames, ImageNames, NameChange, Source, SourceRef};
 use crate::error::Failure;
 
 /// Text that is no digest.
@@ -105,7 +105,7 @@ impl BroughtImage {
     }
 }
 
-/// Builds images where Pleach runs, and brings them to a target.
+/// Builds images where Pleach runs, names them there, and brings them to a target.
 ///
 /// Nothing here changes what runs on the target: an image that nothing refers to yet can only be added. What refers to it
 /// comes with a lease, over the target's shell.
@@ -132,6 +132,18 @@ pub trait Containers: Send + Sync {
 
     /// Whether the target has an image.
     async fn has(&self, image: &ImageId) -> Result<bool, Failure>;
+
+    /// Where these names lead, where images are built.
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure>;
+
+    /// Has names lead elsewhere, where images are built; tells where all of them lead then, as it was read back.
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure>;
+
+    /// The versions of a channel, where images are built, that nothing needs beyond the newest `keep`.
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure>;
+
+    /// Removes the names of these. An image goes with the last of its names, unless a container uses it.
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure>;
 }
 
 #[cfg(test)]

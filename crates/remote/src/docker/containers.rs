@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pleach_core::error::Failure;
-use pleach_core::port::{BroughtImage, Containers, ImageBuild, ImageId, Source};
+use pleach_core::port::{BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Source};
 use tokio::sync::OnceCell;
 
 use super::bring::bring_image;
@@ -118,5 +118,21 @@ impl Containers for DockerContainers {
 
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         Ok(self.target.engine().await?.image(image.as_str()).await?.is_some())
+    }
+
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure> {
+        Ok(self.builder.engine().await?.names(names).await?)
+    }
+
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure> {
+        Ok(self.builder.engine().await?.rename(changes).await?)
+    }
+
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        Ok(self.builder.engine().await?.surplus(channel, keep).await?)
+    }
+
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        Ok(self.builder.engine().await?.forget_surplus(channel, keep).await?)
     }
 }

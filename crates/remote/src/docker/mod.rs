@@ -5,6 +5,7 @@
 //! | [`EngineWay`] | the way to an engine's socket, here or through a host |
 //! | [`Engine`] | one engine: its version negotiated, its refusals told in four parts |
 //! | `image` | what images an engine has |
+//! | `name` | names that lead to images, and which of a channel nothing needs |
 //! | `archive` | a stream of `docker save`, read as it comes |
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
@@ -31,6 +32,7 @@ mod health;
 mod ignore;
 mod image;
 pub mod label;
+mod name;
 mod spec;
 mod way;
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::FaultPlan;
 use crate::error::Failure;
-use crate::port::{BroughtImage, Containers, ImageBuild, ImageId, Source};
+use crate::port::{BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Source};
 
 /// Builds and brings images, except where it is planned otherwise.
 pub struct FaultyContainers {
@@ -42,5 +42,21 @@ impl Containers for FaultyContainers {
 
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         self.plan.around("containers.has", || self.inner.has(image)).await
+    }
+
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure> {
+        self.plan.around("containers.names", || self.inner.names(names)).await
+    }
+
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure> {
+        self.plan.around("containers.rename", || self.inner.rename(changes)).await
+    }
+
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.plan.around("containers.surplus", || self.inner.surplus(channel, keep)).await
+    }
+
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.plan.around("containers.forget_surplus", || self.inner.forget_surplus(channel, keep)).await
     }
 }
