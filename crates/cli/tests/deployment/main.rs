@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod channels;
 mod clock;
 mod consent;
 mod disk;

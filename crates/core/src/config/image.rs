@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
+use crate::word::ServiceName;
 
 /// An image that is built from the service's directory, once, by the Docker engine where Pleach runs (`DOCKER_HOST`), and
 /// brought to each target without a registry: only the layers that a target lacks travel. On the target it runs as a
@@ -14,6 +15,10 @@ use crate::size::Size;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ImageConfig {
+    /// What its images are called on a channel, `NAME` of `NAME:uat-v1.2.3`; the service's name in small letters if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"odoo-mta")]
+    pub name: Option<String>,
     /// The port that it listens on in the container; needed where the service has a `port`. It is told in `PORT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), example = 8080)]
@@ -46,6 +51,13 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["odoo-data:/var/lib/odoo", "/etc/odoo:/etc/odoo:ro"])]
     pub volumes: Vec<String>,
+}
+
+impl ImageConfig {
+    /// What its images are called on a channel.
+    pub fn called(&self, service: &ServiceName) -> String {
+        self.name.clone().unwrap_or_else(|| service.as_str().to_lowercase())
+    }
 }
 
 fn default_file() -> PathBuf {

@@ -3,7 +3,7 @@
 use crate::word::CommitId;
 
 /// The most that is kept of what a file says: the rest of an image's name has room beside it.
-const LONGEST: usize = 64;
+const LONGEST: usize = 60;
 
 /// The version that names of images bear: the first line of the service's file `VERSION`; else the highest of the commit's tags
 /// of the form `vX.Y.Z` or `X.Y.Z`; else the short commit. Without the `v` in front, and with `-` for what no such name may hold.

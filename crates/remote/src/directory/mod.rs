@@ -18,6 +18,7 @@
 //! PATH/SERVICE/run/proxy.json             what the target's proxy was told to lead to the service
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
+//! PATH/SERVICE/.pleach/names/RUN.json     where names of images led before that run changed them
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
 //! ```
 //!
@@ -39,6 +40,7 @@
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
+//! | `channel` | gives its image the names of the channel, on the target's engine and where images are built | having those that still lead to it lead where they did |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
@@ -49,6 +51,7 @@
 //! push out those of deployments.
 
 mod built;
+mod channel;
 mod command;
 mod container;
 mod facts;

@@ -35,6 +35,7 @@ pub(super) enum Work {
     Restart,
     Verify,
     Retire,
+    Channel,
     Prune,
     Close,
     Stop,
@@ -43,7 +44,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -60,6 +61,7 @@ impl Work {
         Self::Restart,
         Self::Verify,
         Self::Retire,
+        Self::Channel,
         Self::Prune,
         Self::Close,
         Self::Stop,
@@ -86,6 +88,7 @@ impl Work {
             Self::Restart => "restart",
             Self::Verify => "verify",
             Self::Retire => "retire",
+            Self::Channel => "channel",
             Self::Prune => "prune",
             Self::Close => "close",
             Self::Stop => "stop",

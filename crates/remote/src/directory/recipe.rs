@@ -180,7 +180,7 @@ impl<'a> Scene<'a> {
     /// What the service is, as the config has it now.
     fn spec(&self) -> ReleaseSpec {
         let config = self.request.service_config;
-        ReleaseSpec {
+        let spec = ReleaseSpec {
             service: self.request.service.clone(),
             environment: self.request.environment.clone(),
             commit: self.request.commit.clone(),
@@ -190,6 +190,7 @@ impl<'a> Scene<'a> {
             build_on: config.build_on,
             run: config.run.clone(),
             image: config.image.clone(),
+            channel: None,
             proxy: self
                 .request
                 .target_config
@@ -206,7 +207,8 @@ impl<'a> Scene<'a> {
             port: self.port,
             health: config.health.clone(),
             stop_grace: config.stop_grace,
-        }
+        };
+        ReleaseSpec { channel: self.channel_of(&spec), ..spec }
     }
 
     /// Before all that changes something: taken back last, it puts back the files that the config names.
@@ -303,7 +305,9 @@ impl<'a> Scene<'a> {
             release: release.clone(),
             previous: self.previous.clone(),
             keep: self.keep,
+            channel: spec.channel.clone(),
         };
+        self.add_channel(&mut steps, spec, &release, spec.version.as_deref())?;
         steps.finish().add(Work::Prune, format!("keep {} releases", self.keep), &prune, FILES)?;
         self.draft(Some(release), steps)
     }
@@ -532,6 +536,7 @@ impl<'a> Scene<'a> {
         let mut steps = self.steps(kept.spec.is_kept_running())?;
         self.guard_files(&mut steps)?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
+        self.add_channel(&mut steps, &kept.spec, release, None)?;
         self.draft(Some(release.clone()), steps)
     }
 
@@ -613,7 +618,7 @@ impl Default for Steps {
 
 impl Steps {
     /// What is added from now on has its turn after all services.
-    fn finish(&mut self) -> &mut Self {
+    pub(super) fn finish(&mut self) -> &mut Self {
         self.turn = Turn::Finish;
         self
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use pleach_core::config::{BuildPlace, CheckConfig, CommandLine, EnvironmentValue, ImageConfig, ScriptConfig};
 use pleach_core::period::Period;
-use pleach_core::port::{ImageId, TreeDigest};
+use pleach_core::port::{ChannelNames, ImageId, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -41,6 +41,9 @@ pub struct ReleaseSpec {
     /// The image that its container is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,
+    /// The channel that its image is named on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelNames>,
     /// Starts it where something else keeps it running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<CommandLine>,

@@ -224,6 +224,8 @@ path = "/srv/x"
             build_on: pleach_core::config::BuildPlace::Target,
             run: None,
             image: None,
+            version: None,
+            channel: None,
             proxy: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),

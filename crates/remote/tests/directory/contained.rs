@@ -30,7 +30,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(4);
 /// Of the cases every so many is tried, always the same ones; 1 tries all.
 const STRIDE: usize = 11;
 
-/// Containers with whether they run, and the names of images.
+/// Containers with whether they run, and where the names of images lead.
 type Seen = BTreeMap<String, String>;
 
 async fn seen(project: &Project) -> Seen {
@@ -43,9 +43,10 @@ async fn seen(project: &Project) -> Seen {
     let service = label::labels([(label::SERVICE, Some("api"))]);
     for image in engine.images(&service).await.unwrap() {
         let image = engine.image(image.as_str()).await.unwrap();
-        let names = image.map(|image| image.names).unwrap_or_default();
+        let Some(image) = image else { continue };
         // What was built stays where it was built, whatever becomes of the deployment.
-        seen.extend(names.into_iter().filter(|name| name.contains('-')).map(|name| (name, "named".into())));
+        let names = image.names.iter().filter(|name| name.contains('-'));
+        seen.extend(names.map(|name| (name.clone(), image.id.short().to_owned())));
     }
     seen
 }
@@ -110,6 +111,8 @@ impl Scene {
         if came == Told::Old && !has_pruned(&said) {
             assert_eq!(after, before, "{about}");
         }
+        let of_release = after.iter().find(|(name, _)| name.starts_with(&format!("pleach/api:{wanted}-")));
+        assert_eq!(after.get("api:trial-latest"), of_release.map(|(_, image)| image), "{after:#?} {about}");
         for answer in listener.map(|listener| listener.heard()).unwrap_or_default() {
             let (status, release) = answer.unwrap_or_else(|| panic!("nobody answered: {about}"));
             let known = [&old, &new].map(|known| known.as_ref() == Some(&release));

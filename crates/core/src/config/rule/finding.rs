@@ -87,6 +87,7 @@ const RULES: &[Rule] = &[
     super::order::no_circle,
     super::process::one_way_to_run,
     super::image::images_can_run,
+    super::channel::channels_are_apart,
     super::process::variables_have_names,
     super::check::checks_can_succeed,
     super::port::ports_are_free,

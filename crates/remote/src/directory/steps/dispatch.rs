@@ -7,7 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, command, files, health, image, install, lead, process, prune, renew, route, script, switch, upload,
+    build_here, channel, command, files, health, image, install, lead, process, prune, renew, route, script, switch,
+    upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -35,7 +36,7 @@ impl Phase for DirectoryPhase {
             Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
             Work::BuildHere => &[],
             Work::BuildImage => &[Facet::Containers],
-            Work::Image => &[Facet::Containers, Facet::Files, Facet::Shell],
+            Work::Image | Work::Channel => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
@@ -56,6 +57,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::inspect(cx).await,
             Work::Lead => lead::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
+            Work::Channel => channel::inspect(cx).await,
             Work::Prune => prune::inspect(cx).await,
             Work::Script => script::inspect(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
@@ -79,6 +81,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::apply(cx).await,
             Work::Lead => lead::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
+            Work::Channel => channel::apply(cx).await,
             Work::Prune => prune::apply(cx, secrets).await,
             Work::Script => script::apply(cx, secrets).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
@@ -96,6 +99,7 @@ impl Phase for DirectoryPhase {
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
             Work::Lead => lead::undo(cx).await,
+            Work::Channel => channel::undo(cx).await,
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
