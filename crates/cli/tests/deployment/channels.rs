@@ -237,3 +237,56 @@ fn an_engine_that_builds_and_cannot_be_asked_keeps_no_service_from_going_back() 
     assert_eq!(names(&dock.engine, "alpha")["alpha:uat-latest"], running(&dock));
     assert!(back.stderr.contains("names where images are built are as they were given"), "{}", back.stderr);
 }
+
+#[test]
+fn images_are_listed_as_each_engine_has_them_and_one_that_cannot_be_asked_hides_no_other() {
+    let Some((mut dock, mut builder)) = scene("") else { return };
+    assert_eq!(dock.scene.ends(0, &["images"]).stdout, "no image of any service\n");
+    (1..=2).for_each(|version| deploy(&dock, version));
+    dock.scene.ends(0, &["promote", "uat", "prod", "--yes", "--only", "alpha"]);
+    let listed = dock.scene.ends(0, &["images"]);
+    println!("{}", listed.stdout);
+    assert_eq!(listed.stderr, "");
+    let json = |arguments: &[&str]| -> Value {
+        let said = dock.scene.ends(0, &[arguments, &["--json"]].concat());
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
+    };
+    let all = json(&["images"])["images"].clone();
+    let rows = all.as_array().expect("a list");
+    let of = |environment: &str| rows.iter().filter(|row| row["environment"] == *environment).collect::<Vec<_>>();
+    let built: Vec<_> = rows.iter().filter(|row| row["target"].is_null()).collect();
+    let (uat, prod) = (of("uat"), of("prod"));
+    assert_eq!((uat.len(), prod.len(), built.len()), (2, 2, 2), "{all:#}");
+    let newest = &uat[0];
+    assert_eq!(newest["image"], names(&dock.engine, "alpha")["alpha:prod-latest"]);
+    assert_eq!((&newest["version"], &newest["there"]), (&"2.0.0".into(), &true.into()), "{newest:#}");
+    assert_eq!(newest["names"].as_array().map(Vec::len), Some(4), "both channels: {newest:#}");
+    assert!(newest["current"].as_str().is_some_and(|release| release.starts_with("0002-")), "{newest:#}");
+    assert_eq!((&uat[1]["current"], uat[1]["releases"].as_array().map(Vec::len)), (&Value::Null, Some(1)));
+    assert_eq!(prod[0]["current"].as_str().map(|release| &release[..5]), Some("0001-"), "{all:#}");
+    assert!(newest["commit"].as_str().is_some_and(|commit| commit.len() == 40), "{newest:#}");
+    assert!(newest["size-bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), "{newest:#}");
+
+    // Somebody removes an image that a kept release needs.
+    let gone = uat[1]["image"].as_str().expect("an image").to_owned();
+    let container = dock.containers("alpha").into_iter().find(|seen| seen.image == gone).expect("its container").name;
+    for path in [format!("/containers/{container}?force=1"), format!("/images/{gone}?force=1")] {
+        dock.engine.ask("DELETE", &path, "", &[]).expect("it answers");
+    }
+    let rows = json(&["images", "uat", "--only", "alpha"])["images"].clone();
+    let row = rows.as_array().expect("a list").iter().find(|row| row["image"] == *gone && !row["target"].is_null());
+    assert_eq!(row.map(|row| &row["there"]), Some(&Value::Bool(false)), "{rows:#}");
+
+    builder.engine.kill();
+    let listed = dock.scene.ends(0, &["images", "uat"]);
+    assert!(listed.stdout.contains("uat/vm") && !listed.stdout.contains("(builder)"), "{}", listed.stdout);
+    assert!(listed.stderr.contains("could not read the images where they are built"), "{}", listed.stderr);
+    told_in_four_parts(&listed);
+    builder.restart();
+    dock.engine.kill();
+    let listed = dock.scene.ends(0, &["images", "uat"]);
+    assert!(listed.stdout.contains("(builder)") && !listed.stdout.contains("uat/vm"), "{}", listed.stdout);
+    assert!(listed.stderr.contains("could not read the images of `alpha` on `vm`"), "{}", listed.stderr);
+    told_in_four_parts(&listed);
+    dock.restart_engine();
+}

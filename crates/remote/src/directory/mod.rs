@@ -57,6 +57,7 @@ mod container;
 mod facts;
 mod files;
 mod image;
+mod images;
 mod instance;
 mod layout;
 mod lead;
@@ -81,6 +82,7 @@ mod up;
 mod way_back;
 
 pub use facts::probe_directory;
+pub use images::{ServiceImage, ServiceImages, built_images, service_images};
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
 pub use output::{OutputMark, OutputPart, read_output};

@@ -6,6 +6,7 @@
 //! | [`Engine`] | one engine: its version negotiated, its refusals told in four parts |
 //! | `image` | what images an engine has |
 //! | `name` | names that lead to images, and which of a channel nothing needs |
+//! | [`SeenImage`] | an image of a service, as people want to see it |
 //! | `archive` | a stream of `docker save`, read as it comes |
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
@@ -33,6 +34,7 @@ mod ignore;
 mod image;
 pub mod label;
 mod name;
+mod seen;
 mod spec;
 mod way;
 
@@ -47,6 +49,7 @@ pub(crate) use health::how_it_ended;
 pub use health::{HealthError, HealthState};
 pub use image::{Image, LayerId};
 pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
+pub use seen::SeenImage;
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
 pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};

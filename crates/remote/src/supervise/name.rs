@@ -1,13 +1,14 @@
-//! Names of images on this machine's engine.
+//! Images on this machine's engine, and their names.
 
 use std::path::PathBuf;
 
 use pleach_core::error::Failure;
 use pleach_core::port::{ChannelNames, ImageNames, NameChange};
+use pleach_core::word::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use super::container::run;
-use crate::docker::{Engine, EngineWay};
+use crate::docker::{Engine, EngineWay, SeenImage};
 
 /// Asks where names lead.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +40,20 @@ pub struct SurplusRequest {
     pub channel: ChannelNames,
     /// How many of the newest stay in any case.
     pub keep: usize,
+}
+
+/// Asks for all images of a service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImagesRequest {
+    /// The socket of the engine.
+    pub socket: PathBuf,
+    /// The service that is written on them.
+    pub service: ServiceName,
+}
+
+pub(super) fn images(request: &ImagesRequest) -> Result<Vec<SeenImage>, Failure> {
+    run(async { Ok(Engine::connect(EngineWay::socket(&request.socket)).await?.seen_images(&request.service).await?) })
 }
 
 pub(super) fn names(request: &NamesRequest) -> Result<ImageNames, Failure> {
