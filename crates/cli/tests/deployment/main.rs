@@ -28,6 +28,7 @@ mod power;
 mod proxied;
 mod reboot;
 mod refuse;
+mod registries;
 mod restart;
 mod room;
 mod saved_plan;

@@ -15,7 +15,9 @@ mod shell;
 mod source;
 
 pub use clock::Clock;
-pub use container::{BroughtImage, Containers, ImageBuild, ImageId, NotADigest, is_digest};
+pub use container::{
+    BroughtImage, Containers, ImageBuild, ImageId, NotADigest, RegistryLogin, RegistryPlace, is_digest,
+};
 pub use files::{FileKind, FileStat, Files, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};
 pub use image_name::{ChannelNames, ImageNames, NameChange};

@@ -28,6 +28,7 @@
 //! |---|---|---|
 //! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
 //! | `build-image` | builds an image of the commit where Pleach runs, or takes one that is proven | nothing: it stays there |
+//! | `push` | pushes it to the service's registry, where there is one | nothing: it stays there |
 //! | `image` | brings the layers that the target lacks, and names the image | removing the release with its container and image, if this run made it |
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it; starting what the plan saw running, if it has ended since |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::CheckConfig;
+use pleach_core::config::{CheckConfig, RegistryConfig};
 use pleach_core::period::Period;
 use pleach_core::port::{ChannelNames, ImageId, SecretName};
 use pleach_core::word::{ReleaseId, ServiceName};
@@ -105,6 +105,9 @@ pub(super) struct UploadParameters {
     /// The image that is taken as it is; one is built if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) image: Option<ImageId>,
+    /// How one logs in to its registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<RegistryConfig>,
 }
 
 /// What a step that asks for health asks.

@@ -22,6 +22,7 @@ pub(super) enum Work {
     Install,
     Files,
     BuildImage,
+    Push,
     Image,
     BuildHere,
     Upload,
@@ -44,10 +45,11 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
+        Self::Push,
         Self::Image,
         Self::BuildHere,
         Self::Upload,
@@ -75,6 +77,7 @@ impl Work {
             Self::Install => "install",
             Self::Files => "files",
             Self::BuildImage => "build-image",
+            Self::Push => "push",
             Self::Image => "image",
             Self::BuildHere => "build-here",
             Self::Upload => "upload",

@@ -271,6 +271,7 @@ impl<'a> Scene<'a> {
             spec: spec.clone(),
             previous: self.previous.clone(),
             image: self.request.image.filter(|_| spec.image.is_some()).cloned(),
+            login: self.login(&spec),
         };
         if let Some(image) = &spec.image {
             self.require_engine()?;

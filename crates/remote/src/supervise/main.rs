@@ -24,6 +24,7 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             answer(named(&mut arguments).and_then(|(path, release)| container::lines(&path, &release, arguments)))
         }
         Some("image") => answer(read_request().and_then(|request| container::name_image(&request))),
+        Some("pull") => answer(read_request().and_then(name::pull)),
         Some("images") => answer(read_request().and_then(|request| name::images(&request))),
         Some("names") => answer(read_request().and_then(|request| name::names(&request))),
         Some("rename") => answer(read_request().and_then(|request| name::rename(&request))),

@@ -11,6 +11,7 @@
 //! | `look` | whoever has to know | asks the engine how a release's container is |
 //! | `lines` | `logs`, whoever tells of a failure | reads what the container printed |
 //! | `image` | the `image` phase | gives an image of the target's engine a name |
+//! | `pull` | the `image` phase | has an image from its registry, under a name |
 //! | `images` | `images` | tells which images of a service the engine has |
 //! | `names` | the `channel` phase | tells where names of images lead |
 //! | `rename` | the `channel` phase, its undo | has them lead elsewhere |
@@ -53,7 +54,7 @@ mod start;
 mod stop;
 
 pub use main::main;
-pub use name::{ImagesRequest, NamesRequest, RenameRequest, SurplusRequest};
+pub use name::{ImagesRequest, NamesRequest, PullRequest, RenameRequest, SurplusRequest};
 pub(crate) use record::Looked;
 pub use record::{Activity, ContainerRecord, InstanceRecord};
 pub use request::{

@@ -11,6 +11,7 @@ mod order;
 mod port;
 mod process;
 mod reference;
+mod registry;
 mod script;
 
 pub(super) use finding::Aim;

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 
 use super::FaultPlan;
 use crate::error::Failure;
-use crate::port::{BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Source};
+use crate::port::{
+    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, RegistryLogin, RegistryPlace,
+    Source,
+};
 
 /// Builds and brings images, except where it is planned otherwise.
 pub struct FaultyContainers {
@@ -34,6 +37,15 @@ impl Containers for FaultyContainers {
 
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
         self.plan.around("containers.is_built", || self.inner.is_built(image)).await
+    }
+
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.plan.around("containers.push", || self.inner.push(image, place, login.clone())).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

@@ -10,8 +10,8 @@ use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
     BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http,
-    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Shell, Source, SourceRef,
-    TreeDigest,
+    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, RegistryLogin, RegistryPlace,
+    Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -128,6 +128,15 @@ impl Containers for Facets {
 
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
         self.containers()?.is_built(image).await
+    }
+
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.containers()?.push(image, place, login).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

@@ -7,8 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, channel, command, files, health, image, install, lead, process, prune, renew, route, script, switch,
-    upload,
+    build_here, channel, command, files, health, image, install, lead, process, prune, push, renew, route, script,
+    switch, upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -35,7 +35,7 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
             Work::BuildHere => &[],
-            Work::BuildImage => &[Facet::Containers],
+            Work::BuildImage | Work::Push => &[Facet::Containers],
             Work::Image | Work::Channel => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
@@ -47,6 +47,7 @@ impl Phase for DirectoryPhase {
             Work::Install => install::inspect(cx).await,
             Work::Files => files::inspect(cx).await,
             Work::BuildImage => image::inspect_built(cx).await,
+            Work::Push => push::inspect(cx),
             Work::Image => image::inspect(cx).await,
             Work::BuildHere => build_here::inspect(cx, &self.means).await,
             Work::Upload => upload::inspect(cx).await,
@@ -71,7 +72,8 @@ impl Phase for DirectoryPhase {
             Work::Install => install::apply(cx).await,
             Work::Files => files::apply(cx).await,
             Work::BuildImage => image::build(cx, &self.means).await,
-            Work::Image => image::apply(cx).await,
+            Work::Push => push::apply(cx, secrets).await,
+            Work::Image => image::apply(cx, secrets).await,
             Work::BuildHere => build_here::apply(cx, &self.means).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
@@ -104,6 +106,7 @@ impl Phase for DirectoryPhase {
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
+            Work::Push => Ok(Evidence::seen("what was pushed stays in the registry")),
             Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }

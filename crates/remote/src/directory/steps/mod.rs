@@ -11,6 +11,7 @@ mod install;
 mod lead;
 mod process;
 mod prune;
+mod push;
 mod renew;
 mod route;
 mod script;
