@@ -27,7 +27,7 @@ pub struct Registry {
     child: Child,
     _folder: tempfile::TempDir,
     port: u16,
-    left: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
 }
 
 impl Registry {
@@ -53,8 +53,8 @@ impl Registry {
             thread::sleep(Duration::from_millis(10));
         }
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
-        let (port, left) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(WHOLE)));
-        let line = left.clone();
+        let (port, most) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(WHOLE)));
+        let line = most.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let (line, far) = (line.clone(), TcpStream::connect(("127.0.0.1", behind)));
@@ -63,7 +63,7 @@ impl Registry {
                 }
             }
         });
-        Self { child, _folder: folder, port, left }
+        Self { child, _folder: folder, port, most }
     }
 
     /// The port that leads to it, at every address of this machine.
@@ -71,14 +71,14 @@ impl Registry {
         self.port
     }
 
-    /// From now on all lines to it are cut once so many bytes have been sent there.
+    /// From now on each line to it is cut once so many bytes have been sent over it.
     pub fn cut_after(&self, bytes: usize) {
-        self.left.store(bytes, Ordering::SeqCst);
+        self.most.store(bytes, Ordering::SeqCst);
     }
 
     /// Mends the line.
     pub fn mend(&self) {
-        self.left.store(WHOLE, Ordering::SeqCst);
+        self.most.store(WHOLE, Ordering::SeqCst);
     }
 }
 
@@ -90,13 +90,14 @@ impl Drop for Registry {
 }
 
 /// Carries what comes, both ways, until it ends or the line is cut.
-fn carry(near: TcpStream, far: TcpStream, left: Arc<AtomicUsize>) {
+fn carry(near: TcpStream, far: TcpStream, most: Arc<AtomicUsize>) {
     let (back, from) = (near.try_clone().expect("a descriptor"), far.try_clone().expect("a descriptor"));
     thread::spawn(move || pass(&from, &back, |_| true));
     thread::spawn(move || {
+        let mut sent = 0;
         pass(&near, &far, |count| {
-            let take = |left: usize| if left == WHOLE { Some(WHOLE) } else { left.checked_sub(count) };
-            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+            sent += count;
+            sent <= most.load(Ordering::SeqCst)
         });
         let _ = near.shutdown(Shutdown::Both);
     });

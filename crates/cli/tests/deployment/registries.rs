@@ -92,9 +92,30 @@ fn an_image_goes_through_a_registry_that_asks_for_a_login_and_no_password_is_lef
     assert_eq!(scene.references(None), [""; 0], "names of releases alone keep images");
     assert_eq!(scene.references(Some(&scene.builder)), [""; 0]);
     for place in [scene.dock.scene.root(), scene.dock.live()] {
+        assert!(place.join(".git").is_dir() || place.join("alpha/releases").is_dir(), "{}", place.display());
         let found = std::process::Command::new("grep").args(["-rlF", PASSWORD]).arg(&place).output().expect("grep");
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "in {}", place.display());
     }
+}
+
+#[test]
+fn a_host_that_cannot_reach_the_registry_is_told_of_and_runs_what_it_ran() {
+    let Some(scene) = scene(false) else { return };
+    scene.deploy(0);
+    scene.dock.version(2);
+    let route = |verb: &str| {
+        let via = scene.dock.machine().origin().to_string();
+        let mut command = scene.dock.machine().command("ip");
+        let done = command.args(["route", verb, "198.18.0.0/15", "via", &via]).status();
+        assert!(done.is_ok_and(|status| status.success()));
+    };
+    route("del");
+    let failed = scene.refused(&["`vm` could not take image", "then `pleach deploy uat`"]);
+    println!("{}", failed.stderr);
+    route("add");
+    scene.deploy(0);
+    assert_eq!(scene.dock.answers(), Some(2));
+    assert_eq!(scene.references(None), [""; 0]);
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         Some(pushed) => {
             let whence = format!("it came from `{}`", pushed.place.repository);
             let pulled = site.pull_image(release, &image, pushed, login(&parameters, secrets).await?).await;
-            pulled.map_err(|failure| again(failure, spec))?;
+            pulled.map_err(|failure| again(on_target(cx, failure, &image), spec))?;
             whence
         }
         None => {
@@ -145,6 +145,14 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     site.write_json(&layout.record(release), &record).await?;
     let evidence = format!("`{}` has image {} of {}; {sent}", cx.target.id(), image.short(), spec.commit.short());
     Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
+
+/// The engine there calls its own machine this one.
+fn on_target(cx: &StepContext<'_>, failure: Failure, image: &ImageId) -> Failure {
+    let (target, service) = (cx.target.id(), cx.service);
+    let what = format!("`{target}` could not take image {} of `{service}` from its registry", image.short());
+    let because = std::iter::once(failure.what).chain(failure.because).collect();
+    Failure { what, because, ..failure }
 }
 
 fn told(brought: &BroughtImage) -> String {
