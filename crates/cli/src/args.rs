@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Status(command::status::Args),
     /// Show every process: release, memory, ports, restarts, since when
     Ps(command::ps::Args),
+    /// Show the images of services: names, version, commit, size, which releases are made of them
+    Images(command::images::Args),
     /// Show this Pleach's version, and the commits that are live beside the branches here
     Version(command::version::Args),
     /// Show what a run said, or the service itself

@@ -127,6 +127,8 @@ word!(/// A place to deploy to, by name; unique in its environment.
     TargetName, check_name, NAME_PATTERN, "here");
 word!(/// A named set of targets with a policy: `local`, `uat`, `prod`.
     EnvironmentName, check_name, NAME_PATTERN, "local");
+word!(/// A line of images that is kept apart from others, by name: `uat` in `NAME:uat-v1.2.3`.
+    ChannelName, check_name, NAME_PATTERN, "uat");
 word!(/// A kind of work, by name: the key under which a resumed run finds it again.
     PhaseName, check_name, NAME_PATTERN, "local-build");
 word!(/// A kind of snapshot, by name.

@@ -115,6 +115,24 @@ impl Repository {
         Ok(branches)
     }
 
+    /// The names of the tags that lead to a commit, annotated or not, sorted.
+    pub fn tags_at(&self, commit: &CommitId) -> Result<Vec<String>> {
+        let local = self.local();
+        let failed = || Error::failed(format!("list the tags of {commit}"));
+        let platform = local.references().map_err(failed())?;
+        let mut tags = Vec::new();
+        for reference in platform.tags().map_err(failed())? {
+            let mut reference = reference.map_err(failed())?;
+            let name = reference.name().shorten().to_string();
+            // One whose commit is not here leads elsewhere.
+            if reference.peel_to_id().is_ok_and(|id| commit_id(id.detach()) == *commit) {
+                tags.push(name);
+            }
+        }
+        tags.sort();
+        Ok(tags)
+    }
+
     /// The commit at which two histories parted; nothing when they have none in common.
     pub fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>> {
         let local = self.local();

@@ -21,7 +21,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::machine::Machine;
+use crate::machine::{Machine, NETWORK};
 use crate::sshd::kill;
 
 const DOCKERD: &str = "dockerd";
@@ -96,6 +96,8 @@ impl Engine {
             .env("PATH", PATH)
             .args(["-c", START, "sh", "--data-root", DATA, "--exec-root", "/dev/shm/exec"])
             .args(["--pidfile", "/run/docker.pid", "--host", &format!("unix://{SOCKET}")])
+            // The registries of tests speak plain HTTP.
+            .args(["--insecure-registry", NETWORK])
             .args(["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"])
             .args(["--cgroup-parent", &format!("/{}", self.cgroup)])
             // What a terminal sends to a group would stop it.

@@ -7,4 +7,5 @@ pub mod docker;
 pub mod machine;
 pub mod port;
 pub mod proxy;
+pub mod registry;
 pub mod sshd;

@@ -18,6 +18,8 @@ use crate::sshd::kill;
 /// The network's base, 198.18.0.0, and how many cables of four addresses fit behind it.
 const BASE: u32 = 0xc612_0000;
 const CABLES: u32 = 1 << 15;
+/// All of them.
+pub(crate) const NETWORK: &str = "198.18.0.0/15";
 
 /// The machine's end of the cable.
 const DEVICE: &str = "eth0";
@@ -103,6 +105,16 @@ impl Machine {
     /// Where it is, seen from here.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Where this machine is, seen from there.
+    pub fn origin(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.address) - 1)
+    }
+
+    /// Lets it reach this machine also at its ends of other cables.
+    pub fn reach_all(&self) {
+        self.require(&["ip", "route", "add", NETWORK, "via", &self.origin().to_string()]);
     }
 
     /// A command that runs on it.

@@ -48,6 +48,12 @@ const NEEDS: &[Need] = &[
     Need { program: "fish", proof: &["--version"], package: "fish", purpose: "a login shell unlike POSIX's" },
     Need { program: "dockerd", proof: &["--version"], package: "docker.io", purpose: "runs containers" },
     Need { program: "docker", proof: &["--version"], package: "docker.io", purpose: "asks engines as users do" },
+    Need {
+        program: "docker-registry",
+        proof: &["--version"],
+        package: "docker-registry",
+        purpose: "is where images are pushed to",
+    },
     Need { program: "iptables", proof: &["--version"], package: "iptables", purpose: "leads to ports of containers" },
     Need { program: "haproxy", proof: &["-v"], package: "haproxy", purpose: "leads requests to releases" },
     Need {

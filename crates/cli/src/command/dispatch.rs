@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Promote(args) => super::promote::run(args, globals),
         Command::Status(args) => super::status::run(args, globals),
         Command::Ps(args) => super::ps::run(args, globals),
+        Command::Images(args) => super::images::run(args, globals),
         Command::Version(args) => super::version::run(args, globals),
         Command::Logs(args) => super::logs::run(args, globals),
         Command::Verify(args) => super::verify::run(args, globals),

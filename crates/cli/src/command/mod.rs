@@ -9,6 +9,7 @@ pub(crate) mod deploy;
 mod dispatch;
 pub(crate) mod doctor;
 pub(crate) mod exec;
+pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod lease;
 pub(crate) mod logs;

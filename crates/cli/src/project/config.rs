@@ -12,7 +12,7 @@ use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
 use pleach_git::nearest_branch;
 
 use super::Workspace;
-use super::script::read_scripts;
+use super::script::{read_scripts, read_version};
 use crate::args::Globals;
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, stderr_columns};
@@ -128,9 +128,16 @@ impl Project {
                 failures.extend(found);
                 BTreeMap::new()
             });
+            let builds = wanted.contains(name) && *operation == Operation::Deploy && service.image.is_some();
+            let version = builds.then(|| read_version(repository, service, &commit)).transpose();
+            let version = version.unwrap_or_else(|error| {
+                failures.push(super::untouched(error.into()));
+                None
+            });
             match repository.commit_info(&commit) {
                 Ok(info) => {
-                    drop(sources.insert(name.clone(), ServiceSource { commit, subject: info.subject, scripts, image }))
+                    let source = ServiceSource { commit, subject: info.subject, scripts, image, version };
+                    drop(sources.insert(name.clone(), source));
                 }
                 Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),
                 Err(_) => {}

@@ -1,10 +1,11 @@
-//! The scripts that a service's config names, as a commit has them.
+//! What a commit has of a service besides its tree: the scripts that its config names, and its version.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use pleach_core::config::ServiceConfig;
 use pleach_core::error::{Failure, Kind};
+use pleach_core::plan::version_of;
 use pleach_core::word::{CommitId, ServiceName};
 use pleach_git::{Error, Mode, Repository};
 
@@ -30,6 +31,19 @@ pub(super) fn read_scripts(
         }
     }
     if failures.is_empty() { Ok(scripts) } else { Err(failures) }
+}
+
+/// Which version of the service a commit is.
+pub(super) fn read_version(
+    repository: &Repository,
+    service: &ServiceConfig,
+    commit: &CommitId,
+) -> pleach_git::Result<String> {
+    let file = match read(repository, commit, &service.path.join("VERSION"))? {
+        Some(Content::Text(text)) => Some(text),
+        Some(Content::Other(_)) | None => None,
+    };
+    Ok(version_of(file.as_deref(), &repository.tags_at(commit)?, commit))
 }
 
 enum Content {

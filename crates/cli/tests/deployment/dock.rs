@@ -151,13 +151,19 @@ impl Dock {
         names
     }
 
-    /// The names of what was built of a service.
+    /// The tags of what was built of a service.
     pub(crate) fn built(&self, service: &str) -> Vec<String> {
-        let all = self.ask("/images/json");
+        self.built_on(&self.engine, service)
+    }
+
+    /// The same where images are built by an engine of their own.
+    pub(crate) fn built_on(&self, engine: &Engine, service: &str) -> Vec<String> {
+        let answer = engine.ask("GET", "/images/json", "", &[]).expect("the engine answers");
+        let all: Value = serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
         let names =
             all.as_array().expect("a list").iter().flat_map(|one| one["RepoTags"].as_array().into_iter().flatten());
-        let built = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:")));
-        built.filter(|name| !name.contains('-')).map(str::to_owned).collect()
+        let tags = names.filter_map(|name| name.as_str()?.strip_prefix(&format!("pleach/{service}:")));
+        tags.filter(|tag| !tag.contains('-')).map(str::to_owned).collect()
     }
 
     /// All that Pleach has on the engine, and what services answer.

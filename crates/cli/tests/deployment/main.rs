@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod channels;
 mod clock;
 mod composed;
 mod consent;
@@ -28,6 +29,7 @@ mod power;
 mod proxied;
 mod reboot;
 mod refuse;
+mod registries;
 mod restart;
 mod room;
 mod saved_plan;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::target::{TargetConfig, TotalLimits};
 use crate::period::Period;
 use crate::plan::{BatchSize, Limits, OnFailure, Policy, Retry};
-use crate::word::{EnvironmentName, ServiceName, TargetName};
+use crate::word::{ChannelName, EnvironmentName, ServiceName, TargetName};
 
 /// A named set of targets with a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,12 @@ pub struct EnvironmentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"uat")]
     pub promote_from: Option<EnvironmentName>,
+    /// What the images that are live here are named after, once a deployment has succeeded: `NAME:CHANNEL-vVERSION` and
+    /// `NAME:CHANNEL-latest`, on the engine of each target and where images are built. The newest five versions stay, and what
+    /// a container, a kept release or another channel needs. No such names if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"uat")]
+    pub channel: Option<ChannelName>,
     /// The target that goes first: the others wait until all that goes there is healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"vm1")]

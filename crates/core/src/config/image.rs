@@ -7,13 +7,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::size::Size;
+use crate::word::ServiceName;
 
 /// An image that is built from the service's directory, once, by the Docker engine where Pleach runs (`DOCKER_HOST`), and
-/// brought to each target without a registry: only the layers that a target lacks travel. On the target it runs as a
+/// brought to each target, without a registry unless one is named: only the layers that a target lacks travel. On the target it runs as a
 /// container that comes back with its engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ImageConfig {
+    /// What its images are called on a channel, `NAME` of `NAME:uat-v1.2.3`; the service's name in small letters if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"odoo-mta")]
+    pub name: Option<String>,
+    /// A registry that its images go through: pushed there once by the engine that builds, and pulled from there by each target,
+    /// by digest. Without it, layers are sent over the target's own connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"registry.example.com/team")]
+    pub registry: Option<String>,
     /// The port that it listens on in the container; needed where the service has a `port`. It is told in `PORT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), example = 8080)]
@@ -46,6 +56,13 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["odoo-data:/var/lib/odoo", "/etc/odoo:/etc/odoo:ro"])]
     pub volumes: Vec<String>,
+}
+
+impl ImageConfig {
+    /// What its images are called on a channel.
+    pub fn called(&self, service: &ServiceName) -> String {
+        self.name.clone().unwrap_or_else(|| service.as_str().to_lowercase())
+    }
 }
 
 fn default_file() -> PathBuf {

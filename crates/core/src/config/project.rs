@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::EnvironmentConfig;
+use super::registry::RegistryConfig;
 use super::service::ServiceConfig;
 use crate::word::{EnvironmentName, ServiceName, TargetName};
 
@@ -27,6 +28,12 @@ pub struct Config {
         "local": { "targets": { "here": { "kind": "directory", "path": "../odoobo-local" } } }
     }))]
     pub environments: BTreeMap<EnvironmentName, EnvironmentConfig>,
+    /// How one logs in to registries of images, by host. One that lets everybody in needs no entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = serde_json::json!({
+        "registry.example.com": { "user": "deployer", "password": "env:REGISTRY_PASSWORD" }
+    }))]
+    pub registries: BTreeMap<String, RegistryConfig>,
 }
 
 /// What all services and environments have in common.

@@ -33,6 +33,8 @@ pub struct ServiceSource {
     pub scripts: BTreeMap<PathBuf, String>,
     /// The image that was made of that commit and is to be used as it is, by its digest; one is built if absent.
     pub image: Option<ImageId>,
+    /// Which version that commit is, for the names of images: see [`version_of`](super::version_of).
+    pub version: Option<String>,
 }
 
 /// What the adapter of a target says of it without asking the machine.
@@ -153,6 +155,7 @@ fn draft(
             commit: &input.sources[service].commit,
             scripts: &input.sources[service].scripts,
             image: input.sources[service].image.as_ref(),
+            version: input.sources[service].version.as_deref(),
             target,
             target_config: &selection.environment.targets[target],
             facts,

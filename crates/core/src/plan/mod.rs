@@ -15,6 +15,7 @@ mod recipe;
 mod render;
 mod select;
 mod sound;
+mod version;
 
 pub use approve::{ApproveError, ApprovedPlan, Consent, approve};
 pub use expect::{Mismatch, mismatches};
@@ -24,3 +25,4 @@ pub use order::{Cycle, levels};
 pub use policy::{BatchSize, Limits, OnFailure, Policy, Retry};
 pub use recipe::{Draft, DraftRequest, DraftStep, Recipe, Turn, Watch, WatchRequest};
 pub use render::{Detail, render};
+pub use version::version_of;

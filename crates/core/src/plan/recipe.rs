@@ -32,6 +32,8 @@ pub struct DraftRequest<'a> {
     pub scripts: &'a BTreeMap<PathBuf, String>,
     /// The image to use as it is, by its digest; one is built if absent.
     pub image: Option<&'a ImageId>,
+    /// Which version the commit is, where that was read.
+    pub version: Option<&'a str>,
     /// Where to.
     pub target: &'a TargetName,
     /// Its config.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Source, SourceRef};
+use super::{ChannelNames, ImageNames, NameChange, Secret, Source, SourceRef};
 use crate::error::Failure;
 
 /// Text that is no digest.
@@ -105,14 +105,41 @@ impl BroughtImage {
     }
 }
 
-/// Builds images where Pleach runs, and brings them to a target.
+/// Where an image is in a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RegistryPlace {
+    /// The registry's host, a path there, and what the image is called: `registry.example.com/team/odoo-mta`.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+}
+
+impl RegistryPlace {
+    /// The registry's host.
+    pub fn host(&self) -> &str {
+        self.repository.split('/').next().unwrap_or_default()
+    }
+}
+
+/// What a registry is told of who asks.
+#[derive(Clone, Debug)]
+pub struct RegistryLogin {
+    /// Who.
+    pub user: String,
+    /// The password or token.
+    pub password: Secret,
+}
+
+/// Builds images where Pleach runs, names them there, and brings them to a target.
 ///
 /// Nothing here changes what runs on the target: an image that nothing refers to yet can only be added. What refers to it
 /// comes with a lease, over the target's shell.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait Containers: Send + Sync {
-    /// An image on which all of these labels are written, where images are built.
+    /// An image on which all of these labels are written, where images are built. One without a name is not kept there, so it is
+    /// none.
     async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Option<ImageId>, Failure>;
 
     /// Builds an image, unless there is one on which all of `wanted` is written, which is part of what is written on the new one.
@@ -127,11 +154,32 @@ pub trait Containers: Send + Sync {
     /// Whether an image is where images are built.
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure>;
 
+    /// Has a registry have an image that was built, and tells its digest there, as it was read back. Does nothing where it is there,
+    /// and leaves another one of that name as it is.
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure>;
+
     /// Makes the target have an image that was built. Does nothing where it has it.
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure>;
 
     /// Whether the target has an image.
     async fn has(&self, image: &ImageId) -> Result<bool, Failure>;
+
+    /// Where these names lead, where images are built.
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure>;
+
+    /// Has names lead elsewhere, where images are built; tells where all of them lead then, as it was read back.
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure>;
+
+    /// The versions of a channel, where images are built, that nothing needs beyond the newest `keep`.
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure>;
+
+    /// Removes the names of these. An image goes with the last of its names, unless a container uses it.
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure>;
 }
 
 #[cfg(test)]

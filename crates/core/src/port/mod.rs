@@ -7,6 +7,7 @@ mod clock;
 mod container;
 mod files;
 mod http;
+mod image_name;
 mod journal;
 mod lease;
 mod secret;
@@ -14,9 +15,12 @@ mod shell;
 mod source;
 
 pub use clock::Clock;
-pub use container::{BroughtImage, Containers, ImageBuild, ImageId, NotADigest, is_digest};
+pub use container::{
+    BroughtImage, Containers, ImageBuild, ImageId, NotADigest, RegistryLogin, RegistryPlace, is_digest,
+};
 pub use files::{FileKind, FileStat, Files, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};
+pub use image_name::{ChannelNames, ImageNames, NameChange};
 pub use journal::{Journal, Replay, RunEntry, Runs, TornTail};
 pub use lease::{FencingToken, Holder, Lease, LeaseRequest, Leases};
 pub use secret::{Secret, SecretName, SecretNameError, Secrets};

@@ -123,6 +123,12 @@ fn an_annotated_tag_is_made_and_pushed() {
         assert!(repository.annotated_tag("v1", &at, "Release 1", &tagger).is_err());
         let tag = sample.git(["rev-parse", "v1"]);
         assert_eq!(sample.git(["cat-file", "-t", &tag]), "tag");
+        sample.git(["tag", "light", "main"]);
+        assert_eq!(
+            repository.tags_at(&at).expect("listed"),
+            ["light", "v1"],
+            "both kinds, by the commit that they mean"
+        );
         let update = PushUpdate {
             reference: "refs/tags/v1".into(),
             expected: None,

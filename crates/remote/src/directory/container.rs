@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
-use pleach_core::port::{ImageBuild, ImageId, Shell, SourceRef};
+use pleach_core::port::{ImageBuild, ImageId, RegistryPlace, Shell, SourceRef};
 use pleach_core::word::ReleaseId;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -63,6 +63,13 @@ pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild
         stage: image.stage.clone(),
         names: vec![format!("pleach/{}:{}", spec.service.as_str().to_lowercase(), spec.commit.short())],
     }
+}
+
+/// Where an image of a service is in its registry. The same image is always there by the same name, and no other one.
+pub(super) fn registry_place(spec: &ReleaseSpec, id: &ImageId) -> Option<RegistryPlace> {
+    let image = spec.image.as_ref()?;
+    let repository = format!("{}/{}", image.registry.as_ref()?, image.called(&spec.service));
+    Some(RegistryPlace { repository, tag: format!("{}-{}", spec.commit.short(), id.short()) })
 }
 
 /// What the container of a release is to be.

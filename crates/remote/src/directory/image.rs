@@ -1,12 +1,13 @@
 //! The part of a draft that makes a release of an image.
 
-use pleach_core::config::ImageConfig;
+use pleach_core::config::{ImageConfig, RegistryConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::word::ReleaseId;
 
 use super::parameter::UploadParameters;
 use super::phase::Work;
 use super::recipe::{FILES, Scene, Steps, fact};
+use super::release::ReleaseSpec;
 
 impl Scene<'_> {
     /// Builds the image where Pleach runs, and brings it.
@@ -23,14 +24,25 @@ impl Scene<'_> {
             None => format!("build `{}` of {short} here", image.file.display()),
         };
         steps.add(Work::BuildImage, summary, upload, limit)?;
+        if let Some(registry) = &image.registry {
+            let summary = format!("push it to `{registry}/{}`", image.called(self.request.service));
+            steps.add(Work::Push, summary, upload, limit)?;
+        }
         let by_hand = self.place.typed(format!(
             "docker rm -f {}; docker rmi {}",
             self.place.container_name(release),
             self.place.image_name(release)
         ));
-        let summary = format!("bring the layers of the image that `{}` lacks", self.request.target);
+        let whence = if image.registry.is_some() { "take from the registry" } else { "bring" };
+        let summary = format!("{whence} the layers of the image that `{}` lacks", self.request.target);
         steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
         Ok(())
+    }
+
+    /// How one logs in to the registry of the service's images, where the config says so.
+    pub(super) fn login(&self, spec: &ReleaseSpec) -> Option<RegistryConfig> {
+        let registry = spec.image.as_ref()?.registry.as_ref()?;
+        self.request.config.registries.get(registry.split('/').next()?).cloned()
     }
 
     /// There is an engine that runs containers, and it may be asked to.

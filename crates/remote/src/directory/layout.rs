@@ -141,6 +141,16 @@ impl ServiceLayout {
         self.all_kept().join(run.as_str())
     }
 
+    /// Where names of images led before runs changed them.
+    pub fn all_names(&self) -> PathBuf {
+        self.directory.join(".pleach/names")
+    }
+
+    /// Where they led before one run.
+    pub fn names(&self, run: &RunId) -> PathBuf {
+        self.all_names().join(format!("{run}.json"))
+    }
+
     /// What the restore point of one run relies on.
     pub fn pin(&self, run: &RunId) -> PathBuf {
         self.pins().join(format!("{run}.json"))

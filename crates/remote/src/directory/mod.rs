@@ -19,6 +19,7 @@
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
 //! PATH/SERVICE/.pleach/mounts/DIGEST/     what containers of a Compose project see of releases, until no release has it
+//! PATH/SERVICE/.pleach/names/RUN.json     where names of images led before that run changed them
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
 //! ```
 //!
@@ -28,6 +29,7 @@
 //! |---|---|---|
 //! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
 //! | `build-image` | builds an image of the commit where Pleach runs, or takes one that is proven | nothing: it stays there |
+//! | `push` | pushes it to the service's registry, where there is one | nothing: it stays there |
 //! | `image` | brings the layers that the target lacks, and names the image | removing the release with its container and image, if this run made it |
 //! | `upload` | puts the tree, links what is shared | removing the release, if this run made it; starting what the plan saw running, if it has ended since |
 //! | `build` | runs the build in it | nothing: `upload` removes it all |
@@ -43,6 +45,7 @@
 //! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
+//! | `channel` | gives its image the names of the channel, on the target's engine and where images are built | having those that still lead to it lead where they did |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
@@ -53,6 +56,7 @@
 //! push out those of deployments.
 
 mod built;
+mod channel;
 mod command;
 mod compose;
 mod composed;
@@ -60,6 +64,7 @@ mod container;
 mod facts;
 mod files;
 mod image;
+mod images;
 mod instance;
 mod layout;
 mod lead;
@@ -85,6 +90,7 @@ mod up;
 mod way_back;
 
 pub use facts::probe_directory;
+pub use images::{ServiceImage, ServiceImages, built_images, service_images};
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
 pub use output::{OutputMark, OutputPart, read_output};

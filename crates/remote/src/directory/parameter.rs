@@ -1,10 +1,11 @@
 //! The parameters of steps, as plans carry them. Plain data; secrets by name only.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::CheckConfig;
+use pleach_core::config::{CheckConfig, RegistryConfig};
 use pleach_core::period::Period;
-use pleach_core::port::{ImageId, SecretName};
+use pleach_core::port::{ChannelNames, ImageId, SecretName};
 use pleach_core::word::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,9 @@ pub(super) struct UploadParameters {
     /// The image that is taken as it is; one is built if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) image: Option<ImageId>,
+    /// How one logs in to its registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<RegistryConfig>,
 }
 
 /// What a step that asks for health asks.
@@ -233,6 +237,27 @@ pub(super) struct PartParameters {
     pub(super) part: String,
 }
 
+/// Of `channel`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ChannelParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    pub(super) channel: ChannelNames,
+    /// The version that the image is named for; it is the latest one in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<String>,
+}
+
+impl ChannelParameters {
+    /// All names that lead to the image once it is done.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let version = self.version.iter().map(|version| self.channel.version(version));
+        version.chain([self.channel.latest()]).collect()
+    }
+}
+
 /// Of `prune`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -242,4 +267,7 @@ pub(super) struct PruneParameters {
     pub(super) release: ReleaseId,
     pub(super) previous: Previous,
     pub(super) keep: u32,
+    /// Of its versions only the newest stay, beside those that something needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) channel: Option<ChannelNames>,
 }

@@ -22,6 +22,7 @@ pub(super) enum Work {
     Install,
     Files,
     BuildImage,
+    Push,
     Image,
     BuildHere,
     Upload,
@@ -38,6 +39,7 @@ pub(super) enum Work {
     Wait,
     Verify,
     Retire,
+    Channel,
     Prune,
     Close,
     Stop,
@@ -46,10 +48,11 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
+        Self::Push,
         Self::Image,
         Self::BuildHere,
         Self::Upload,
@@ -66,6 +69,7 @@ impl Work {
         Self::Wait,
         Self::Verify,
         Self::Retire,
+        Self::Channel,
         Self::Prune,
         Self::Close,
         Self::Stop,
@@ -79,6 +83,7 @@ impl Work {
             Self::Install => "install",
             Self::Files => "files",
             Self::BuildImage => "build-image",
+            Self::Push => "push",
             Self::Image => "image",
             Self::BuildHere => "build-here",
             Self::Upload => "upload",
@@ -95,6 +100,7 @@ impl Work {
             Self::Wait => "wait",
             Self::Verify => "verify",
             Self::Retire => "retire",
+            Self::Channel => "channel",
             Self::Prune => "prune",
             Self::Close => "close",
             Self::Stop => "stop",

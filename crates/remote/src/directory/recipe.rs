@@ -184,15 +184,17 @@ impl<'a> Scene<'a> {
         let compose = project(config, self.request.service);
         let socket = self.place.docker_socket.as_deref();
         let [start, stop] = compose.as_ref().map_or([None, None], |compose| commands(socket, compose).map(Some));
-        ReleaseSpec {
+        let spec = ReleaseSpec {
             service: self.request.service.clone(),
             environment: self.request.environment.clone(),
             commit: self.request.commit.clone(),
+            version: self.request.version.filter(|_| config.image.is_some()).map(str::to_owned),
             path: config.path.clone(),
             build: config.build.clone(),
             build_on: config.build_on,
             run: config.run.clone(),
             image: config.image.clone(),
+            channel: None,
             proxy: self
                 .request
                 .target_config
@@ -211,7 +213,8 @@ impl<'a> Scene<'a> {
             port: self.port,
             health: config.health.clone(),
             stop_grace: config.stop_grace,
-        }
+        };
+        ReleaseSpec { channel: self.channel_of(&spec), ..spec }
     }
 
     /// Before all that changes something: taken back last, it puts back the files that the config names.
@@ -274,6 +277,7 @@ impl<'a> Scene<'a> {
             spec: spec.clone(),
             previous: self.previous.clone(),
             image: self.request.image.filter(|_| spec.image.is_some()).cloned(),
+            login: self.login(&spec),
         };
         if let Some(image) = &spec.image {
             self.require_engine()?;
@@ -311,7 +315,9 @@ impl<'a> Scene<'a> {
             release: release.clone(),
             previous: self.previous.clone(),
             keep: self.keep,
+            channel: spec.channel.clone(),
         };
+        self.add_channel(&mut steps, spec, &release, spec.version.as_deref())?;
         steps.finish().add(Work::Prune, format!("keep {} releases", self.keep), &prune, FILES)?;
         self.draft(Some(release), steps)
     }
@@ -545,6 +551,7 @@ impl<'a> Scene<'a> {
         let mut steps = self.steps(kept.spec.is_kept_running())?;
         self.guard_files(&mut steps)?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
+        self.add_channel(&mut steps, &kept.spec, release, None)?;
         self.draft(Some(release.clone()), steps)
     }
 
@@ -626,7 +633,7 @@ impl Default for Steps {
 
 impl Steps {
     /// What is added from now on has its turn after all services.
-    fn finish(&mut self) -> &mut Self {
+    pub(super) fn finish(&mut self) -> &mut Self {
         self.turn = Turn::Finish;
         self
     }

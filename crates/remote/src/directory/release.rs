@@ -8,7 +8,7 @@ use pleach_core::config::{
     BuildPlace, CheckConfig, CommandLine, ComposeConfig, EnvironmentValue, ImageConfig, ScriptConfig,
 };
 use pleach_core::period::Period;
-use pleach_core::port::{ImageId, TreeDigest};
+use pleach_core::port::{ChannelNames, ImageId, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,9 @@ pub struct ReleaseSpec {
     pub environment: EnvironmentName,
     /// The commit.
     pub commit: CommitId,
+    /// Which version that commit is, as it was read when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The service's path in the repository.
     #[serde(default)]
     pub path: PathBuf,
@@ -46,6 +49,9 @@ pub struct ReleaseSpec {
     /// The socket of the engine that its project is on, where it is another than the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_socket: Option<PathBuf>,
+    /// The channel that its image is named on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelNames>,
     /// Starts it where something else keeps it running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<CommandLine>,
@@ -80,11 +86,13 @@ pub struct ReleaseSpec {
 }
 
 impl ReleaseSpec {
-    /// The SHA-256 over everything but the commit, in hexadecimal: what tells that a service is set up otherwise now.
+    /// The SHA-256 over everything but the commit and its version, in hexadecimal: what tells that a service is set up otherwise
+    /// now.
     pub fn settings(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
             object.remove("commit");
+            object.remove("version");
         }
         // The keys of a JSON object are sorted here, so equal settings are equal bytes.
         crate::local::hex(&Sha256::digest(value.to_string()))

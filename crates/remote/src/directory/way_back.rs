@@ -226,6 +226,8 @@ path = "/srv/x"
             image: None,
             compose: None,
             docker_socket: None,
+            version: None,
+            channel: None,
             proxy: None,
             start: start.map(|line| CommandLine::Line(line.into())),
             stop: stop.map(|line| CommandLine::Line(line.into())),

@@ -5,7 +5,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pleach_core::error::Failure;
-use pleach_core::port::{BroughtImage, Containers, ImageBuild, ImageId, Source};
+use pleach_core::port::{
+    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, RegistryLogin, RegistryPlace,
+    Source,
+};
 use tokio::sync::OnceCell;
 
 use super::bring::bring_image;
@@ -86,8 +89,13 @@ async fn forget_old(builder: &Engine, build: &ImageBuild, newest: &ImageId) -> R
 impl Containers for DockerContainers {
     async fn built(&self, labels: &BTreeMap<String, String>) -> Result<Option<ImageId>, Failure> {
         let builder = self.builder.engine().await?;
-        // The digest is the same for all of them, unless somebody else has built one by hand.
-        Ok(builder.images(labels).await?.into_iter().next())
+        for id in builder.images(labels).await? {
+            // The digest is the same for all of them, unless somebody else has built one by hand.
+            if builder.image(id.as_str()).await?.is_some_and(|image| !image.names.is_empty()) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     async fn build(
@@ -98,10 +106,14 @@ impl Containers for DockerContainers {
     ) -> Result<ImageId, Failure> {
         let turn = self.turn(wanted);
         let _turn = turn.lock().await;
-        if let Some(image) = self.built(wanted).await? {
+        let builder = self.builder.engine().await?;
+        if let Some(image) = builder.images(wanted).await?.into_iter().next() {
+            // Who was stopped between building and naming it has left it to whoever removes what has no name.
+            for name in &build.names {
+                builder.ensure_name(&image, name).await?;
+            }
             return Ok(image);
         }
-        let builder = self.builder.engine().await?;
         let image = builder.build(build, &source).await?.image;
         forget_old(builder, build, &image).await?;
         Ok(image)
@@ -111,6 +123,18 @@ impl Containers for DockerContainers {
         Ok(self.builder.engine().await?.image(image.as_str()).await?.is_some())
     }
 
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        let name = format!("{}:{}", place.repository, place.tag);
+        let turn = self.turn(&BTreeMap::from([("push".to_owned(), name)]));
+        let _turn = turn.lock().await;
+        Ok(self.builder.engine().await?.push(image, place, login.as_ref()).await?)
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         let (from, to) = (self.builder.engine().await?, self.target.engine().await?);
         Ok(bring_image(from, to, image, &[]).await?)
@@ -118,5 +142,21 @@ impl Containers for DockerContainers {
 
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         Ok(self.target.engine().await?.image(image.as_str()).await?.is_some())
+    }
+
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure> {
+        Ok(self.builder.engine().await?.names(names).await?)
+    }
+
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure> {
+        Ok(self.builder.engine().await?.rename(changes).await?)
+    }
+
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        Ok(self.builder.engine().await?.surplus(channel, keep).await?)
+    }
+
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        Ok(self.builder.engine().await?.forget_surplus(channel, keep).await?)
     }
 }

@@ -97,7 +97,7 @@ impl Engine {
         self.image_ids(ListImagesOptionsBuilder::default().filters(&filters)).await
     }
 
-    async fn image_ids(&self, options: ListImagesOptionsBuilder) -> Result<BTreeSet<ImageId>, EngineError> {
+    pub(super) async fn image_ids(&self, options: ListImagesOptionsBuilder) -> Result<BTreeSet<ImageId>, EngineError> {
         let what = "list its images";
         let found = self.docker().list_images(Some(options.build())).await.map_err(self.failed(what))?;
         let ids = found.into_iter().map(|image| ImageId::new(image.id));

@@ -5,6 +5,9 @@
 //! | [`EngineWay`] | the way to an engine's socket, here or through a host |
 //! | [`Engine`] | one engine: its version negotiated, its refusals told in four parts |
 //! | `image` | what images an engine has |
+//! | `name` | names that lead to images, and which of a channel nothing needs |
+//! | [`SeenImage`] | an image of a service, as people want to see it |
+//! | `registry` | images that go through a registry instead |
 //! | `archive` | a stream of `docker save`, read as it comes |
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
@@ -31,6 +34,9 @@ mod health;
 mod ignore;
 mod image;
 pub mod label;
+mod name;
+mod registry;
+mod seen;
 mod spec;
 mod way;
 
@@ -45,6 +51,8 @@ pub(crate) use health::how_it_ended;
 pub use health::{HealthError, HealthState};
 pub use image::{Image, LayerId};
 pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
+pub use registry::RegistryError;
+pub use seen::SeenImage;
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
 pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};

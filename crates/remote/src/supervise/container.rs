@@ -359,7 +359,7 @@ fn locked(path: &Path, release: &ReleaseId) -> Result<File, Failure> {
     }
 }
 
-fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |error: std::io::Error| {
         Failure::new(Kind::Transient, "could not begin to speak to the Docker engine").because(error.to_string())

@@ -7,7 +7,7 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::word::ReleaseId;
 
 use super::request::StartRequest;
-use super::{again, child, container, daemon, start, stop};
+use super::{again, child, container, daemon, name, start, stop};
 use crate::daemon::{answer, read_request};
 
 /// Runs the hidden command `supervise` with the arguments behind it. The executable that calls it must come here again when
@@ -24,6 +24,12 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             answer(named(&mut arguments).and_then(|(path, release)| container::lines(&path, &release, arguments)))
         }
         Some("image") => answer(read_request().and_then(|request| container::name_image(&request))),
+        Some("pull") => answer(read_request().and_then(name::pull)),
+        Some("images") => answer(read_request().and_then(|request| name::images(&request))),
+        Some("names") => answer(read_request().and_then(|request| name::names(&request))),
+        Some("rename") => answer(read_request().and_then(|request| name::rename(&request))),
+        Some("surplus") => answer(read_request().and_then(|request| name::surplus(&request))),
+        Some("forget") => answer(read_request().and_then(|request| name::forget(&request))),
         Some("remove") => answer(read_request().and_then(|request| container::remove(&request))),
         Some("stop") => answer(read_request().and_then(|request| stop::stop(&request))),
         Some("again") => answer(read_request().and_then(|request| again::again(&request))),

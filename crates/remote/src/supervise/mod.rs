@@ -11,6 +11,11 @@
 //! | `look` | whoever has to know | asks the engine how a release's container is |
 //! | `lines` | `logs`, whoever tells of a failure | reads what the container printed |
 //! | `image` | the `image` phase | gives an image of the target's engine a name |
+//! | `pull` | the `image` phase | has an image from its registry, under a name |
+//! | `images` | `images` | tells which images of a service the engine has |
+//! | `names` | the `channel` phase | tells where names of images lead |
+//! | `rename` | the `channel` phase, its undo | has them lead elsewhere |
+//! | `surplus`, `forget` | `prune` | tells of versions of a channel that nothing needs, and removes their names |
 //! | `remove` | undo, `prune` | removes a release's container and its image |
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
 //! | `child` | `run` | waits until the record names it, then becomes the service's process |
@@ -42,12 +47,14 @@ mod container;
 mod daemon;
 mod log;
 mod main;
+mod name;
 mod record;
 mod request;
 mod start;
 mod stop;
 
 pub use main::main;
+pub use name::{ImagesRequest, NamesRequest, PullRequest, RenameRequest, SurplusRequest};
 pub(crate) use record::Looked;
 pub use record::{Activity, ContainerRecord, InstanceRecord};
 pub use request::{

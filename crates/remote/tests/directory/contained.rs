@@ -16,12 +16,14 @@ use pleach_core::testing::{FixedClock, MemoryLeases, MemoryRuns, RecordingEvents
 use pleach_core::word::{RunId, TargetName};
 use pleach_remote::docker::{Engine as DockerEngine, EngineWay, label};
 use pleach_testbed::docker::DockerBed;
+use pleach_testbed::registry::Registry;
 
 use crate::faults::{Told, has_pruned, told};
 use crate::project::{Form, Project, agreed};
 
 /// Set where the test works on the engine's machine.
 const INSIDE: &str = "PLEACH_TEST_ON_MACHINE";
+const THROUGH: &str = "contained::a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old";
 const NAME: &str = "contained::a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old";
 
 /// What a step or snapshot may take where a call of it hangs.
@@ -30,7 +32,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(4);
 /// Of the cases every so many is tried, always the same ones; 1 tries all.
 const STRIDE: usize = 11;
 
-/// Containers with whether they run, and the names of images.
+/// Containers with whether they run, and where the names of images lead.
 type Seen = BTreeMap<String, String>;
 
 async fn seen(project: &Project) -> Seen {
@@ -43,9 +45,10 @@ async fn seen(project: &Project) -> Seen {
     let service = label::labels([(label::SERVICE, Some("api"))]);
     for image in engine.images(&service).await.unwrap() {
         let image = engine.image(image.as_str()).await.unwrap();
-        let names = image.map(|image| image.names).unwrap_or_default();
+        let Some(image) = image else { continue };
         // What was built stays where it was built, whatever becomes of the deployment.
-        seen.extend(names.into_iter().filter(|name| name.contains('-')).map(|name| (name, "named".into())));
+        let names = image.names.iter().filter(|name| name.contains('-'));
+        seen.extend(names.map(|name| (name.clone(), image.id.short().to_owned())));
     }
     seen
 }
@@ -110,6 +113,8 @@ impl Scene {
         if came == Told::Old && !has_pruned(&said) {
             assert_eq!(after, before, "{about}");
         }
+        let of_release = after.iter().find(|(name, _)| name.starts_with(&format!("pleach/api:{wanted}-")));
+        assert_eq!(after.get("api:trial-latest"), of_release.map(|(_, image)| image), "{after:#?} {about}");
         for answer in listener.map(|listener| listener.heard()).unwrap_or_default() {
             let (status, release) = answer.unwrap_or_else(|| panic!("nobody answered: {about}"));
             let known = [&old, &new].map(|known| known.as_ref() == Some(&release));
@@ -119,27 +124,26 @@ impl Scene {
     }
 }
 
-#[test]
-fn a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old() {
+/// Goes to the engine's machine, and there tries faults at the calls that `picks` gives, every so many of them.
+fn trial(name: &str, stride: usize, form: impl FnOnce() -> Project, picks: impl Fn(&[String]) -> Vec<usize>) {
     if std::env::var_os(INSIDE).is_none() {
         let Some(bed) = DockerBed::new() else { return };
         let mut command = bed.machine().command(std::env::current_exe().unwrap().to_str().unwrap());
-        let output = command.args(["--exact", NAME, "--nocapture"]).env(INSIDE, "1").output().unwrap();
+        let output = command.args(["--exact", name, "--nocapture"]).env(INSIDE, "1").output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         println!("{told}");
         assert!(output.status.success() && told.contains("1 passed"), "it failed on the engine's machine");
         return;
     }
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let (project, begun) = (Project::new(Form::Contained).keep(2), Instant::now());
+        let (project, begun) = (form().keep(2), Instant::now());
         let mut scene = Scene { project, runs: Arc::default(), version: 0 };
         scene.deploy(None, "the first time").await;
         let (calls, came) = scene.deploy(None, "nothing goes wrong").await;
         assert_eq!(came, Told::New);
-        let asked =
-            calls.iter().enumerate().filter(|(_, call)| call.starts_with("containers.") || *call == "shell.run");
+        let asked = picks(&calls).into_iter().map(|at| (at, calls[at].clone()));
         let cases = asked.flat_map(|(at, call)| Fault::ALL.map(|fault| (at, call.clone(), fault)));
-        let cases: Vec<_> = cases.skip(3).step_by(STRIDE).collect();
+        let cases: Vec<_> = cases.skip(3.min(stride - 1)).step_by(stride).collect();
         let (mut new, mut old) = (0, 0);
         for (at, call, fault) in cases {
             let fault = if let Fault::Slow(_) = fault { Fault::Slow(Duration::from_millis(500)) } else { fault };
@@ -151,4 +155,28 @@ fn a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old() {
         println!("{new} new, {old} old in {:.1?}", begun.elapsed());
         assert!(new > 0 && old > 0);
     });
+}
+
+#[test]
+fn a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old() {
+    let asked = |call: &String| call.starts_with("containers.") || call == "shell.run";
+    let picks = |calls: &[String]| (0..calls.len()).filter(|at| asked(&calls[*at])).collect();
+    trial(NAME, STRIDE, || Project::new(Form::Contained), picks);
+}
+
+#[test]
+fn a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old() {
+    let picks = |calls: &[String]| {
+        let push = calls.iter().position(|call| call == "containers.push").expect("it is pushed");
+        let pull = (push..calls.len()).find(|at| calls[*at] == "shell.run").expect("it is pulled");
+        vec![push, pull]
+    };
+    let mut registry = None;
+    let form = || {
+        let registry = registry.insert(Registry::start(false));
+        let mut project = Project::new(Form::Contained);
+        project.change("image = {", &format!("image = {{ registry = \"127.0.0.1:{}/team\",", registry.port()));
+        project
+    };
+    trial(THROUGH, 1, form, picks);
 }

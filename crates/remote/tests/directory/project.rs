@@ -215,7 +215,7 @@ impl Project {
         let (settings, way, live, keep) = (&self.settings, &self.way, self.live.display(), self.keep);
         let text = format!(
             "[project]\nname = \"trial\"\n[services.api]\n{settings}\n[environments.local]\n\
-             retry = {{ attempts = 2, backoff = \"10ms\", longest = \"20ms\" }}\n\
+             channel = \"trial\"\nretry = {{ attempts = 2, backoff = \"10ms\", longest = \"20ms\" }}\n\
              [environments.local.targets.here]\n{way}\npath = \"{live}\"\nkeep = {keep}\n"
         );
         parse("pleach.toml", &text).unwrap_or_else(|errors| panic!("{errors:?}"))
@@ -258,6 +258,7 @@ impl Project {
             subject: "version".into(),
             scripts: self.source.texts(version),
             image: None,
+            version: Some(format!("1.0.{version}")),
         };
         plan(&PlanInput {
             config: &self.config(),

@@ -11,4 +11,5 @@ mod bed;
 mod bring;
 mod build;
 mod container;
+mod name;
 mod way;

@@ -88,6 +88,8 @@ const RULES: &[Rule] = &[
     super::process::one_way_to_run,
     super::compose::projects_can_run,
     super::image::images_can_run,
+    super::channel::channels_are_apart,
+    super::registry::registries_have_names,
     super::process::variables_have_names,
     super::check::checks_can_succeed,
     super::port::ports_are_free,

@@ -1,5 +1,6 @@
 //! What a config must keep beyond its types: one file a rule.
 
+mod channel;
 mod check;
 mod compose;
 mod environment;
@@ -11,6 +12,7 @@ mod order;
 mod port;
 mod process;
 mod reference;
+mod registry;
 mod script;
 
 pub(super) use finding::Aim;

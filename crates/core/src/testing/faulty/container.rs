@@ -7,7 +7,10 @@ use async_trait::async_trait;
 
 use super::FaultPlan;
 use crate::error::Failure;
-use crate::port::{BroughtImage, Containers, ImageBuild, ImageId, Source};
+use crate::port::{
+    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, RegistryLogin, RegistryPlace,
+    Source,
+};
 
 /// Builds and brings images, except where it is planned otherwise.
 pub struct FaultyContainers {
@@ -36,11 +39,36 @@ impl Containers for FaultyContainers {
         self.plan.around("containers.is_built", || self.inner.is_built(image)).await
     }
 
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.plan.around("containers.push", || self.inner.push(image, place, login.clone())).await
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         self.plan.around("containers.bring", || self.inner.bring(image)).await
     }
 
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         self.plan.around("containers.has", || self.inner.has(image)).await
+    }
+
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure> {
+        self.plan.around("containers.names", || self.inner.names(names)).await
+    }
+
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure> {
+        self.plan.around("containers.rename", || self.inner.rename(changes)).await
+    }
+
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.plan.around("containers.surplus", || self.inner.surplus(channel, keep)).await
+    }
+
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.plan.around("containers.forget_surplus", || self.inner.forget_surplus(channel, keep)).await
     }
 }

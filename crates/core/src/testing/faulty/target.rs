@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
-    BroughtImage, Call, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http, HttpRequest,
-    HttpResponse, ImageBuild, ImageId, Permissions, Shell, Source, SourceRef, TreeDigest,
+    BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http,
+    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, RegistryLogin, RegistryPlace,
+    Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -129,12 +130,37 @@ impl Containers for Facets {
         self.containers()?.is_built(image).await
     }
 
+    async fn push(
+        &self,
+        image: &ImageId,
+        place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.containers()?.push(image, place, login).await
+    }
+
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         self.containers()?.bring(image).await
     }
 
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         self.containers()?.has(image).await
+    }
+
+    async fn names(&self, names: &[String]) -> Result<ImageNames, Failure> {
+        self.containers()?.names(names).await
+    }
+
+    async fn rename(&self, changes: &[NameChange]) -> Result<ImageNames, Failure> {
+        self.containers()?.rename(changes).await
+    }
+
+    async fn surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.containers()?.surplus(channel, keep).await
+    }
+
+    async fn forget_surplus(&self, channel: &ChannelNames, keep: usize) -> Result<Vec<String>, Failure> {
+        self.containers()?.forget_surplus(channel, keep).await
     }
 }
 

@@ -7,8 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, command, compose, files, health, image, install, lead, process, prune, renew, route, script, switch,
-    upload,
+    build_here, channel, command, compose, files, health, image, install, lead, process, prune, push, renew, route,
+    script, switch, upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -35,8 +35,8 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
             Work::BuildHere => &[],
-            Work::BuildImage => &[Facet::Containers],
-            Work::Image => &[Facet::Containers, Facet::Files, Facet::Shell],
+            Work::BuildImage | Work::Push => &[Facet::Containers],
+            Work::Image | Work::Channel => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
@@ -47,6 +47,7 @@ impl Phase for DirectoryPhase {
             Work::Install => install::inspect(cx).await,
             Work::Files => files::inspect(cx).await,
             Work::BuildImage => image::inspect_built(cx).await,
+            Work::Push => push::inspect(cx),
             Work::Image => image::inspect(cx).await,
             Work::BuildHere => build_here::inspect(cx, &self.means).await,
             Work::Upload => upload::inspect(cx).await,
@@ -57,6 +58,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::inspect(cx).await,
             Work::Lead => lead::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
+            Work::Channel => channel::inspect(cx).await,
             Work::Prune => prune::inspect(cx).await,
             Work::Script => script::inspect(cx).await,
             Work::Build | Work::Restart | Work::Halt => command::inspect(cx, self.work).await,
@@ -73,7 +75,8 @@ impl Phase for DirectoryPhase {
             Work::Install => install::apply(cx).await,
             Work::Files => files::apply(cx).await,
             Work::BuildImage => image::build(cx, &self.means).await,
-            Work::Image => image::apply(cx).await,
+            Work::Push => push::apply(cx, secrets).await,
+            Work::Image => image::apply(cx, secrets).await,
             Work::BuildHere => build_here::apply(cx, &self.means).await,
             Work::Upload => upload::apply(cx, &self.means).await,
             Work::Start => process::start(cx, secrets).await,
@@ -83,6 +86,7 @@ impl Phase for DirectoryPhase {
             Work::Switch => switch::apply(cx).await,
             Work::Lead => lead::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
+            Work::Channel => channel::apply(cx).await,
             Work::Prune => prune::apply(cx, secrets).await,
             Work::Script => script::apply(cx, secrets).await,
             Work::Build | Work::Restart | Work::Halt => command::apply(cx, self.work, secrets).await,
@@ -103,11 +107,13 @@ impl Phase for DirectoryPhase {
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
             Work::Lead => lead::undo(cx).await,
+            Work::Channel => channel::undo(cx).await,
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Compose => compose::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
+            Work::Push => Ok(Evidence::seen("what was pushed stays in the registry")),
             Work::Install
             | Work::Files
             | Work::Build

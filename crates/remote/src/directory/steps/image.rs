@@ -1,21 +1,22 @@
 //! `build-image` and `image`: a commit becomes an image, and a release of the target that has it.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::{ImageId, Source, SourceRef};
+use pleach_core::port::{BroughtImage, ImageId, RegistryLogin, Secrets};
+use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::push::{Pushed, again, login};
 use crate::directory::container::{image_build, image_labels};
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::{Means, Work};
 use crate::directory::release::ReleaseState;
 use crate::directory::site::Site;
 use crate::docker::label;
+use crate::supervise::PullRequest;
 
 /// What `build-image` gives.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +54,7 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let mut build = image_build(&parameters.spec, config(&parameters)?);
     let wanted = build.labels.clone();
     build.labels.extend(label::labels([
-        (label::VERSION, version(means.source.as_ref(), &build.tree).await?.as_deref()),
+        (label::VERSION, parameters.spec.version.as_deref()),
         (label::DATE, Some(&*Timestamp::now().strftime("%FT%TZ").to_string())),
     ]));
     let building = cx.require_containers()?.build(&build, &wanted, means.source.clone());
@@ -83,14 +84,6 @@ async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image:
         )))
 }
 
-/// What the file `VERSION` of a tree says, if there is one.
-async fn version(source: &dyn Source, tree: &SourceRef) -> Result<Option<String>, Failure> {
-    let files = source.list(tree).await?;
-    let Some(entry) = files.iter().find(|entry| entry.path == Path::new("VERSION")) else { return Ok(None) };
-    let text = String::from_utf8_lossy(&source.read(tree, entry).await?).trim().to_owned();
-    Ok(Some(text).filter(|text| !text.is_empty()))
-}
-
 fn stopped(parameters: &UploadParameters) -> Failure {
     Failure::new(Kind::Cancelled, format!("stopped building the image of {}", parameters.spec.commit.short()))
         .because("the run was asked to stop")
@@ -98,7 +91,7 @@ fn stopped(parameters: &UploadParameters) -> Failure {
         .next("go on with `pleach resume`")
 }
 
-fn require_built(cx: &StepContext<'_>) -> Result<ImageId, Failure> {
+pub(super) fn require_built(cx: &StepContext<'_>) -> Result<ImageId, Failure> {
     let missing = || Failure::new(Kind::Internal, format!("step `{}` knows no image", cx.step));
     Ok(cx.output::<Output>(Work::BuildImage.step())?.ok_or_else(missing)?.image)
 }
@@ -117,7 +110,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     })
 }
 
-pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let UploadParameters { place, release, spec, .. } = &parameters;
     let (site, containers, image) = (Site::of_step(cx, place)?, cx.require_containers()?, require_built(cx)?);
@@ -127,8 +120,19 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     for folder in [layout.release(release), layout.run()] {
         site.files.ensure_directory(&folder, site.token()).await?;
     }
-    let brought = containers.bring(&image).await?;
-    site.ensure_image_name(release, &image).await?;
+    let sent = match cx.output::<Pushed>(Work::Push.step())? {
+        Some(pushed) => {
+            let whence = format!("it came from `{}`", pushed.place.repository);
+            let pulled = site.pull_image(release, &image, pushed, login(&parameters, secrets).await?).await;
+            pulled.map_err(|failure| again(on_target(cx, failure, &image), spec))?;
+            whence
+        }
+        None => {
+            let brought = containers.bring(&image).await?;
+            site.ensure_image_name(release, &image).await?;
+            told(&brought)
+        }
+    };
     if !containers.has(&image).await? {
         return Err(Failure::new(Kind::Conflict, format!("image {} is not on `{}`", image.short(), cx.target.id()))
             .because("it was brought there, and somebody has removed it since")
@@ -139,10 +143,42 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     record.state = ReleaseState::Built;
     record.image = Some(image.clone());
     site.write_json(&layout.record(release), &record).await?;
-    let sent = match brought.bytes {
-        0 => "which it had".to_owned(),
-        bytes => format!("{} of its {} layers, {bytes} bytes, were sent", brought.layers_sent, brought.layers()),
-    };
     let evidence = format!("`{}` has image {} of {}; {sent}", cx.target.id(), image.short(), spec.commit.short());
     Ok(Applied::changed(evidence).output(json!(Output { image })))
+}
+
+/// The engine there calls its own machine this one.
+fn on_target(cx: &StepContext<'_>, failure: Failure, image: &ImageId) -> Failure {
+    let (target, service) = (cx.target.id(), cx.service);
+    let what = format!("`{target}` could not take image {} of `{service}` from its registry", image.short());
+    let because = std::iter::once(failure.what).chain(failure.because).collect();
+    Failure { what, because, ..failure }
+}
+
+fn told(brought: &BroughtImage) -> String {
+    match brought.bytes {
+        0 => "which it had".to_owned(),
+        bytes => format!("{} of its {} layers, {bytes} bytes, were sent", brought.layers_sent, brought.layers()),
+    }
+}
+
+impl Site<'_> {
+    /// Has the target's engine take an image from its registry, and give it the release's name.
+    async fn pull_image(
+        &self,
+        release: &ReleaseId,
+        image: &ImageId,
+        pushed: Pushed,
+        login: Option<RegistryLogin>,
+    ) -> Result<(), Failure> {
+        let request = PullRequest {
+            socket: self.place.socket(),
+            image: image.clone(),
+            name: self.place.image_name(release),
+            place: pushed.place,
+            digest: pushed.digest,
+            login: login.map(|login| (login.user, login.password.expose().to_owned())),
+        };
+        self.ask(["supervise", "pull"], &request).await
+    }
 }

@@ -1,6 +1,7 @@
 //! The phases: one struct that knows its name, and a file for each kind of work.
 
 mod build_here;
+mod channel;
 mod command;
 mod compose;
 mod dispatch;
@@ -11,6 +12,7 @@ mod install;
 mod lead;
 mod process;
 mod prune;
+mod push;
 mod renew;
 mod route;
 mod script;

@@ -9,6 +9,7 @@ use pleach_core::port::{FileKind, Secrets};
 use pleach_core::word::{ReleaseId, RunId};
 use serde_json::Value;
 
+use super::channel;
 use crate::directory::layout::release_number;
 use crate::directory::parameter::PruneParameters;
 use crate::directory::pin::Pin;
@@ -27,6 +28,10 @@ struct Surplus {
 }
 
 impl Surplus {
+    fn is_nothing(&self) -> bool {
+        self.releases.is_empty() && self.copies.is_empty() && !self.ended
+    }
+
     fn told(&self) -> String {
         match self.kept {
             1 => "1 release is kept".to_owned(),
@@ -105,14 +110,19 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let parameters: PruneParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
-    Ok(if surplus.releases.is_empty() && surplus.copies.is_empty() && !surplus.ended {
+    let names = match &parameters.channel {
+        Some(channel) => channel::surplus(cx, &site, channel).await?,
+        None => Vec::new(),
+    };
+    Ok(if surplus.is_nothing() && names.is_empty() {
         let evidence = Evidence::seen(surplus.told());
         Inspection::Settled { evidence, output: Value::Null }
     } else {
         let releases = surplus.releases.iter().map(|release| format!("remove release `{release}`"));
         let copies = surplus.copies.iter().map(|run| format!("remove what run `{run}` kept of files"));
         let ended = surplus.ended.then(|| format!("start release `{}` again", parameters.release));
-        Inspection::Pending { changes: ended.into_iter().chain(releases).chain(copies).collect() }
+        let names = names.iter().map(|name| format!("remove the name `{name}`"));
+        Inspection::Pending { changes: ended.into_iter().chain(releases).chain(copies).chain(names).collect() }
     })
 }
 
@@ -128,6 +138,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     }
     for pin in &surplus.pins {
         site.files.remove(&site.layout().pin(&pin.run), site.token()).await?;
+        site.files.remove(&site.layout().names(&pin.run), site.token()).await?;
     }
     for run in &surplus.copies {
         site.files.remove(&site.layout().kept(run), site.token()).await?;
@@ -146,7 +157,15 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     if !removed.is_empty() {
         seen.push(format!("removed {}", removed.join(", ")));
     }
+    // Behind the releases: what only these needed is a version that nothing needs by now.
+    let names = match &parameters.channel {
+        Some(channel) => channel::forget_surplus(cx, &site, channel).await?,
+        None => Vec::new(),
+    };
+    if !names.is_empty() {
+        seen.push(format!("{} lead nowhere now", names.join(", ")));
+    }
     let evidence = seen.join("; ");
-    let unchanged = removed.is_empty() && surplus.copies.is_empty() && !surplus.ended;
+    let unchanged = surplus.is_nothing() && names.is_empty();
     Ok(if unchanged { Applied::unchanged(evidence) } else { Applied::changed(evidence) })
 }

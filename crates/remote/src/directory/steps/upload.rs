@@ -176,7 +176,7 @@ impl Site<'_> {
     /// Removes what a write left beside its file where the machine lost its power or the command was killed.
     async fn remove_half_written(&self) -> Result<(), Failure> {
         let layout = self.layout();
-        for folder in [layout.directory().to_owned(), layout.records(), layout.pins()] {
+        for folder in [layout.directory().to_owned(), layout.records(), layout.pins(), layout.all_names()] {
             for stat in self.files.list(&folder).await? {
                 if is_half_written(&stat.name) {
                     self.files.remove(&folder.join(&stat.name), self.token()).await?;

@@ -1,0 +1,114 @@
+//! A registry of images: Debian's `docker-registry`, behind a line that can be cut.
+#![allow(clippy::expect_used, reason = "a test ends where it finds something wrong")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::port::free_ports;
+
+/// Who may log in where a login is asked for.
+pub const USER: &str = "ada";
+/// With what.
+pub const PASSWORD: &str = "correct horse";
+/// The same as the registry reads it.
+const HASHED: &str = "ada:$2y$05$RKNoxSUXs9qfn6/uEyiGYeIPiTv0tbcnA3TjwujJBPtiiAv.w4u2y\n";
+
+/// What a line takes that is not cut.
+const WHOLE: usize = usize::MAX;
+
+/// A registry; it ends when it is dropped.
+pub struct Registry {
+    child: Child,
+    _folder: tempfile::TempDir,
+    port: u16,
+    most: Arc<AtomicUsize>,
+}
+
+impl Registry {
+    /// Starts one; with `login` it lets in only who knows [`USER`] and [`PASSWORD`].
+    pub fn start(login: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (behind, path) = (free_ports(1), folder.path().display());
+        fs::write(folder.path().join("users"), HASHED).expect("written");
+        let auth =
+            if login { format!("auth: {{htpasswd: {{realm: tests, path: {path}/users}}}}\n") } else { String::new() };
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {path}/data}}}}\n\
+             http: {{addr: '127.0.0.1:{behind}'}}\n{auth}"
+        );
+        fs::write(folder.path().join("config.yml"), config).expect("written");
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(folder.path().join("config.yml")).stdin(Stdio::null());
+        let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = started.expect("there is no `docker-registry`: `sudo apt-get install docker-registry`");
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", behind)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the registry does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        let (port, most) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(WHOLE)));
+        let line = most.clone();
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let (line, far) = (line.clone(), TcpStream::connect(("127.0.0.1", behind)));
+                if let Ok(far) = far {
+                    carry(near, far, line);
+                }
+            }
+        });
+        Self { child, _folder: folder, port, most }
+    }
+
+    /// The port that leads to it, at every address of this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on each line to it is cut once so many bytes have been sent over it.
+    pub fn cut_after(&self, bytes: usize) {
+        self.most.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Mends the line.
+    pub fn mend(&self) {
+        self.most.store(WHOLE, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Carries what comes, both ways, until it ends or the line is cut.
+fn carry(near: TcpStream, far: TcpStream, most: Arc<AtomicUsize>) {
+    let (back, from) = (near.try_clone().expect("a descriptor"), far.try_clone().expect("a descriptor"));
+    thread::spawn(move || pass(&from, &back, |_| true));
+    thread::spawn(move || {
+        let mut sent = 0;
+        pass(&near, &far, |count| {
+            sent += count;
+            sent <= most.load(Ordering::SeqCst)
+        });
+        let _ = near.shutdown(Shutdown::Both);
+    });
+}
+
+fn pass(mut from: &TcpStream, mut to: &TcpStream, mut may: impl FnMut(usize) -> bool) {
+    let mut part = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut part) {
+        if !may(count) || to.write_all(&part[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
