@@ -80,6 +80,7 @@ mod way_back;
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
+pub(crate) use layout::release_number;
 pub use output::{OutputMark, OutputPart, read_output};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};

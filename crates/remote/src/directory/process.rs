@@ -17,6 +17,7 @@ use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
+use crate::proxy::Leads;
 use crate::supervise::{Activity, InstanceRecord};
 
 /// The process of one release.
@@ -70,8 +71,9 @@ pub struct ServiceProcesses {
     pub current: Option<ReleaseId>,
     /// The public address of the current release, if it has one and Pleach keeps it running.
     pub wanted: Option<(String, u16)>,
-    /// Whether the target's proxy leads from there to the current release; `None` where a router of Pleach's own does.
-    pub led: Option<bool>,
+    /// Where the target's proxy leads from there: so many of a hundred requests to each release; `None` where a router of
+    /// Pleach's own does.
+    pub led: Option<BTreeMap<ReleaseId, u8>>,
     /// What runs, and what the current release has where that does not run; in the order of releases.
     pub processes: Vec<ReleaseProcess>,
     /// The routers that live.
@@ -149,7 +151,8 @@ async fn read_service(
     let led = match (shell, spec.as_ref().is_some_and(|spec| spec.proxy.is_some())) {
         (Some(shell), true) => {
             let leads = leads(files, shell, layout).await.ok().flatten();
-            Some(leads.is_some_and(|(_, leads)| leads.release.is_some() && leads.release == current))
+            let shared = |leads: Leads| leads.release.map(|release| (release, 100)).into_iter().chain(leads.shares);
+            Some(leads.map(|(_, leads)| shared(leads).collect()).unwrap_or_default())
         }
         _ => None,
     };
