@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod canaried;
 mod clock;
 mod consent;
 mod disk;

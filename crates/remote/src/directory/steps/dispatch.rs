@@ -7,7 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, command, files, health, image, install, lead, process, prune, renew, route, script, switch, upload,
+    analysis, build_here, canary, command, files, health, image, install, lead, process, prune, renew, route, script,
+    switch, upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -37,6 +38,7 @@ impl Phase for DirectoryPhase {
             Work::BuildImage => &[Facet::Containers],
             Work::Image => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
+            Work::Analysis => &[Facet::Files, Facet::Shell, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
     }
@@ -54,6 +56,8 @@ impl Phase for DirectoryPhase {
             Work::Route => route::inspect_routed(cx).await,
             Work::Close => route::inspect_closed(cx).await,
             Work::Switch => switch::inspect(cx).await,
+            Work::Canary => canary::inspect(cx).await,
+            Work::Analysis => analysis::inspect(cx).await,
             Work::Lead => lead::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
             Work::Prune => prune::inspect(cx).await,
@@ -77,6 +81,8 @@ impl Phase for DirectoryPhase {
             Work::Route => route::open(cx).await,
             Work::Close => route::close(cx).await,
             Work::Switch => switch::apply(cx).await,
+            Work::Canary => canary::apply(cx).await,
+            Work::Analysis => analysis::apply(cx, secrets).await,
             Work::Lead => lead::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
             Work::Prune => prune::apply(cx, secrets).await,
@@ -95,12 +101,12 @@ impl Phase for DirectoryPhase {
             Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
-            Work::Lead => lead::undo(cx).await,
+            Work::Canary | Work::Lead => lead::undo(cx).await,
             Work::Script => script::undo(cx, secrets).await,
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
-            Work::Install | Work::Files | Work::Build | Work::Health | Work::Verify | Work::Prune => {
+            Work::Install | Work::Files | Work::Build | Work::Health | Work::Analysis | Work::Verify | Work::Prune => {
                 Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step())))
             }
         }

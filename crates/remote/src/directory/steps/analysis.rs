@@ -1,0 +1,134 @@
+//! `analysis`: a release is watched with the part of the requests that it was given.
+//!
+//! | seen | then |
+//! |---|---|
+//! | more requests failed than may, however many good ones may still come | it ends at once, and the release is taken back |
+//! | it is not healthy any more | the same |
+//! | the proxy is away, or leads elsewhere, for longer than a restart takes | the same: nobody knows what became of the requests |
+//! | the time is over, and there were enough requests | it goes on |
+//! | the time is over, and there were fewer | it goes on, and a person is told |
+//!
+//! Whoever ends it as bad gives all requests back first: where the policy is to hold, nothing else would. What is gone on with
+//! after that gives the part once more. Nothing of a watch outlives its process: one that was interrupted begins anew.
+
+use std::time::Duration;
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::phase::{Applied, Change, Inspection, StepContext};
+use pleach_core::port::Secrets;
+use tokio::time::{Instant, sleep};
+
+use super::canary::is_shared;
+use crate::directory::canary::{ABSENCE, Tally, Told, is_worse};
+use crate::directory::led::count;
+use crate::directory::parameter::AnalysisParameters;
+use crate::directory::site::Site;
+use crate::proxy::{LeadRequest, LeadTo};
+
+/// How often it is looked at what the proxy has counted.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let AnalysisParameters { part, wait, .. } = cx.require_parameters()?;
+    let changes = vec![format!("watch `{}` for {wait} with {}% of the requests", part.release, part.percent)];
+    Ok(Inspection::Pending { changes })
+}
+
+pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
+    let parameters: AnalysisParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let AnalysisParameters { part, asked, .. } = &parameters;
+    // It is there already, unless an earlier attempt gave it back. A proxy that is just being restarted has it in its file, and
+    // whether it has it at run time is looked at all the time.
+    let given = lead(&site, &parameters, LeadTo::Part(part.clone())).await;
+    given.map(drop).or_else(|failure| if failure.kind == Kind::Cancelled { Err(failure) } else { Ok(()) })?;
+    let watched = tokio::select! {
+        biased;
+        () = cx.cancel.cancelled() => Err(stopped(&parameters)),
+        failure = site.until_unhealthy(&part.release, asked, secrets) => Err(failure),
+        watched = watch(&site, &parameters, secrets) => watched,
+    };
+    match watched {
+        Err(failure) if failure.kind == Kind::Rejected => Err(give_back(&site, &parameters, failure).await),
+        watched => watched,
+    }
+}
+
+async fn lead(site: &Site<'_>, parameters: &AnalysisParameters, to: LeadTo) -> Result<String, Failure> {
+    let AnalysisParameters { led, limit, .. } = parameters;
+    site.ensure_led(&LeadRequest { led: led.clone(), to, limit: *limit, back: false }).await
+}
+
+/// What is known to be bad is given no more requests, also where the policy is to hold.
+async fn give_back(site: &Site<'_>, parameters: &AnalysisParameters, failure: Failure) -> Failure {
+    match lead(site, parameters, LeadTo::Release(parameters.part.beside.clone())).await {
+        Ok(evidence) => failure.because(format!("it is given no more requests: {evidence}")),
+        Err(error) => failure.because(format!("it may still be given requests: {}", error.what)),
+    }
+}
+
+async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn Secrets) -> Result<Applied, Failure> {
+    let AnalysisParameters { part, led, wait, errors, requests, .. } = parameters;
+    let begun = Instant::now();
+    let (mut new, mut old) = (Tally::default(), Tally::default());
+    let mut away: Option<Instant> = None;
+    loop {
+        let seen = match count(site.require_shell()?, &site.place.program, led).await {
+            Ok(counted) if is_shared(&counted.leads, part) => {
+                let of = |release| counted.releases.get(release).copied().unwrap_or_default();
+                new.take(&counted.worker, of(&part.release));
+                old.take(&counted.worker, of(&part.beside));
+                None
+            }
+            Ok(counted) => Some(counted.leads.evidence),
+            Err(failure) => Some(failure.because.into_iter().fold(failure.what, |told, why| format!("{told}: {why}"))),
+        };
+        if is_worse(new.sum(), *errors, *requests) {
+            let why =
+                format!("{} in {:.1} s, and at most {errors} may", Told(new.sum()), begun.elapsed().as_secs_f64());
+            let lines = site.last_lines(&part.release, secrets).await;
+            return Err(worse(parameters)
+                .because(format!("with {}% of the requests: {why}", part.percent))
+                .because(format!("the release before had {}", Told(old.sum())))
+                .next(site.where_to_look(&part.release).await)
+                .output(lines));
+        }
+        match seen {
+            None if begun.elapsed() >= wait.0 => return Ok(passed(parameters, &new, &old)),
+            None => away = None,
+            Some(why) if away.get_or_insert_with(Instant::now).elapsed() >= ABSENCE.0 => {
+                let what = format!("could not watch release `{}` with {}% of the requests", part.release, part.percent);
+                return Err(Failure::new(Kind::Conflict, what)
+                    .because(why)
+                    .because(format!("that lasted for {ABSENCE}"))
+                    .next("see where requests go with `pleach ps`, and who else changes the proxy"));
+            }
+            Some(_) => {}
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally) -> Applied {
+    let AnalysisParameters { part, wait, requests, .. } = parameters;
+    let (new, old) = (new.sum(), old.sum());
+    let evidence = format!("{}% for {wait}: {} (the release before: {})", part.percent, Told(new), Told(old));
+    if new.requests >= u64::from(*requests) {
+        return Applied::unchanged(evidence);
+    }
+    let warning =
+        format!("with {}% of the requests there were fewer than the {requests} that it is judged by", part.percent);
+    Applied { change: Change::Warned(warning), ..Applied::unchanged(evidence) }
+}
+
+fn worse(parameters: &AnalysisParameters) -> Failure {
+    let AnalysisParameters { part, place, .. } = parameters;
+    let what = format!("release `{}` of service `{}` is worse than its canary may be", part.release, place.service);
+    Failure::new(Kind::Rejected, what)
+}
+
+fn stopped(parameters: &AnalysisParameters) -> Failure {
+    let AnalysisParameters { part, .. } = parameters;
+    let what = format!("stopped watching release `{}` with {}% of the requests", part.release, part.percent);
+    Failure::new(Kind::Cancelled, what).because("the run was asked to stop").next("go on with `pleach resume`")
+}
