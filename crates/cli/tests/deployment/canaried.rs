@@ -1,6 +1,7 @@
 //! Releases that prove themselves behind a real HAProxy with a part of the requests first.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -58,7 +59,7 @@ fn a_good_release_has_a_tenth_of_the_requests_and_then_all_of_them_and_none_is_l
     let Some((_haproxy, dock)) = canaried("6s") else { return };
     dock.version(2);
     let plan = dock.scene.ends(0, &["plan", "uat", "--long"]);
-    assert!(plan.stdout.contains("watch it for 6s: healthy, and at most 1% of its requests fail"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("watch it for 6s: healthy, at most 1% of its requests fail"), "{}", plan.stdout);
     let ((said, seen), asked, lost) = dock.asked_while(|| {
         let working = shared(&dock);
         let seen = counted(&dock, "alpha", 100);
@@ -76,9 +77,19 @@ fn a_good_release_has_a_tenth_of_the_requests_and_then_all_of_them_and_none_is_l
     let new = seen.get(&Some(2)).copied().unwrap_or_default();
     assert!((5..=15).contains(&new), "{seen:?}");
     assert!(said.stderr.contains("10% for 6s: "), "{}", said.stderr);
-    assert!(said.stderr.contains(" requests, 0 failed (the release before: "), "{}", said.stderr);
+    assert!(said.stderr.contains(" requests, 0 failed, answered in about "), "{}", said.stderr);
     dock.require_settled(2);
     assert_eq!(weights(&dock), [256, 256]);
+
+    dock.scene.ends(0, &["stop", "uat", "--yes"]);
+    let refused = dock.scene.pleach(&["deploy", "uat", "--yes", "--canary", "10%"]);
+    assert_eq!(refused.code, 100, "{}{}", refused.stdout, refused.stderr);
+    assert_eq!(refused.stderr.matches("on `vm` cannot share its requests").count(), 2, "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    let plan = dock.scene.ends(0, &["plan", "uat", "--long"]);
+    assert_eq!(plan.stdout.matches("without a canary: the proxy does not lead to it").count(), 2, "{}", plan.stdout);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answers(), Some(2));
 }
 
 /// Its file `part` is a script that answers.
@@ -114,7 +125,7 @@ fn a_release_that_fails_some_requests_is_given_none_at_once_whether_it_is_taken_
         told_in_four_parts(&said);
         println!("{}", said.stderr);
         assert!(said.stderr.contains("is worse than its canary may be"), "{}", said.stderr);
-        assert!(said.stderr.contains("with 10% of the requests: "), "{}", said.stderr);
+        assert!(said.stderr.contains("with 10% of the requests for "), "{}", said.stderr);
         if policy == "hold" {
             assert!(said.stderr.contains("it is given no more requests"), "{}", said.stderr);
             dock.scene.ends(0, &["rollback", "uat", "--yes"]);
@@ -168,4 +179,87 @@ fn a_deployer_that_is_killed_amid_a_canary_leaves_the_part_also_over_a_restart_a
     assert_eq!((said.code, dock.answers()), (0, Some(3)), "{}{}", said.stdout, said.stderr);
     assert!(said.stderr.contains("60% for 2s"), "{}", said.stderr);
     drop(haproxy);
+}
+
+#[test]
+fn a_release_whose_answers_take_too_long_or_that_the_own_command_does_not_agree_to_is_taken_back() {
+    let Some((_haproxy, mut dock)) = proxied() else { return };
+    let script = |work: &str| format!("#!/bin/busybox sh\n{work}\nprintf 'Status: 200 OK\\r\\n\\r\\n'\n");
+    dock.scene.commit("alpha", "Dockerfile", Some(DOCKERFILE));
+    dock.scene.commit("alpha", "part", Some(&script("")));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let agrees = dock.bed.at("agrees");
+    dock.target(&format!(
+        "[environments.uat.canary]\nsteps = [\"50%\"]\nwait = \"3s\"\nrequests = 5\nlatency = \"200ms\"\n\
+         command = \"test $PLEACH_PERCENT = 50 && test $PLEACH_PREVIOUS != $PLEACH_RELEASE && test -e {}\"\n",
+        agrees.display()
+    ));
+    let before = file(&dock);
+    let port = dock.scene.port("alpha");
+    let deployed = |work: &str| {
+        dock.scene.commit("alpha", "part", Some(&script(work)));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(dock.machine().get(port, "/cgi-bin/part").is_some(), "a request is lost");
+                }
+            });
+            let said = dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]);
+            stop.store(true, Ordering::Relaxed);
+            said
+        })
+    };
+    let slow = deployed("/bin/busybox sleep 0.5");
+    assert_eq!(slow.code, 110, "{}{}", slow.stdout, slow.stderr);
+    assert!(slow.stderr.contains("at most 200ms on average are allowed"), "{}", slow.stderr);
+    told_in_four_parts(&slow);
+    assert_eq!(addresses(&file(&dock)), addresses(&before));
+
+    let disagreed = deployed("# as fast as before");
+    assert_eq!(disagreed.code, 110, "{}{}", disagreed.stdout, disagreed.stderr);
+    assert!(disagreed.stderr.contains("because: it exited with 1"), "{}", disagreed.stderr);
+    told_in_four_parts(&disagreed);
+    assert_eq!(addresses(&file(&dock)), addresses(&before));
+
+    std::fs::write(&agrees, "").expect("written");
+    let agreed = deployed("# as fast as ever");
+    assert_eq!(agreed.code, 0, "{}{}", agreed.stdout, agreed.stderr);
+    assert!(agreed.stderr.contains("50% for 3s: ") && agreed.stderr.contains("exited with 0"), "{}", agreed.stderr);
+    assert_ne!(addresses(&file(&dock)), addresses(&before));
+}
+
+#[test]
+fn a_host_whose_deployer_died_amid_a_canary_gives_all_requests_back_by_itself_and_so_does_an_interrupted_one() {
+    let Some((_haproxy, dock)) = canaried("120s") else { return };
+    let settings = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&settings).expect("a config");
+    let watched = "[environments.uat]\nlease = \"8s\"\nwatchdog = \"10s\"\n";
+    std::fs::write(&settings, config.replace("[environments.uat]\n", watched)).expect("written");
+    dock.scene.git(&["commit", "-qam", "A watchdog"]);
+    let before = file(&dock);
+    dock.version(2);
+    let (said, asked, lost) = dock.asked_while(|| {
+        let working = shared(&dock);
+        working.signal(Signal::INT);
+        working.ends()
+    });
+    assert_eq!((said.code, lost), (130, 0), "of {asked}: {}{}", said.stdout, said.stderr);
+    assert_eq!((dock.answers(), addresses(&file(&dock))), (Some(1), addresses(&before)), "{}", said.stderr);
+
+    let (_, asked, lost) = dock.asked_while(|| {
+        let working = shared(&dock);
+        working.signal(Signal::KILL);
+        working.ends();
+        let begun = Instant::now();
+        while !dock.scene.pleach(&["status", "uat"]).stdout.contains("took itself back") {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not go back: {}", file(&dock));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    assert_eq!((lost, dock.answers()), (0, Some(1)), "of {asked}");
+    let resumed = dock.scene.ends(110, &["resume"]);
+    assert!(resumed.stderr.contains("the target took itself back"), "{}", resumed.stderr);
+    assert_eq!((dock.answers(), addresses(&file(&dock))), (Some(1), addresses(&before)));
+    dock.require_settled(2);
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::service::CommandLine;
 use crate::percent::Percent;
 use crate::period::Period;
 
@@ -23,8 +24,17 @@ pub struct CanaryConfig {
     #[serde(default = "default_errors")]
     #[schemars(example = &"0.5%")]
     pub errors: Percent,
-    /// The fewest requests to judge `errors` by. While there were fewer, the others are counted as answered well; where there
-    /// are fewer at the end, it goes on and says so.
+    /// The longest that it may take on average until its answers begin, as HAProxy tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"500ms")]
+    pub latency: Option<Period>,
+    /// A command on the target, in the release's directory, that is run at the end of each part and must exit with 0 within five
+    /// minutes. It sees what the service sees, and `PLEACH_PERCENT` and `PLEACH_PREVIOUS`: the part, and the release before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"./compare-metrics.sh")]
+    pub command: Option<CommandLine>,
+    /// The fewest requests to judge `errors` and `latency` by. While there were fewer, the others are counted as answered well;
+    /// where there are fewer at the end, it goes on and says so.
     #[serde(default = "default_requests")]
     #[schemars(range(min = 1), example = 100)]
     pub requests: u32,
@@ -37,7 +47,15 @@ pub struct CanaryConfig {
 impl CanaryConfig {
     /// With these parts, and all else as it is where nothing is said.
     pub fn of(steps: Vec<Percent>) -> Self {
-        Self { steps, wait: default_wait(), errors: default_errors(), requests: default_requests(), required: false }
+        Self {
+            steps,
+            wait: default_wait(),
+            errors: default_errors(),
+            latency: None,
+            command: None,
+            requests: default_requests(),
+            required: false,
+        }
     }
 
     /// The first part that cannot be given, by its place, and why.

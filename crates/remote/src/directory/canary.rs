@@ -1,10 +1,7 @@
-//! The part of a draft that lets a release prove itself with a part of the requests, and the judgement of what was seen.
-
-use std::fmt;
+//! The part of a draft that lets a release prove itself with a part of the requests, each watched.
 
 use pleach_core::config::CanaryConfig;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::percent::Percent;
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
 use pleach_core::plan::Operation;
@@ -16,10 +13,13 @@ use super::parameter::{AnalysisParameters, Asked, CanaryParameters};
 use super::phase::Work;
 use super::recipe::{DRAIN, SHORT, Scene, Steps};
 use super::release::ReleaseSpec;
-use crate::proxy::{Counts, Led, Part, Worker};
+use crate::proxy::{Led, Part};
 
 /// How long the proxy may be away, or lead elsewhere, while a release is watched: for its restart or reload by somebody else.
 pub(super) const ABSENCE: Period = Period::seconds(30);
+
+/// How long the environment's own command may take.
+pub(super) const COMMAND: Period = Period::seconds(300);
 
 impl Scene<'_> {
     /// How the release shares requests first; inside, why it does not though the environment asks for it.
@@ -84,99 +84,25 @@ impl Scene<'_> {
                 limit: DRAIN,
                 wait: canary.wait,
                 errors: canary.errors,
+                latency: canary.latency,
+                command: canary.command.clone(),
                 requests: canary.requests,
                 asked: asked.clone(),
             };
-            let summary =
-                format!("watch it for {}: healthy, and at most {} of its requests fail", canary.wait, canary.errors);
-            let limit = Period(canary.wait.0 + ABSENCE.0 + LEAD.0 + SHORT.0);
+            let slower = canary.latency.map(|latency| format!(", its answers begin within {latency} on average"));
+            let command = canary.command.as_ref().map(|command| format!(", then `{command}` exits with 0"));
+            let summary = format!(
+                "watch it for {}: healthy, at most {} of its requests fail{}{}",
+                canary.wait,
+                canary.errors,
+                slower.unwrap_or_default(),
+                command.unwrap_or_default()
+            );
+            let own = canary.command.as_ref().map_or(Period::ZERO, |_| COMMAND);
+            let limit = Period(canary.wait.0 + ABSENCE.0 + LEAD.0 + SHORT.0 + own.0);
             let analysed = steps.add(Work::Analysis, summary, &analysis, limit)?;
             analysed.named(&format!("analysis-{percent}"), &Reversal::Nothing)?;
         }
         Ok(())
-    }
-}
-
-/// What is added up from look to look.
-///
-/// A proxy that was restarted or reloaded, or whose counters somebody has cleared, begins at nothing: what it had counted by the
-/// look before stays, and it is counted on from the first look after.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    last: Option<(Worker, Counts)>,
-    sum: Counts,
-}
-
-impl Tally {
-    /// Takes a look; gives all so far.
-    pub(super) fn take(&mut self, worker: &Worker, counts: Counts) -> Counts {
-        if let Some((before, last)) = &self.last
-            && before.pid == worker.pid
-            && before.uptime <= worker.uptime
-            && let Some(requests) = counts.requests.checked_sub(last.requests)
-            && let Some(failed) = counts.failed.checked_sub(last.failed)
-        {
-            self.sum.requests += requests;
-            self.sum.failed += failed;
-        }
-        self.last = Some((worker.clone(), counts));
-        self.sum
-    }
-
-    /// All so far.
-    pub(super) fn sum(&self) -> Counts {
-        self.sum
-    }
-}
-
-/// Whether more failed than may, also if all that is missing to the fewest requests were answered well.
-pub(super) fn is_worse(seen: Counts, errors: Percent, fewest: u32) -> bool {
-    errors.is_exceeded(seen.failed, seen.requests.max(u64::from(fewest)))
-}
-
-/// Figures for people.
-pub(super) struct Told(pub(super) Counts);
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { requests, failed } = self.0;
-        write!(f, "{requests} {}, {failed} failed", if requests == 1 { "request" } else { "requests" })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn worker(pid: u32, uptime: u64) -> Worker {
-        Worker { pid, uptime, version: "2.6.12".into() }
-    }
-
-    fn counts(requests: u64, failed: u64) -> Counts {
-        Counts { requests, failed }
-    }
-
-    #[test]
-    fn only_what_was_counted_between_two_looks_at_the_same_worker_is_added() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.take(&worker(1, 90), counts(5000, 700)), counts(0, 0), "that was of an earlier release");
-        assert_eq!(tally.take(&worker(1, 91), counts(5010, 701)), counts(10, 1));
-        assert_eq!(tally.take(&worker(2, 0), counts(3, 0)), counts(10, 1), "a reload");
-        assert_eq!(tally.take(&worker(2, 1), counts(7, 2)), counts(14, 3));
-        assert_eq!(tally.take(&worker(2, 0), counts(60, 40)), counts(14, 3), "in a container all have the same number");
-        assert_eq!(tally.take(&worker(2, 1), counts(1, 0)), counts(14, 3), "somebody cleared them");
-        assert_eq!(tally.take(&worker(2, 2), counts(2, 0)), counts(15, 3));
-        assert_eq!(tally.sum(), counts(15, 3));
-    }
-
-    #[test]
-    fn it_is_worse_as_soon_as_no_good_answers_could_make_up_for_it() {
-        let ten = Percent::whole(10);
-        assert!(!is_worse(counts(2, 2), ten, 20), "18 good ones may come");
-        assert!(is_worse(counts(3, 3), ten, 20));
-        assert!(!is_worse(counts(1000, 100), ten, 20));
-        assert!(is_worse(counts(1000, 101), ten, 20));
-        assert!(is_worse(counts(1, 1), Percent::whole(1), 20));
-        assert!(!is_worse(counts(0, 0), Percent::whole(0), 20));
     }
 }

@@ -77,6 +77,7 @@ mod snapshot;
 mod status;
 mod steps;
 mod sudo;
+mod tally;
 mod up;
 mod way_back;
 

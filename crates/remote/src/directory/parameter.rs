@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::CheckConfig;
+use pleach_core::config::{CheckConfig, CommandLine};
 use pleach_core::percent::Percent;
 use pleach_core::period::Period;
 use pleach_core::port::{ImageId, SecretName};
@@ -210,6 +210,12 @@ pub(super) struct AnalysisParameters {
     pub(super) wait: Period,
     /// The largest part of its requests that may fail.
     pub(super) errors: Percent,
+    /// The longest that its answers may take on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) latency: Option<Period>,
+    /// What is run at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) command: Option<CommandLine>,
     /// The fewest requests that are judged.
     pub(super) requests: u32,
     /// What is asked of it all the time.

@@ -78,4 +78,4 @@ pub use lead::{LeadRequest, LeadTo, Leads, Led, LedRecord, Part, SettleRequest};
 pub use main::main;
 pub use place::ProxyPlace;
 pub use request::{DrainRequest, Drained, EnsureRequest, Ensured, LookRequest, Looked, RemoveRequest, SeenService};
-pub use running::{Counts, Mode, Running, RunningServer, Worker};
+pub use running::{Counts, Mode, Running, RunningServer, Times, Worker};

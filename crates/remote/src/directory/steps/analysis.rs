@@ -5,6 +5,8 @@
 //! | more requests failed than may, however many good ones may still come | it ends at once, and the release is taken back |
 //! | it is not healthy any more | the same |
 //! | the proxy is away, or leads elsewhere, for longer than a restart takes | the same: nobody knows what became of the requests |
+//! | its answers take longer on average than they may | the same |
+//! | the time is over, and the environment's own command does not agree | the same |
 //! | the time is over, and there were enough requests | it goes on |
 //! | the time is over, and there were fewer | it goes on, and a person is told |
 //!
@@ -16,13 +18,15 @@ use std::time::Duration;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Change, Inspection, StepContext};
 use pleach_core::port::Secrets;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::canary::is_shared;
-use crate::directory::canary::{ABSENCE, Tally, Told, is_worse};
+use crate::directory::canary::{ABSENCE, COMMAND};
+use crate::directory::command::typed;
 use crate::directory::led::count;
 use crate::directory::parameter::AnalysisParameters;
 use crate::directory::site::Site;
+use crate::directory::tally::Tally;
 use crate::proxy::{LeadRequest, LeadTo};
 
 /// How often it is looked at what the proxy has counted.
@@ -68,7 +72,7 @@ async fn give_back(site: &Site<'_>, parameters: &AnalysisParameters, failure: Fa
 }
 
 async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn Secrets) -> Result<Applied, Failure> {
-    let AnalysisParameters { part, led, wait, errors, requests, .. } = parameters;
+    let AnalysisParameters { part, led, wait, .. } = parameters;
     let begun = Instant::now();
     let (mut new, mut old) = (Tally::default(), Tally::default());
     let mut away: Option<Instant> = None;
@@ -83,18 +87,23 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
             Ok(counted) => Some(counted.leads.evidence),
             Err(failure) => Some(failure.because.into_iter().fold(failure.what, |told, why| format!("{told}: {why}"))),
         };
-        if is_worse(new.sum(), *errors, *requests) {
-            let why =
-                format!("{} in {:.1} s, and at most {errors} may", Told(new.sum()), begun.elapsed().as_secs_f64());
-            let lines = site.last_lines(&part.release, secrets).await;
-            return Err(worse(parameters)
-                .because(format!("with {}% of the requests: {why}", part.percent))
-                .because(format!("the release before had {}", Told(old.sum())))
+        if let Some(allowed) = worse_than(parameters, &new) {
+            let what = format!(
+                "release `{}` of service `{}` is worse than its canary may be",
+                part.release, site.place.service
+            );
+            let seconds = begun.elapsed().as_secs_f64();
+            return Err(Failure::new(Kind::Rejected, what)
+                .because(format!("with {}% of the requests for {seconds:.1} s: {new}, and {allowed}", part.percent))
+                .because(format!("the release before: {old}"))
                 .next(site.where_to_look(&part.release).await)
-                .output(lines));
+                .output(site.last_lines(&part.release, secrets).await));
         }
         match seen {
-            None if begun.elapsed() >= wait.0 => return Ok(passed(parameters, &new, &old)),
+            None if begun.elapsed() >= wait.0 => {
+                let own = ask_own(site, parameters, secrets).await?;
+                return Ok(passed(parameters, &new, &old, own));
+            }
             None => away = None,
             Some(why) if away.get_or_insert_with(Instant::now).elapsed() >= ABSENCE.0 => {
                 let what = format!("could not watch release `{}` with {}% of the requests", part.release, part.percent);
@@ -109,22 +118,50 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
     }
 }
 
-fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally) -> Applied {
+/// What it is worse than, in words.
+fn worse_than(parameters: &AnalysisParameters, seen: &Tally) -> Option<String> {
+    let AnalysisParameters { errors, latency, requests, .. } = parameters;
+    if seen.fails_more_than(*errors, *requests) {
+        return Some(format!("at most {errors} may fail"));
+    }
+    let latency = latency.filter(|latency| seen.takes_longer_than(*latency, *requests))?;
+    Some(format!("at most {latency} on average are allowed"))
+}
+
+/// Runs the environment's own command, if there is one; tells what was seen.
+async fn ask_own(
+    site: &Site<'_>,
+    parameters: &AnalysisParameters,
+    secrets: &dyn Secrets,
+) -> Result<Option<String>, Failure> {
+    let AnalysisParameters { part, command: Some(line), .. } = parameters else { return Ok(None) };
+    let record = site.require_record(&part.release).await?;
+    let mut command = site.service_command(line, &record, secrets).await?;
+    command = command.variable("PLEACH_PERCENT", part.percent.to_string());
+    command = command.variable("PLEACH_PREVIOUS", part.beside.to_string());
+    let doing = format!("run the canary's `command` `{line}`");
+    let running = timeout(COMMAND.0, site.run_command(&command, &doing));
+    let ended = running.await.unwrap_or_else(|_| {
+        let what = format!("could not {doing} of service `{}`", site.place.service);
+        Err(Failure::new(Kind::Rejected, what).because(format!("it did not end within {COMMAND}")))
+    });
+    let there = site.layout().release(&part.release);
+    ended.map(|_| Some(format!("`{line}` exited with 0"))).map_err(|failure| {
+        let by_hand = site.place.typed(typed(line, None, &there));
+        failure.next(format!("see what it says by hand: `{by_hand}`"))
+    })
+}
+
+fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally, own: Option<String>) -> Applied {
     let AnalysisParameters { part, wait, requests, .. } = parameters;
-    let (new, old) = (new.sum(), old.sum());
-    let evidence = format!("{}% for {wait}: {} (the release before: {})", part.percent, Told(new), Told(old));
-    if new.requests >= u64::from(*requests) {
+    let own = own.map(|own| format!("; {own}")).unwrap_or_default();
+    let evidence = format!("{}% for {wait}: {new} (the release before: {old}){own}", part.percent);
+    if new.requests() >= u64::from(*requests) {
         return Applied::unchanged(evidence);
     }
     let warning =
         format!("with {}% of the requests there were fewer than the {requests} that it is judged by", part.percent);
     Applied { change: Change::Warned(warning), ..Applied::unchanged(evidence) }
-}
-
-fn worse(parameters: &AnalysisParameters) -> Failure {
-    let AnalysisParameters { part, place, .. } = parameters;
-    let what = format!("release `{}` of service `{}` is worse than its canary may be", part.release, place.service);
-    Failure::new(Kind::Rejected, what)
 }
 
 fn stopped(parameters: &AnalysisParameters) -> Failure {
