@@ -136,7 +136,8 @@ fn shared(status: &ServiceStatus) -> String {
     let others = status.shares.iter().filter(|(release, _)| Some(*release) != status.release.as_ref());
     let told: Vec<String> =
         others.map(|(release, share)| format!("{share}% of its requests go to `{release}`")).collect();
-    told.join(", ")
+    let awaited = status.awaited.as_ref().map_or("", |_| ", which waits for `pleach confirm`");
+    format!("{}{awaited}", told.join(", "))
 }
 
 /// What is said of a service that [`is_cut_off`].

@@ -263,3 +263,56 @@ fn a_host_whose_deployer_died_amid_a_canary_gives_all_requests_back_by_itself_an
     assert_eq!((dock.answers(), addresses(&file(&dock))), (Some(1), addresses(&before)));
     dock.require_settled(2);
 }
+
+#[test]
+fn a_canary_that_waits_for_a_person_goes_on_once_one_has_answered_also_where_its_deployer_was_killed() {
+    let Some((_haproxy, mut dock)) = canaried("1s") else { return };
+    dock.target("pause = \"4s\"\n");
+    let before = file(&dock);
+    dock.version(2);
+    // Nobody answers.
+    let said = dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]);
+    assert_eq!(said.code, 110, "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("nobody let release `0002-"), "{}", said.stderr);
+    told_in_four_parts(&said);
+    assert_eq!((dock.answers(), addresses(&file(&dock))), (Some(1), addresses(&before)));
+    let nobody = dock.scene.ends(0, &["confirm", "uat"]);
+    assert!(nobody.stdout.contains("waits for a confirmation"), "{}", nobody.stdout);
+
+    let settings = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&settings).expect("a config");
+    std::fs::write(&settings, config.replace("pause = \"4s\"", "pause = \"60s\"")).expect("written");
+    dock.scene.git(&["commit", "-qam", "More time"]);
+    let wait = || {
+        let begun = Instant::now();
+        loop {
+            let status = dock.scene.ends(0, &["status", "uat"]);
+            if status.stdout.matches("which waits for `pleach confirm`").count() == 2 {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{}", status.stdout);
+        }
+    };
+    let answer = || {
+        let answered = dock.scene.ends(0, &["confirm", "uat"]);
+        assert_eq!(answered.stdout.matches(" on `vm` may go on: release `000").count(), 2, "{}", answered.stdout);
+    };
+    let (said, asked, lost) = dock.asked_while(|| {
+        let working = shared(&dock);
+        wait();
+        assert_eq!(dock.scene.ends(0, &["confirm", "uat", "--target", "vm"]).stdout.lines().count(), 2);
+        working.ends()
+    });
+    assert_eq!((said.code, lost, dock.answers()), (0, 0, Some(2)), "of {asked}: {}", said.stderr);
+    assert!(said.stderr.contains("let it go on"), "{}", said.stderr);
+
+    dock.version(3);
+    let working = shared(&dock);
+    wait();
+    working.signal(Signal::KILL);
+    working.ends();
+    answer();
+    dock.scene.ends(0, &["resume"]);
+    assert_eq!(dock.answers(), Some(3));
+    dock.require_settled(2);
+}

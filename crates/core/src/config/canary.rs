@@ -33,6 +33,11 @@ pub struct CanaryConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"./compare-metrics.sh")]
     pub command: Option<CommandLine>,
+    /// How long it waits at the end of each part, watched as before, for a person who says `pleach confirm ENVIRONMENT`. If nobody
+    /// does, it is taken back. Nobody is asked if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"1h")]
+    pub pause: Option<Period>,
     /// The fewest requests to judge `errors` and `latency` by. While there were fewer, the others are counted as answered well;
     /// where there are fewer at the end, it goes on and says so.
     #[serde(default = "default_requests")]
@@ -53,6 +58,7 @@ impl CanaryConfig {
             errors: default_errors(),
             latency: None,
             command: None,
+            pause: None,
             requests: default_requests(),
             required: false,
         }

@@ -86,20 +86,26 @@ impl Scene<'_> {
                 errors: canary.errors,
                 latency: canary.latency,
                 command: canary.command.clone(),
+                pause: canary.pause,
                 requests: canary.requests,
                 asked: asked.clone(),
             };
             let slower = canary.latency.map(|latency| format!(", its answers begin within {latency} on average"));
             let command = canary.command.as_ref().map(|command| format!(", then `{command}` exits with 0"));
+            let person = canary.pause.map(|pause| {
+                format!(", then somebody says `pleach confirm {}` within {pause}", self.request.environment)
+            });
             let summary = format!(
-                "watch it for {}: healthy, at most {} of its requests fail{}{}",
+                "watch it for {}: healthy, at most {} of its requests fail{}{}{}",
                 canary.wait,
                 canary.errors,
                 slower.unwrap_or_default(),
-                command.unwrap_or_default()
+                command.unwrap_or_default(),
+                person.unwrap_or_default()
             );
             let own = canary.command.as_ref().map_or(Period::ZERO, |_| COMMAND);
-            let limit = Period(canary.wait.0 + ABSENCE.0 + LEAD.0 + SHORT.0 + own.0);
+            let pause = canary.pause.unwrap_or(Period::ZERO);
+            let limit = Period(canary.wait.0 + ABSENCE.0 + LEAD.0 + SHORT.0 + own.0 + pause.0);
             let analysed = steps.add(Work::Analysis, summary, &analysis, limit)?;
             analysed.named(&format!("analysis-{percent}"), &Reversal::Nothing)?;
         }

@@ -16,6 +16,7 @@
 //! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
 //! PATH/SERVICE/run/proxy.json             what the target's proxy was told to lead to the service
+//! PATH/SERVICE/run/canary-asked.json      a canary that waits for a person; canary-given.json has the answer
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
@@ -53,6 +54,7 @@
 mod built;
 mod canary;
 mod command;
+mod consent;
 mod container;
 mod facts;
 mod files;
@@ -81,6 +83,8 @@ mod tally;
 mod up;
 mod way_back;
 
+pub(crate) use consent::keep_consent;
+pub use consent::{AwaitedConsent, awaited_consents, give_consent};
 pub use facts::probe_directory;
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;

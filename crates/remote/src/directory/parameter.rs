@@ -216,6 +216,9 @@ pub(super) struct AnalysisParameters {
     /// What is run at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) command: Option<CommandLine>,
+    /// How long a person may take to say that it goes on; nobody is asked if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause: Option<Period>,
     /// The fewest requests that are judged.
     pub(super) requests: u32,
     /// What is asked of it all the time.

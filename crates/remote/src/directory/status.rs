@@ -10,6 +10,7 @@ use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::command::is_halted;
+use super::consent::{AwaitedConsent, awaited_consent};
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::led::leads;
@@ -53,6 +54,8 @@ pub struct ServiceStatus {
     pub address: Option<(String, u16)>,
     /// Where requests go to several releases: each with so many of a hundred.
     pub shares: BTreeMap<ReleaseId, u8>,
+    /// Whether one of them waits for a person's word to be given more.
+    pub awaited: Option<AwaitedConsent>,
     /// The address of the current release's own process.
     pub private: Option<(String, u16)>,
     /// Since when its process runs, or since when the release is there.
@@ -109,6 +112,7 @@ async fn service_status(
         status: None,
         address: None,
         shares: BTreeMap::new(),
+        awaited: None,
         private: None,
         since: None,
         restarts: 0,
@@ -150,6 +154,9 @@ async fn service_status(
             };
             if let Some((_, leads)) = leads.filter(|(_, leads)| leads.share(&release) > 0) {
                 (status.address, status.shares) = (record.spec.address(), leads.shares);
+                if !status.shares.is_empty() {
+                    status.awaited = awaited_consent(files, &layout).await?;
+                }
             }
         } else if let Some((host, port)) = record.spec.address() {
             let router: Option<RouterRecord> = read_process_json(files, &layout.router(port)).await?;

@@ -13,6 +13,7 @@
 //! | `drain` | takes a server's weight in both, and waits until its requests have ended or a limit has passed |
 //! | `lead` | has all requests go to one of the service's releases, or a part of them to another one, by `ensure`; or `remove`s it |
 //! | `count` | tells what became of the requests to each release |
+//! | `consent` | keeps a person's word that a canary may go on, for whoever waits for it |
 //! | `settle` | `drain`s what requests went to before, and takes it out |
 //! | `led` | tells which release requests go to |
 //! | `remove` | takes a service out of both; its address is free then |

@@ -21,6 +21,10 @@ pub(super) fn canaries_can_be_shared(config: &Config, found: &mut Vec<Finding>) 
             let finding = Finding::new(key.at("wait"), format!("{} shows nothing of a release", canary.wait));
             found.push(finding.expected(format!("expected at least `{SHORTEST_WAIT}`")));
         }
+        if canary.pause.is_some_and(|pause| pause < SHORTEST_WAIT) {
+            let finding = Finding::new(key.at("pause"), "nobody could answer in time");
+            found.push(finding.expected(format!("expected at least `{SHORTEST_WAIT}`, or no `pause`")));
+        }
         let targets = &environment.targets;
         if !targets.is_empty() && targets.values().all(|target: &TargetConfig| target.proxy().is_none()) {
             let because = KeyPath::of(["environments", name.as_str(), "targets"]);

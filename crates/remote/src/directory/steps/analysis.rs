@@ -7,6 +7,7 @@
 //! | the proxy is away, or leads elsewhere, for longer than a restart takes | the same: nobody knows what became of the requests |
 //! | its answers take longer on average than they may | the same |
 //! | the time is over, and the environment's own command does not agree | the same |
+//! | nobody says that it may go on, where a person is asked, for as long as `pause` | the same |
 //! | the time is over, and there were enough requests | it goes on |
 //! | the time is over, and there were fewer | it goes on, and a person is told |
 //!
@@ -15,19 +16,22 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use pleach_core::config::CommandLine;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Change, Inspection, StepContext};
-use pleach_core::port::Secrets;
+use pleach_core::port::{Secrets, Stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::canary::is_shared;
 use crate::directory::canary::{ABSENCE, COMMAND};
 use crate::directory::command::typed;
+use crate::directory::consent::AwaitedConsent;
 use crate::directory::led::count;
 use crate::directory::parameter::AnalysisParameters;
 use crate::directory::site::Site;
 use crate::directory::tally::Tally;
-use crate::proxy::{LeadRequest, LeadTo};
+use crate::proxy::{LeadRequest, LeadTo, Part};
 
 /// How often it is looked at what the proxy has counted.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -52,7 +56,9 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         failure = site.until_unhealthy(&part.release, asked, secrets) => Err(failure),
         watched = watch(&site, &parameters, secrets) => watched,
     };
-    match watched {
+    // Where this is lost, a person is asked in vain; taking the part back withdraws the question too.
+    let withdrawn = if parameters.pause.is_some() { site.withdraw_question().await } else { Ok(()) };
+    match watched.and_then(|applied| withdrawn.map(|()| applied)) {
         Err(failure) if failure.kind == Kind::Rejected => Err(give_back(&site, &parameters, failure).await),
         watched => watched,
     }
@@ -76,6 +82,7 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
     let begun = Instant::now();
     let (mut new, mut old) = (Tally::default(), Tally::default());
     let mut away: Option<Instant> = None;
+    let mut own: Option<Own> = None;
     loop {
         let seen = match count(site.require_shell()?, &site.place.program, led).await {
             Ok(counted) if is_shared(&counted.leads, part) => {
@@ -101,8 +108,15 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
         }
         match seen {
             None if begun.elapsed() >= wait.0 => {
-                let own = ask_own(site, parameters, secrets).await?;
-                return Ok(passed(parameters, &new, &old, own));
+                away = None;
+                let mut asked = match own.take() {
+                    Some(asked) => asked,
+                    None => Own::ask(site, parameters, secrets).await?,
+                };
+                if asked.agrees(site, parameters).await? {
+                    return Ok(passed(parameters, &new, &old, &asked.seen));
+                }
+                own = Some(asked);
             }
             None => away = None,
             Some(why) if away.get_or_insert_with(Instant::now).elapsed() >= ABSENCE.0 => {
@@ -128,13 +142,8 @@ fn worse_than(parameters: &AnalysisParameters, seen: &Tally) -> Option<String> {
     Some(format!("at most {latency} on average are allowed"))
 }
 
-/// Runs the environment's own command, if there is one; tells what was seen.
-async fn ask_own(
-    site: &Site<'_>,
-    parameters: &AnalysisParameters,
-    secrets: &dyn Secrets,
-) -> Result<Option<String>, Failure> {
-    let AnalysisParameters { part, command: Some(line), .. } = parameters else { return Ok(None) };
+/// Runs the environment's own command; tells what was seen.
+async fn run_own(site: &Site<'_>, part: &Part, line: &CommandLine, secrets: &dyn Secrets) -> Result<String, Failure> {
     let record = site.require_record(&part.release).await?;
     let mut command = site.service_command(line, &record, secrets).await?;
     command = command.variable("PLEACH_PERCENT", part.percent.to_string());
@@ -146,15 +155,58 @@ async fn ask_own(
         Err(Failure::new(Kind::Rejected, what).because(format!("it did not end within {COMMAND}")))
     });
     let there = site.layout().release(&part.release);
-    ended.map(|_| Some(format!("`{line}` exited with 0"))).map_err(|failure| {
+    ended.map(|_| format!("`{line}` exited with 0")).map_err(|failure| {
         let by_hand = site.place.typed(typed(line, None, &there));
         failure.next(format!("see what it says by hand: `{by_hand}`"))
     })
 }
 
-fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally, own: Option<String>) -> Applied {
+/// What is asked once the figures are good: the environment's own command, and then a person.
+struct Own {
+    since: Instant,
+    seen: Vec<String>,
+}
+
+impl Own {
+    /// Runs the command, and puts the question.
+    async fn ask(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn Secrets) -> Result<Self, Failure> {
+        let AnalysisParameters { part, command, pause, place, .. } = parameters;
+        let mut seen = Vec::new();
+        if let Some(line) = command {
+            seen.push(run_own(site, part, line, secrets).await?);
+        }
+        if let (Some(pause), None) = (pause, site.given_consent(part.percent).await?) {
+            let (service, run, release) = (place.service.clone(), site.run.clone(), part.release.clone());
+            let until = Timestamp::now().saturating_add(pause.0).unwrap_or(Timestamp::MAX);
+            let (percent, lines) = (part.percent, site.call.lines);
+            let (program, directory) = (place.program.clone(), place.directory.clone());
+            let awaited = AwaitedConsent { service, run, release, percent, until, program, directory };
+            site.ask_for_consent(&awaited).await?;
+            lines.line(Stream::Stdout, &format!("waits for `pleach confirm`, at most {pause}"));
+        }
+        Ok(Self { since: Instant::now(), seen })
+    }
+
+    /// Whether a person has agreed, where one is asked. Nobody within the time is a no.
+    async fn agrees(&mut self, site: &Site<'_>, parameters: &AnalysisParameters) -> Result<bool, Failure> {
+        let AnalysisParameters { part, pause: Some(pause), place, .. } = parameters else { return Ok(true) };
+        if let Some(given) = site.given_consent(part.percent).await? {
+            self.seen.push(format!("{} let it go on", given.by));
+            return Ok(true);
+        }
+        if self.since.elapsed() < pause.0 {
+            return Ok(false);
+        }
+        let what = format!("nobody let release `{}` of service `{}` go on", part.release, place.service);
+        Err(Failure::new(Kind::Rejected, what)
+            .because(format!("it waited for `pleach confirm` for {pause} with {}% of the requests", part.percent))
+            .next("deploy it again when somebody is there to answer"))
+    }
+}
+
+fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally, own: &[String]) -> Applied {
     let AnalysisParameters { part, wait, requests, .. } = parameters;
-    let own = own.map(|own| format!("; {own}")).unwrap_or_default();
+    let own: String = own.iter().map(|own| format!("; {own}")).collect();
     let evidence = format!("{}% for {wait}: {new} (the release before: {old}){own}", part.percent);
     if new.requests() >= u64::from(*requests) {
         return Applied::unchanged(evidence);

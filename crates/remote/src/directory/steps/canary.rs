@@ -4,6 +4,7 @@ use pleach_core::error::Failure;
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
 use serde_json::Value;
 
+use super::lead;
 use crate::directory::parameter::{CanaryParameters, LeadParameters};
 use crate::directory::site::Site;
 use crate::proxy::{LeadRequest, LeadTo, Leads, Part};
@@ -30,4 +31,12 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let site = Site::of_step(cx, &place)?;
     let evidence = site.ensure_led(&LeadRequest { led, to: LeadTo::Part(part), limit, back: false }).await?;
     Ok(Applied::changed(evidence))
+}
+
+/// All requests go to the release before again, and nobody is asked whether it goes on.
+pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+    let CanaryParameters { lead: LeadParameters { place, .. }, .. } = cx.require_parameters()?;
+    let seen = lead::undo(cx).await?;
+    Site::of_step(cx, &place)?.withdraw_question().await?;
+    Ok(seen)
 }
