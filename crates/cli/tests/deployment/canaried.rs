@@ -128,6 +128,18 @@ fn a_release_that_fails_some_requests_is_given_none_at_once_whether_it_is_taken_
         assert!(said.stderr.contains("with 10% of the requests for "), "{}", said.stderr);
         if policy == "hold" {
             assert!(said.stderr.contains("it is given no more requests"), "{}", said.stderr);
+            // Whoever goes on with it as it is tries it once more, with the same part of the requests.
+            let again = dock.scene.start(&["resume"]);
+            let begun = Instant::now();
+            while is_well() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "it is not given its part again");
+            }
+            while weights(&dock).first() == Some(&10) {
+                is_well();
+                assert!(begun.elapsed() < Duration::from_secs(60), "it keeps its part");
+            }
+            assert_eq!(again.ends().code, 111);
+            assert_eq!((0..50).filter(|_| !is_well()).count(), 0, "nothing goes to it any more");
             dock.scene.ends(0, &["rollback", "uat", "--yes"]);
         }
         assert_eq!(addresses(&file(&dock)), addresses(&before));
