@@ -90,7 +90,7 @@ pub(crate) enum Command {
     Resume(command::resume::Args),
     /// Go back to the release before, or to a kept one
     Rollback(command::rollback::Args),
-    /// Say that all is well, before hosts take themselves back
+    /// Say that all is well: a canary goes on, and hosts do not take themselves back
     Confirm(command::confirm::Args),
     /// Stop services and keep their releases
     Stop(command::stop::Args),

@@ -22,6 +22,7 @@ pub mod error;
 pub mod event;
 pub mod journal;
 pub mod limit;
+pub mod percent;
 pub mod period;
 pub mod phase;
 pub mod plan;

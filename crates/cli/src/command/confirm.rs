@@ -1,18 +1,19 @@
-//! `pleach confirm`: all is well, hosts need not take themselves back.
+//! `pleach confirm`: all is well. A canary that waits for that goes on; else hosts need not take themselves back.
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::Leases as _;
 use pleach_core::word::{EnvironmentName, TargetName};
+use pleach_remote::directory::{AwaitedConsent, awaited_consents, give_consent};
 use pleach_remote::watchdog::WatchdogStatus;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::args::Globals;
-use crate::deployment::block_on;
+use crate::deployment::{block_on, person};
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, answer, tell_failure};
 use crate::project::Project;
-use crate::standing::{Watched, watched_targets};
+use crate::standing::{Watched, readers, watched_targets, within_limit};
 
 /// Arguments of `pleach confirm`.
 #[derive(Debug, clap::Args)]
@@ -25,9 +26,14 @@ pub(crate) struct Args {
     target: Vec<TargetName>,
 }
 
-/// Confirms every watchdog that still waits. The exit code is the number of hosts on which that was not possible.
+/// Answers every canary that waits for a person; if none does, confirms every watchdog that still waits. The exit code is the
+/// number of hosts on which that was not possible.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let project = Project::open(globals)?;
+    let answered = block_on(let_canaries_go_on(&project, &args))?;
+    if !answered.is_empty() {
+        return tell_answers(&answered, globals);
+    }
     let rows = block_on(confirm_all(&project, &args))?;
     if globals.json {
         let told: Vec<Value> = rows.iter().map(told).collect();
@@ -43,6 +49,49 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         }
     }
     Ok(Exit::failed_checks(rows.iter().filter(|(_, confirmed)| confirmed.is_err()).count()))
+}
+
+/// A canary and where it is, with what became of the answer.
+type Answer = (TargetName, AwaitedConsent, Result<(), Failure>);
+
+async fn let_canaries_go_on(project: &Project, args: &Args) -> Result<Vec<Answer>, Ended> {
+    project.planned_targets(&args.environment, &args.target)?;
+    let by = format!("`{}`", person());
+    let mut answers = Vec::new();
+    for reader in readers(project, Some(&args.environment))? {
+        let Some(root) = reader.root().filter(|_| args.target.is_empty() || args.target.contains(&reader.name)) else {
+            continue;
+        };
+        let target = reader.require_target()?;
+        let (Some(files), Some(shell)) = (target.files(), target.shell()) else { continue };
+        for awaited in within_limit(awaited_consents(files, root)).await? {
+            let given = within_limit(give_consent(shell, &awaited, by.clone())).await;
+            answers.push((reader.name.clone(), awaited, given));
+        }
+    }
+    Ok(answers)
+}
+
+fn tell_answers(answers: &[Answer], globals: &Globals) -> Result<Exit, Ended> {
+    if globals.json {
+        let told = |(target, awaited, given): &Answer| match given {
+            Ok(()) => json!({ "target": target, "canary": awaited }),
+            Err(failure) => json!({ "target": target, "canary": awaited, "failure": failure }),
+        };
+        let told: Vec<Value> = answers.iter().map(told).collect();
+        answer(&format!("{}\n", serde_json::to_string_pretty(&told).unwrap_or_default()));
+    }
+    for (target, awaited, given) in answers {
+        let AwaitedConsent { service, release, percent, run, .. } = awaited;
+        match given {
+            Ok(()) if globals.json => {}
+            Ok(()) => answer(&format!(
+                "`{service}` on `{target}` may go on: release `{release}` had {percent}% of the requests (run {run})\n"
+            )),
+            Err(failure) => tell_failure(failure, Paint::of_stderr(globals.color)),
+        }
+    }
+    Ok(Exit::failed_checks(answers.iter().filter(|(_, _, given)| given.is_err()).count()))
 }
 
 type Row = (TargetName, Result<WatchdogStatus, Failure>);

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::{ConsentRule, EnvironmentConfig};
 use pleach_core::error::{Failure, Kind};
+use pleach_core::percent::Percent;
 use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
 use crate::args::Globals;
 use crate::deployment::{
-    Answered, ConsentRequest, RunOptions, Work, ask_for_consent, block_on, can_ask, carry_out, load_consent, load_plan,
-    prepare, questions, require_clean, require_enough, require_nothing_unfinished, select,
+    Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
+    load_consent, load_plan, prepare, questions, require_clean, require_enough, require_nothing_unfinished, select,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, complain, stderr_plan_columns};
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// What a failure means for the others, instead of what the environment says
     #[arg(long, value_name = "POLICY", value_parser = parse_on_failure, conflicts_with = "plan")]
     on_failure: Option<OnFailure>,
+    /// Share the requests with the release before first: one such part after the other, each watched, then all
+    #[arg(long, value_name = "PERCENT,…", value_delimiter = ',', conflicts_with = "plan")]
+    canary: Vec<Percent>,
     /// Deploy what is committed although a worktree has more
     #[arg(long)]
     ignore_uncommitted: bool,
@@ -43,7 +47,8 @@ pub(crate) struct Args {
 
 /// Checks that nothing stands in the way, makes or reads the plan, shows it, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let mut project = Project::open(globals)?;
+    ask_for_canary(&mut project, &args.environment, &args.canary)?;
     block_on(deploy(&args, globals, &project))
 }
 

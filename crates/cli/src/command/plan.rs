@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use pleach_core::percent::Percent;
 use pleach_core::plan::{Detail, Operation, Plan, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
 use crate::args::Globals;
-use crate::deployment::{block_on, prepare, save_plan};
+use crate::deployment::{ask_for_canary, block_on, prepare, save_plan};
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, narrate, stdout_plan_columns};
 use crate::project::Project;
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// Only these services
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     only: Vec<ServiceName>,
+    /// Share the requests with the release before first: one such part after the other, each watched, then all
+    #[arg(long, value_name = "PERCENT,…", value_delimiter = ',')]
+    canary: Vec<Percent>,
     /// Save the plan, for `pleach approve` and `pleach deploy --plan`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -30,7 +34,8 @@ pub(crate) struct Args {
 
 /// Reads the config, the commits and the targets, makes the plan and shows it. Touches nothing.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let mut project = Project::open(globals)?;
+    ask_for_canary(&mut project, &args.environment, &args.canary)?;
     let plan = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
     show_plan(&plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
     if let Some(path) = &args.out {

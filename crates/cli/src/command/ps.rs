@@ -166,8 +166,12 @@ fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Ve
 
 /// The public address, where the target's proxy leads from there.
 fn led(service: &ServiceProcesses, process: &ReleaseProcess) -> Option<String> {
-    let leads = service.led == Some(true) && service.current.as_ref() == Some(&process.release);
-    service.wanted.as_ref().filter(|_| leads).map(joined)
+    service.wanted.as_ref().filter(|_| share(service, process).is_some_and(|share| share > 0)).map(joined)
+}
+
+/// So many of a hundred requests go to it; nothing is known of a router of Pleach's own.
+fn share(service: &ServiceProcesses, process: &ReleaseProcess) -> Option<u8> {
+    service.led.as_ref().map(|led| led.get(&process.release).copied().unwrap_or_default())
 }
 
 fn joined((host, port): &(String, u16)) -> String {
@@ -183,10 +187,13 @@ fn note(
     let mut notes = Vec::new();
     if service.current.as_ref() != Some(&process.release) {
         notes.push("not the current release".to_owned());
-    } else if service.led == Some(false) {
+    } else if share(service, process) == Some(0) {
         notes.push("the proxy does not lead to it".to_owned());
     } else if service.wanted.is_some() && router.is_none() && service.led.is_none() {
         notes.push("its router is gone: nobody leads to its port".to_owned());
+    }
+    if let Some(share @ 1..100) = share(service, process) {
+        notes.push(format!("has {share}% of the requests"));
     }
     let last_end = process.last_end.as_deref().unwrap_or("ended");
     match process.state {

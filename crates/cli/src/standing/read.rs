@@ -123,6 +123,7 @@ fn note(status: &ServiceStatus) -> Option<String> {
         Some(ReleaseStatus::Restarting | ReleaseStatus::Stopped) if is_project => status.last_end.clone(),
         Some(ReleaseStatus::Restarting) => Some(ended(&format!(", {} times", status.restarts))),
         Some(ReleaseStatus::Running | ReleaseStatus::Orphaned) if is_cut_off(status) => Some(CUT_OFF.to_owned()),
+        Some(ReleaseStatus::Running) if !status.shares.is_empty() => Some(shared(status)),
         Some(ReleaseStatus::Orphaned) => Some("nobody starts it again if it ends: deploy it again".to_owned()),
         Some(ReleaseStatus::Running) if status.restarts > 0 => {
             Some(format!("was started again {} times", status.restarts))
@@ -130,6 +131,15 @@ fn note(status: &ServiceStatus) -> Option<String> {
         None => Some("its record cannot be found".to_owned()),
         _ => None,
     }
+}
+
+/// Which part of its requests another release has.
+fn shared(status: &ServiceStatus) -> String {
+    let others = status.shares.iter().filter(|(release, _)| Some(*release) != status.release.as_ref());
+    let told: Vec<String> =
+        others.map(|(release, share)| format!("{share}% of its requests go to `{release}`")).collect();
+    let awaited = status.awaited.as_ref().map_or("", |_| ", which waits for `pleach confirm`");
+    format!("{}{awaited}", told.join(", "))
 }
 
 /// What is said of a service that [`is_cut_off`].

@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod canaried;
 mod channels;
 mod clock;
 mod composed;

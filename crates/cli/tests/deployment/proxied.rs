@@ -10,12 +10,12 @@ use crate::dock::Dock;
 use crate::scene::{SERVICES, told_in_four_parts};
 
 /// A HAProxy on a machine, as an operator has set it up; it ends when it is dropped.
-struct Haproxy {
+pub(crate) struct Haproxy {
     master: Child,
 }
 
 impl Haproxy {
-    fn start(machine: &Machine, folder: &std::path::Path) -> Self {
+    pub(crate) fn start(machine: &Machine, folder: &std::path::Path) -> Self {
         let path = |name: &str| folder.join(name).display().to_string();
         let (own, file, pid) = (path("haproxy.cfg"), path("pleach.cfg"), path("haproxy.pid"));
         let master = machine
@@ -35,7 +35,7 @@ impl Haproxy {
         Self { master }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         kill(self.master.id(), "TERM");
         let _ = self.master.wait();
     }
@@ -48,7 +48,7 @@ impl Drop for Haproxy {
 }
 
 /// A project whose ports are HAProxy's, with its first release.
-fn proxied() -> Option<(Haproxy, Dock)> {
+pub(crate) fn proxied() -> Option<(Haproxy, Dock)> {
     let dock = with_haproxy_down()?;
     let haproxy = Haproxy::start(dock.machine(), &dock.bed.at("proxy"));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
@@ -188,7 +188,7 @@ fn a_proxy_that_is_down_at_first_leaves_nothing_behind_and_one_that_somebody_has
 }
 
 /// What servers are used, whichever of the two names they have.
-fn addresses(file: &str) -> Vec<String> {
+pub(crate) fn addresses(file: &str) -> Vec<String> {
     let used = file.lines().filter(|line| line.trim_start().starts_with("server ") && !line.contains("disabled"));
     let mut used: Vec<String> = used.filter_map(|line| line.split_whitespace().nth(2).map(str::to_owned)).collect();
     used.sort();

@@ -1,6 +1,6 @@
 //! What is refused, with the code that says so, the state and what to do next.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, told_in_four_parts};
 
 #[test]
 fn without_a_terminal_and_without_yes_nobody_has_consented() {
@@ -103,4 +103,23 @@ fn services_are_not_taken_alone_out_of_a_run_that_stopped_in_the_middle() {
     assert_eq!(scene.state_file(&format!("runs/{run}/journal.jsonl")), before);
     scene.ends(0, &["rollback", "local", "--yes"]);
     assert_eq!((scene.answers("alpha"), scene.answers("beta")), (None, None));
+}
+
+#[test]
+fn a_canary_is_refused_where_nothing_can_share_requests_and_where_its_parts_are_none() {
+    let scene = Scene::new();
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.version("alpha", 2);
+    let refused = scene.ends(100, &["deploy", "local", "--yes", "--canary", "10%"]);
+    assert!(refused.stderr.contains("`alpha` on `here` cannot share its requests"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("no `proxy` of `here` leads to it"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("`beta`"), "nothing is to be done for it: {}", refused.stderr);
+    told_in_four_parts(&refused);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
+    for parts in ["50%,10%", "100%", "0.5%"] {
+        let wrong = scene.ends(100, &["plan", "local", "--canary", parts]);
+        assert!(wrong.stderr.contains("could not understand `--canary`"), "{}", wrong.stderr);
+        told_in_four_parts(&wrong);
+    }
+    assert!(scene.ends(100, &["plan", "local", "--canary", "ten"]).stderr.contains("is not a percentage"));
 }

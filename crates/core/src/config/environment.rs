@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::canary::CanaryConfig;
 use super::target::{TargetConfig, TotalLimits};
 use crate::period::Period;
 use crate::plan::{BatchSize, Limits, OnFailure, Policy, Retry};
@@ -76,6 +77,10 @@ pub struct EnvironmentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"10m")]
     pub watchdog: Option<Period>,
+    /// A part of the requests that a new release is given first, to be watched with it; all of them at once if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "steps": ["10%", "50%"], "wait": "2m" }))]
+    pub canary: Option<CanaryConfig>,
     /// How much all hosts together are asked for: connections and commands in a second, commands at once.
     #[serde(default, skip_serializing_if = "TotalLimits::is_none")]
     #[schemars(example = serde_json::json!({ "connections-per-second": 5.0, "sessions": 32 }))]

@@ -3,6 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::tree::Content;
+use crate::percent::Percent;
 use crate::period::Period;
 use crate::plan::BatchSize;
 use crate::port::SecretName;
@@ -85,6 +86,7 @@ fn check_text(text: &str, schema: &Value) -> Result<(), String> {
 fn fits_format(format: &str, text: &str) -> Result<(), String> {
     match format {
         "period" => text.parse::<Period>().map(drop).map_err(|_| format!("`{text}` is not a length of time")),
+        "percent" => text.parse::<Percent>().map(drop).map_err(|_| format!("`{text}` is not a percentage")),
         "size" => text.parse::<Size>().map(drop).map_err(|_| format!("`{text}` is not a size")),
         "secret" => text.parse::<SecretName>().map(drop).map_err(|_| "this does not name a secret".to_owned()),
         "batch-size" => text.parse::<BatchSize>().map(drop).map_err(|_| format!("`{text}` is not the size of a batch")),

@@ -12,6 +12,7 @@
 //! value out, or puts the key's example in its place if it is required, and later stops say nothing about such a place.
 //! What may be a secret is masked before an excerpt of the file is kept, so no later reader can show it.
 
+mod canary;
 mod check;
 mod compose;
 mod environment;
@@ -37,6 +38,7 @@ mod tree;
 mod validate;
 mod written;
 
+pub use canary::CanaryConfig;
 pub use check::{CheckConfig, CheckKind, HttpCheck, ServiceTest, Thresholds};
 pub use compose::{ComposeConfig, PullRule};
 pub use environment::{ConsentRule, EnvironmentConfig};

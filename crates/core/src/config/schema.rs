@@ -100,6 +100,7 @@ pub(super) fn shape(root: &Value, schema: &Value) -> String {
     let such_as = example.map(|example| format!(" such as `{example}`")).unwrap_or_default();
     match (schema["format"].as_str(), schema["type"].as_str()) {
         (Some("period"), _) => format!("a length of time{such_as}"),
+        (Some("percent"), _) => format!("a percentage{such_as}"),
         (Some("size"), _) => format!("a number of bytes{such_as}"),
         (Some("secret"), _) => "the name of a secret: `env:NAME`, `file:PATH` or `command:LINE`".to_owned(),
         (Some("batch-size"), _) => "a percentage such as `25%`".to_owned(),

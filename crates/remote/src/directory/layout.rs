@@ -106,6 +106,16 @@ impl ServiceLayout {
         self.run().join("proxy.json")
     }
 
+    /// What a person is asked of a canary.
+    pub fn canary_asked(&self) -> PathBuf {
+        self.run().join("canary-asked.json")
+    }
+
+    /// What a person has answered.
+    pub fn canary_given(&self) -> PathBuf {
+        self.run().join("canary-given.json")
+    }
+
     /// Which `start` or `stop` command was run last.
     pub fn last_command(&self) -> PathBuf {
         self.run().join("command.json")

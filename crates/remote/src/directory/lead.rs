@@ -13,7 +13,7 @@ use super::release::ReleaseSpec;
 use crate::proxy::{Bind, Led, ProxyPlace};
 
 /// For a proxy that has to be reloaded, and whose requests are waited for when it is taken back.
-const LEAD: Period = Period::seconds(180);
+pub(super) const LEAD: Period = Period::seconds(180);
 
 /// The proxy of a target, with the command that checks what it is to load.
 pub(super) fn place(config: &HaproxyConfig) -> ProxyPlace {
@@ -53,20 +53,23 @@ impl Scene<'_> {
                 .state("nothing was touched")
                 .next(format!("see to it with `{look}`")));
         }
-        let known =
-            self.led.as_ref().is_some_and(|seen| seen.bind.as_ref().is_some_and(|bind| bind.port() == led.bind.port()));
-        if !known {
+        let parameters = self.lead_parameters(release, led);
+        if !parameters.seen {
             self.require_port(led.bind.host(), led.bind.port())?;
         }
-        let parameters = LeadParameters {
+        steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
+        Ok(())
+    }
+
+    pub(super) fn lead_parameters(&self, release: &ReleaseId, led: &Led) -> LeadParameters {
+        let bind = self.led.as_ref().and_then(|seen| seen.bind.as_ref());
+        LeadParameters {
             place: self.place.clone(),
             release: release.clone(),
             led: led.clone(),
             limit: DRAIN,
             previous: self.previous.release.clone(),
-            seen: known,
-        };
-        steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
-        Ok(())
+            seen: bind.is_some_and(|bind| bind.port() == led.bind.port()),
+        }
     }
 }

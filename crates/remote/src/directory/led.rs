@@ -5,15 +5,26 @@ use std::path::Path;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Files, Shell};
 
+use serde::de::DeserializeOwned;
+
 use super::layout::ServiceLayout;
 use super::site::{ask_program, read_process_json};
-use crate::proxy::{Leads, Led, LedRecord};
+use crate::proxy::{Counted, Leads, Led, LedRecord};
 
 /// Asks the proxy where the requests to a service go.
 pub(super) async fn look(shell: &dyn Shell, program: &Path, led: &Led) -> Result<Leads, Failure> {
+    ask(shell, program, "led", led).await
+}
+
+/// Asks the proxy what became of them, too.
+pub(super) async fn count(shell: &dyn Shell, program: &Path, led: &Led) -> Result<Counted, Failure> {
+    ask(shell, program, "count", led).await
+}
+
+async fn ask<T: DeserializeOwned>(shell: &dyn Shell, program: &Path, verb: &str, led: &Led) -> Result<T, Failure> {
     let led_json = serde_json::to_vec(led)
         .map_err(|error| Failure::new(Kind::Internal, "could not send a request").because(error.to_string()))?;
-    ask_program(shell, program, &["proxy", "led"], Some(led_json), || format!("see where {} leads", led.bind)).await
+    ask_program(shell, program, &["proxy", verb], Some(led_json), || format!("see where {} leads", led.bind)).await
 }
 
 /// What a service's proxy was told to lead to it, and where it leads; `None` where none was told.

@@ -16,6 +16,7 @@
 //! PATH/SERVICE/run/command.json           which `start` or `stop` command was run last, and whether it came to its end
 //! PATH/SERVICE/run/router-8101.json       who owns the public port
 //! PATH/SERVICE/run/proxy.json             what the target's proxy was told to lead to the service
+//! PATH/SERVICE/run/canary-asked.json      a canary that waits for a person; canary-given.json has the answer
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
 //! PATH/SERVICE/.pleach/mounts/DIGEST/     what containers of a Compose project see of releases, until no release has it
@@ -38,6 +39,8 @@
 //! | `start` | starts its process or container beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
+//! | `canary-10` | the target's proxy gives 10% of the new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
+//! | `analysis-10` | watches it with them: what the proxy counts, and its health | nothing |
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `restart` | runs the service's `start` command | nothing: `switch` runs it again after switching back |
@@ -56,10 +59,12 @@
 //! push out those of deployments.
 
 mod built;
+mod canary;
 mod channel;
 mod command;
 mod compose;
 mod composed;
+mod consent;
 mod container;
 mod facts;
 mod files;
@@ -86,13 +91,17 @@ mod snapshot;
 mod status;
 mod steps;
 mod sudo;
+mod tally;
 mod up;
 mod way_back;
 
+pub(crate) use consent::keep_consent;
+pub use consent::{AwaitedConsent, awaited_consents, give_consent};
 pub use facts::probe_directory;
 pub use images::{ServiceImage, ServiceImages, built_images, service_images};
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
+pub(crate) use layout::release_number;
 pub use output::{OutputMark, OutputPart, read_output};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};

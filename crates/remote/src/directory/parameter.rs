@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use pleach_core::config::{CheckConfig, RegistryConfig};
+use pleach_core::config::{CheckConfig, CommandLine, RegistryConfig};
+use pleach_core::percent::Percent;
 use pleach_core::period::Period;
 use pleach_core::port::{ChannelNames, ImageId, SecretName};
 use pleach_core::word::{ReleaseId, ServiceName};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
-use crate::proxy::Led;
+use crate::proxy::{Led, Part};
 use crate::ssh::quote_text;
 
 /// A path as one word of a command that a person types.
@@ -187,6 +188,45 @@ pub(super) struct SwitchParameters {
     pub(super) release: ReleaseId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<ReleaseId>,
+}
+
+/// Of `canary`: what `lead` has, for a part of the requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct CanaryParameters {
+    #[serde(flatten)]
+    pub(super) lead: LeadParameters,
+    /// The part.
+    pub(super) part: Part,
+}
+
+/// Of `analysis`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct AnalysisParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) led: Led,
+    /// What the release is watched with.
+    pub(super) part: Part,
+    /// How long its requests may take to end where they are given back.
+    pub(super) limit: Period,
+    pub(super) wait: Period,
+    /// The largest part of its requests that may fail.
+    pub(super) errors: Percent,
+    /// The longest that its answers may take on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) latency: Option<Period>,
+    /// What is run at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) command: Option<CommandLine>,
+    /// How long a person may take to say that it goes on; nobody is asked if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause: Option<Period>,
+    /// The fewest requests that are judged.
+    pub(super) requests: u32,
+    /// What is asked of it all the time.
+    pub(super) asked: Asked,
 }
 
 /// Of `retire` and `stop`.

@@ -32,6 +32,8 @@ pub(super) enum Work {
     Start,
     Health,
     Route,
+    Canary,
+    Analysis,
     Switch,
     Lead,
     Restart,
@@ -48,7 +50,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Install,
         Self::Files,
         Self::BuildImage,
@@ -62,6 +64,8 @@ impl Work {
         Self::Start,
         Self::Health,
         Self::Route,
+        Self::Canary,
+        Self::Analysis,
         Self::Switch,
         Self::Lead,
         Self::Restart,
@@ -77,7 +81,7 @@ impl Work {
         Self::Renew,
     ];
 
-    /// The name of its step; scripts have their own behind it.
+    /// The name of its step; scripts have their own behind it, and the parts of a canary their percentages.
     pub(super) const fn step(self) -> &'static str {
         match self {
             Self::Install => "install",
@@ -93,6 +97,8 @@ impl Work {
             Self::Start => "start",
             Self::Health => "health",
             Self::Route => "route",
+            Self::Canary => "canary",
+            Self::Analysis => "analysis",
             Self::Switch => "switch",
             Self::Lead => "lead",
             Self::Restart => "restart",

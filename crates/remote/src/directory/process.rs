@@ -18,6 +18,7 @@ use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
+use crate::proxy::Leads;
 use crate::supervise::{Activity, InstanceRecord};
 
 /// The process of one release.
@@ -71,8 +72,9 @@ pub struct ServiceProcesses {
     pub current: Option<ReleaseId>,
     /// The public address of the current release, if it has one and Pleach keeps it running.
     pub wanted: Option<(String, u16)>,
-    /// Whether the target's proxy leads from there to the current release; `None` where a router of Pleach's own does.
-    pub led: Option<bool>,
+    /// Where the target's proxy leads from there: so many of a hundred requests to each release; `None` where a router of
+    /// Pleach's own does.
+    pub led: Option<BTreeMap<ReleaseId, u8>>,
     /// Whether what runs is a Compose project: a container of which ended, and should not have, is told.
     pub is_project: bool,
     /// What runs, and what the current release has where that does not run; in the order of releases.
@@ -174,7 +176,8 @@ async fn read_service(
     let led = match (shell, spec.as_ref().is_some_and(|spec| spec.proxy.is_some())) {
         (Some(shell), true) => {
             let leads = leads(files, shell, layout).await.ok().flatten();
-            Some(leads.is_some_and(|(_, leads)| leads.release.is_some() && leads.release == current))
+            let shared = |leads: Leads| leads.release.map(|release| (release, 100)).into_iter().chain(leads.shares);
+            Some(leads.map(|(_, leads)| shared(leads).collect()).unwrap_or_default())
         }
         _ => None,
     };

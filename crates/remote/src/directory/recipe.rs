@@ -406,7 +406,9 @@ impl<'a> Scene<'a> {
             previous: self.previous.release.clone(),
         };
         let from = self.previous.release.as_ref().map_or_else(|| "nothing".to_owned(), |from| format!("`{from}`"));
-        let to = format!("switch `current` from {from} to `{release}`");
+        let canary = self.canary(spec)?;
+        let at_once = canary.as_ref().err().map(|why| format!(", without a canary: {why}")).unwrap_or_default();
+        let to = format!("switch `current` from {from} to `{release}`{at_once}");
         let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let ran = |kept: &KeptRelease| {
             let start = kept.spec.start.as_ref()?;
@@ -447,6 +449,9 @@ impl<'a> Scene<'a> {
                 )?;
             }
             self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
+            if let (Some(led), Ok(Some(canary))) = (&led, &canary) {
+                self.add_canary(steps, release, led, canary, &asked)?;
+            }
             steps.add(Work::Switch, to, &switch, SHORT)?.by(by_hand);
             if let Some(led) = &led {
                 self.add_lead(steps, release, led)?;
@@ -649,6 +654,7 @@ impl Steps {
             Work::Install
             | Work::Build
             | Work::Health
+            | Work::Analysis
             | Work::Restart
             | Work::RestartPart
             | Work::Wait
@@ -685,7 +691,7 @@ impl Steps {
     }
 
     /// Gives the last step another name and another way back.
-    fn named(&mut self, name: &str, reversal: &Reversal) -> Result<(), Failure> {
+    pub(super) fn named(&mut self, name: &str, reversal: &Reversal) -> Result<(), Failure> {
         if let Some(last) = self.steps.last_mut() {
             last.step.name = name.parse().map_err(wrong)?;
             last.step.reversal = reversal.clone();

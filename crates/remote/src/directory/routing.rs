@@ -7,6 +7,7 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::port::{Command, Secrets};
 use pleach_core::word::ReleaseId;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::container::container_request;
 use super::parameter::{Asked, word};
@@ -218,7 +219,7 @@ impl Site<'_> {
     }
 
     /// A release that something else keeps running has no log here, and a container's is its engine's.
-    async fn where_to_look(&self, release: &ReleaseId) -> String {
+    pub(super) async fn where_to_look(&self, release: &ReleaseId) -> String {
         let look = match self.instance(release).await {
             Ok(None) => {
                 let service = &self.place.service;
@@ -230,6 +231,34 @@ impl Site<'_> {
             _ => format!("tail {}", word(&self.layout().log(release))),
         };
         format!("look at its log: `{}`", self.place.typed(look))
+    }
+
+    /// Asks a release that was healthy, and goes on until it is not any more; tells that.
+    pub(super) async fn until_unhealthy(&self, release: &ReleaseId, asked: &Asked, secrets: &dyn Secrets) -> Failure {
+        let check = match asked {
+            Asked::Check(check) => Some(check),
+            Asked::AnyAnswer | Asked::Stays => None,
+        };
+        let thresholds = check.map(|check| check.thresholds).unwrap_or_default();
+        let first = self.instance(release).await.ok().flatten().map_or(0, |(record, _)| record.restarts);
+        let ends = Ends { first, seen: AtomicU32::new(first) };
+        let begun = Instant::now();
+        let mut watched = Watched { verdict: Verdict::Unhealthy, tries: 0, last: None, elapsed: begun.elapsed() };
+        let mut wrong = 0;
+        loop {
+            let limit = thresholds.timeout.0;
+            let asking = self.ask_once(release, asked, None, &ends, limit);
+            let answer = timeout(limit, asking).await;
+            let answer = answer.unwrap_or_else(|_| Answer::wrong(format!("no answer in {limit:?}")));
+            wrong = if answer.is_right { 0 } else { wrong + 1 };
+            watched.tries += 1;
+            let is_over = answer.is_final || wrong >= thresholds.failure.max(1);
+            (watched.last, watched.elapsed) = (Some(answer), begun.elapsed());
+            if is_over && let Err(failure) = self.told(release, watched.clone(), secrets).await {
+                return failure;
+            }
+            sleep(thresholds.period.0).await;
+        }
     }
 
     async fn ask_once(

@@ -1,5 +1,6 @@
 //! How the services of a directory are, read without changing anything.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::is_halted;
 use super::composed::{Member, Standing, judge};
+use super::consent::{AwaitedConsent, awaited_consent};
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::led::leads;
@@ -52,6 +54,10 @@ pub struct ServiceStatus {
     pub status: Option<ReleaseStatus>,
     /// The public address, if something leads from there to the current release.
     pub address: Option<(String, u16)>,
+    /// Where requests go to several releases: each with so many of a hundred.
+    pub shares: BTreeMap<ReleaseId, u8>,
+    /// Whether one of them waits for a person's word to be given more.
+    pub awaited: Option<AwaitedConsent>,
     /// The address of the current release's own process.
     pub private: Option<(String, u16)>,
     /// Since when its process runs, or since when the release is there.
@@ -107,6 +113,8 @@ async fn service_status(
         spec: None,
         status: None,
         address: None,
+        shares: BTreeMap::new(),
+        awaited: None,
         private: None,
         since: None,
         restarts: 0,
@@ -158,8 +166,12 @@ async fn service_status(
                 Some(shell) => leads(files, shell, &layout).await?,
                 None => None,
             };
-            status.address =
-                leads.filter(|(_, leads)| leads.release.as_ref() == Some(&release)).and(record.spec.address());
+            if let Some((_, leads)) = leads.filter(|(_, leads)| leads.share(&release) > 0) {
+                (status.address, status.shares) = (record.spec.address(), leads.shares);
+                if !status.shares.is_empty() {
+                    status.awaited = awaited_consent(files, &layout).await?;
+                }
+            }
         } else if let Some((host, port)) = record.spec.address() {
             let router: Option<RouterRecord> = read_process_json(files, &layout.router(port)).await?;
             if let Some(router) = router

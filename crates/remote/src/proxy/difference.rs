@@ -85,6 +85,7 @@ pub(super) fn commands(wanted: &Backend) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::running::Counts;
 
     fn used(port: u16, weight: u16) -> Server {
         Server::Used { address: ([127, 0, 0, 1], port).into(), weight: weight.try_into().expect("a weight") }
@@ -100,7 +101,8 @@ mod tests {
     }
 
     fn runs(port: u16, weight: u16, mode: Mode) -> Option<RunningServer> {
-        Some(RunningServer { address: Some(([127, 0, 0, 1], port).into()), weight, mode, sessions: 0 })
+        let address = Some(([127, 0, 0, 1], port).into());
+        Some(RunningServer { address, weight, mode, sessions: 0, counts: Counts::default() })
     }
 
     fn running(blue: Option<RunningServer>, green: Option<RunningServer>) -> Running {

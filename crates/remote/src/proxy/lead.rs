@@ -1,11 +1,16 @@
-//! `proxy lead`, `led` and `settle`: a service's requests go to one of its releases.
+//! `proxy lead`, `led` and `settle`: a service's requests go to one of its releases, or a part of them to another one.
 //!
 //! | the file has | after `lead` | after `settle` |
 //! |---|---|---|
 //! | nothing of the service | the release with full weight | the same |
 //! | the release that was led to | the release with full weight in the other server, that one drained | that one's requests have ended, and it is unused |
 //! | the release | the same, the other one drained | the other one is unused |
+//!
+//! A part is given in weights that make a hundred together; what `lead` and `settle` do behind it is the same.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use pleach_core::error::{Failure, Kind};
@@ -21,9 +26,9 @@ use super::error::ProxyError;
 use super::look::look;
 use super::place::ProxyPlace;
 use super::remove::remove;
-use super::request::{DrainRequest, Drained, EnsureRequest, LookRequest, RemoveRequest, SeenService};
+use super::request::{DrainRequest, Drained, EnsureRequest, LookRequest, Looked, RemoveRequest, SeenService};
 use super::socket::AdminSocket;
-use crate::directory::ServiceLayout;
+use crate::directory::{ServiceLayout, release_number};
 use crate::local::replace_file;
 use crate::supervise::InstanceRecord;
 
@@ -59,8 +64,22 @@ pub enum LeadTo {
     Current,
     /// To this one.
     Release(ReleaseId),
+    /// A part of them to this one, beside the one that they go to.
+    Part(Part),
     /// The address is given up.
     Nowhere,
+}
+
+/// A part of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Part {
+    /// Who is given it.
+    pub release: ReleaseId,
+    /// So many of a hundred requests, 1 to 99.
+    pub percent: u8,
+    /// Who keeps the others.
+    pub beside: ReleaseId,
 }
 
 /// Asks for requests to go to a release.
@@ -97,39 +116,71 @@ pub struct SettleRequest {
 pub struct Leads {
     /// The release that all of them go to, by the file and at run time.
     pub release: Option<ReleaseId>,
+    /// Where they go to several: each with so many of a hundred.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<ReleaseId, u8>,
     /// In words.
     pub evidence: String,
 }
 
 impl Led {
-    fn name(&self) -> BackendName {
+    pub(super) fn name(&self) -> BackendName {
         BackendName::of(&self.directory, &self.service)
     }
 
-    fn layout(&self) -> ServiceLayout {
+    pub(super) fn layout(&self) -> ServiceLayout {
         ServiceLayout::new(&self.directory)
     }
 
+    pub(super) fn look(&self) -> Result<Looked, Failure> {
+        look(&LookRequest { place: self.place.clone(), name: Some(self.name()) })
+    }
+
     fn seen(&self) -> Result<Option<SeenService>, Failure> {
-        let looked = look(&LookRequest { place: self.place.clone(), name: Some(self.name()) })?;
-        Ok(looked.services.into_iter().next())
+        Ok(self.look()?.services.into_iter().next())
     }
 
     fn current(&self) -> Option<ReleaseId> {
         ServiceLayout::release_of(&std::fs::read_link(self.layout().current()).ok()?)
     }
 
+    pub(super) fn require_address(&self, release: &ReleaseId) -> Result<SocketAddr, Failure> {
+        self.address(release).ok_or_else(|| {
+            Failure::new(Kind::Conflict, format!("could not lead {} to release `{release}`", self.bind))
+                .because("no process of it has been started")
+                .next("see what runs with `pleach ps`")
+        })
+    }
+
+    /// The release whose process listens there.
+    pub(super) fn release_at(&self, address: SocketAddr) -> Option<ReleaseId> {
+        releases(&self.layout()).into_iter().find(|release| self.address(release) == Some(address))
+    }
+
     /// Where a release's process listens.
-    fn address(&self, release: &ReleaseId) -> Option<std::net::SocketAddr> {
+    pub(super) fn address(&self, release: &ReleaseId) -> Option<SocketAddr> {
         let record = InstanceRecord::load(&self.layout().instance(release))?;
-        Some(std::net::SocketAddr::new(record.host.parse().ok()?, record.port))
+        Some(SocketAddr::new(record.host.parse().ok()?, record.port))
     }
 }
 
-/// Has all new requests go to a release.
+impl Leads {
+    /// So many of a hundred requests go to a release.
+    pub fn share(&self, release: &ReleaseId) -> u8 {
+        let all = self.release.as_ref().is_some_and(|all| all == release).then_some(100);
+        all.or_else(|| self.shares.get(release).copied()).unwrap_or_default()
+    }
+
+    fn nowhere(evidence: String) -> Self {
+        Self { release: None, shares: BTreeMap::new(), evidence }
+    }
+}
+
+/// Has new requests go to a release.
 pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     let led = &request.led;
     let release = match &request.to {
+        LeadTo::Part(part) => return share(led, part),
         LeadTo::Current => led.current(),
         LeadTo::Release(release) => Some(release.clone()),
         LeadTo::Nowhere => None,
@@ -141,6 +192,7 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     };
     let as_its_file = |release| Leads {
         release,
+        shares: BTreeMap::new(),
         evidence: format!("HAProxy does not run; `{}` is as it was", led.place.file.display()),
     };
     let Some(release) = release else {
@@ -148,16 +200,12 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
             as_its_file(None)
         } else {
             let gone = RemoveRequest { place: led.place.clone(), name: led.name(), limit: request.limit };
-            Leads { release: None, evidence: remove(&gone)?.evidence }
+            Leads::nowhere(remove(&gone)?.evidence)
         };
         forget(&led.layout().led())?;
         return Ok(gone);
     };
-    let address = led.address(&release).ok_or_else(|| {
-        Failure::new(Kind::Conflict, format!("could not lead {} to release `{release}`", led.bind))
-            .because("no process of it has been started")
-            .next("see what runs with `pleach ps`")
-    })?;
+    let address = led.require_address(&release)?;
     let slot = held.as_ref().map_or(Slot::Blue, |held| slot_for(held, address));
     let mut wanted = Backend { name: led.name(), bind: led.bind.clone(), blue: Server::Unused, green: Server::Unused };
     if let Some(held) = &held {
@@ -170,11 +218,11 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     // Before it is led to: whoever looks afterwards asks the proxy, and is told what there is.
     note(led)?;
     let evidence = ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?.evidence;
-    Ok(Leads { release: Some(release), evidence })
+    Ok(Leads { release: Some(release), shares: BTreeMap::new(), evidence })
 }
 
 /// The server that has the address already, or else the one with less weight: requests go on to the other meanwhile.
-fn slot_for(held: &Backend, address: std::net::SocketAddr) -> Slot {
+fn slot_for(held: &Backend, address: SocketAddr) -> Slot {
     let has = |slot: &Slot| matches!(held.server(*slot), Server::Used { address: other, .. } if *other == address);
     let least = || Slot::ALL.into_iter().min_by_key(|slot| held.server(*slot).weight());
     Slot::ALL.into_iter().find(has).or_else(least).unwrap_or(Slot::Blue)
@@ -200,30 +248,81 @@ fn forget(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Tells where requests go; changes nothing.
-pub(super) fn led(led: &Led) -> Result<Leads, Failure> {
-    let Some(SeenService { file: Some(held), differences, .. }) = led.seen()? else {
-        return Ok(Leads { release: None, evidence: format!("HAProxy leads {} nowhere", led.bind) });
+/// Gives a release a part of the requests of the one that has them; only their weights change.
+fn share(led: &Led, part: &Part) -> Result<Leads, Failure> {
+    let Part { release, percent, beside } = part;
+    let (address, keeper) = (led.require_address(release)?, led.require_address(beside)?);
+    let held = led.seen()?.and_then(|seen| seen.file);
+    let told = |why: String| {
+        let what = format!("could not give release `{release}` {percent}% of the requests to {}", led.bind);
+        Failure::new(Kind::Conflict, what).because(why).next("see what runs, and where requests go, with `pleach ps`")
     };
-    if !differences.is_empty() {
-        return Ok(Leads { release: None, evidence: differences.join("; ") });
-    }
-    let full: Vec<&Server> = [&held.blue, &held.green].into_iter().filter(|server| server.weight() > 0).collect();
-    let [Server::Used { address, .. }] = full.as_slice() else {
-        let evidence = format!("HAProxy leads {} to blue ({}) and green ({})", led.bind, held.blue, held.green);
-        return Ok(Leads { release: None, evidence });
-    };
-    let leads_to = |release: &ReleaseId| led.address(release).is_some_and(|other| other == *address);
-    let release = releases(&led.layout()).into_iter().find(leads_to).filter(|_| held.bind == led.bind);
-    let to = release.as_ref().map_or_else(|| "no release".to_owned(), |release| format!("`{release}`"));
-    Ok(Leads { release, evidence: format!("HAProxy leads {} to {to} at {address}", held.bind) })
+    let mut wanted = held.ok_or_else(|| told("HAProxy does not lead there".to_owned()))?;
+    let has = |slot: &Slot| matches!(wanted.server(*slot), Server::Used { address, .. } if *address == keeper);
+    let slot = Slot::ALL.into_iter().find(has).ok_or_else(|| {
+        told(format!("it leads to blue ({}) and green ({}), and not to `{beside}`", wanted.blue, wanted.green))
+    })?;
+    let weight = |percent: u8| Weight::try_from(u16::from(percent)).map_err(|error| told(error.to_string()));
+    *wanted.server_mut(slot) = Server::Used { address: keeper, weight: weight(100u8.saturating_sub(*percent))? };
+    *wanted.server_mut(slot.other()) = Server::Used { address, weight: weight(*percent)? };
+    ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?;
+    Ok(leads(led, led.seen()?.as_ref()))
 }
 
-/// The current release first: two may have had the same port one after the other.
+/// Tells where requests go; changes nothing.
+pub(super) fn led(led: &Led) -> Result<Leads, Failure> {
+    Ok(leads(led, led.seen()?.as_ref()))
+}
+
+/// The same of what was seen.
+pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
+    let Some(SeenService { file: Some(held), differences, .. }) = seen else {
+        return Leads::nowhere(format!("HAProxy leads {} nowhere", led.bind));
+    };
+    if !differences.is_empty() {
+        return Leads::nowhere(differences.join("; "));
+    }
+    let bind = &held.bind;
+    let all: u32 = u32::from(held.blue.weight()) + u32::from(held.green.weight());
+    let takers = Slot::ALL.into_iter().filter_map(|slot| match held.server(slot) {
+        Server::Used { address, weight } if weight.get() > 0 => {
+            Some((led.release_at(*address), *address, weight.get()))
+        }
+        _ => None,
+    });
+    let takers: Vec<_> = takers.collect();
+    if let [(release, address, _)] = takers.as_slice() {
+        let to = release.as_ref().map_or_else(|| "no release".to_owned(), |release| format!("`{release}`"));
+        let release = release.clone().filter(|_| *bind == led.bind);
+        return Leads {
+            release,
+            shares: BTreeMap::new(),
+            evidence: format!("HAProxy leads {bind} to {to} at {address}"),
+        };
+    }
+    let share = |weight: u16| u8::try_from((u32::from(weight) * 100 + all / 2) / all.max(1)).unwrap_or(100);
+    let (mut shares, mut told) = (BTreeMap::new(), Vec::new());
+    for (release, address, weight) in takers {
+        told.push(match &release {
+            Some(release) => format!("{}% to `{release}`", share(weight)),
+            None => format!("{}% to {address}, which is no release", share(weight)),
+        });
+        shares.extend(release.filter(|_| *bind == led.bind).map(|release| (release, share(weight))));
+    }
+    let evidence = match told.as_slice() {
+        [] => format!("HAProxy leads {bind} to blue ({}) and green ({})", held.blue, held.green),
+        told => format!("HAProxy leads {bind}: {}", told.join(" and ")),
+    };
+    Leads { release: None, shares, evidence }
+}
+
+/// The current release first, then the newest: two may have had the same port one after the other.
 fn releases(layout: &ServiceLayout) -> Vec<ReleaseId> {
     let current = std::fs::read_link(layout.current()).ok().and_then(|to| ServiceLayout::release_of(&to));
     let all = std::fs::read_dir(layout.run()).into_iter().flatten().flatten();
     let named = all.filter_map(|file| ReleaseId::new(file.file_name().to_str()?.strip_suffix(".json")?).ok());
+    let mut named: Vec<ReleaseId> = named.collect();
+    named.sort_by_key(|release| Reverse(release_number(release.as_str())));
     current.into_iter().chain(named).collect()
 }
 

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use pleach_core::error::{Failure, Kind};
 
-use super::{drain, ensure, lead, look, remove};
+use super::{count, drain, ensure, lead, look, remove};
 use crate::daemon::{answer, read_request};
+use crate::directory::keep_consent;
 
 /// Runs the hidden command `proxy` with the arguments behind it.
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
@@ -15,6 +16,8 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         Some("drain") => answer(read_request().and_then(|request| drain::drain(&request))),
         Some("lead") => answer(read_request().and_then(|request| lead::lead(&request))),
         Some("led") => answer(read_request().and_then(|request| lead::led(&request))),
+        Some("count") => answer(read_request().and_then(|request| count::count(&request))),
+        Some("consent") => answer(read_request().and_then(|request| keep_consent(&request))),
         Some("settle") => answer(read_request().and_then(|request| lead::settle(&request))),
         Some("remove") => answer(read_request().and_then(|request| remove::remove(&request))),
         verb => answer::<()>(Err(Failure::new(

@@ -11,7 +11,9 @@
 //! | `look` | tells what the file says, what runs, and what differs |
 //! | `ensure` | makes both be what is wanted; done when both were read back |
 //! | `drain` | takes a server's weight in both, and waits until its requests have ended or a limit has passed |
-//! | `lead` | has all requests go to one of the service's releases, by `ensure`; or `remove`s it |
+//! | `lead` | has all requests go to one of the service's releases, or a part of them to another one, by `ensure`; or `remove`s it |
+//! | `count` | tells what became of the requests to each release |
+//! | `consent` | keeps a person's word that a canary may go on, for whoever waits for it |
 //! | `settle` | `drain`s what requests went to before, and takes it out |
 //! | `led` | tells which release requests go to |
 //! | `remove` | takes a service out of both; its address is free then |
@@ -51,6 +53,7 @@
 //! Pleach would have written it, be it a comment, is told with its line and left alone.
 
 mod backend;
+mod count;
 mod difference;
 mod drain;
 mod edit;
@@ -68,11 +71,12 @@ mod socket;
 mod worker;
 
 pub use backend::{Backend, BackendError, BackendName, Bind, Server, Slot, Weight};
+pub use count::Counted;
 pub use difference::differences;
 pub use error::ProxyError;
 pub use file::{Backends, Foreign, parse, render};
-pub use lead::{LeadRequest, LeadTo, Leads, Led, LedRecord, SettleRequest};
+pub use lead::{LeadRequest, LeadTo, Leads, Led, LedRecord, Part, SettleRequest};
 pub use main::main;
 pub use place::ProxyPlace;
 pub use request::{DrainRequest, Drained, EnsureRequest, Ensured, LookRequest, Looked, RemoveRequest, SeenService};
-pub use running::{Mode, Running, RunningServer, Worker};
+pub use running::{Counts, Mode, Running, RunningServer, Times, Worker};

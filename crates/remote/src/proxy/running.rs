@@ -45,6 +45,32 @@ pub struct RunningServer {
     pub mode: Mode,
     /// Requests and tunnels that it has now.
     pub sessions: u64,
+    /// What became of those that it had.
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// What became of a server's requests since its worker began, whichever release it was then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    /// Those that came to an end.
+    pub requests: u64,
+    /// Those of them that were answered with 500 or above, or not rightly, or by another server in its place.
+    pub failed: u64,
+    /// How long its answers took.
+    #[serde(default)]
+    pub times: Times,
+}
+
+/// How long the answers of a server took until they began, as HAProxy tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Times {
+    /// All answers since its worker began.
+    pub answers: u64,
+    /// The average of about the last 512 of them in milliseconds, rounded up.
+    pub average: u64,
 }
 
 /// What a server was told to be.
@@ -126,6 +152,7 @@ pub(super) fn parse_running(name: &str, state: &str, stat: &str) -> Option<Runni
             },
             // The one counts from the choice of the server on, the other while there is a connection.
             sessions: (number("scur") + number("qcur")).max(number("used_conn_cur")),
+            counts: count(number),
         })
     };
     Some(Running {
@@ -133,6 +160,15 @@ pub(super) fn parse_running(name: &str, state: &str, stat: &str) -> Option<Runni
         blue: server(Slot::Blue),
         green: server(Slot::Green),
     })
+}
+
+/// Answers are counted by their first digit, and what was none by why: no connection, no or a broken answer, and another server
+/// that had to take the request.
+fn count(number: impl Fn(&str) -> u64) -> Counts {
+    let sum = |columns: &[&str]| columns.iter().map(|column| number(column)).sum::<u64>();
+    let failed = sum(&["hrsp_5xx", "hrsp_other", "econ", "eresp", "wredis"]);
+    let times = Times { answers: number("req_tot"), average: number("rtime") };
+    Counts { requests: failed + sum(&["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx"]), failed, times }
 }
 
 /// Values of `type` in `show stat`.
@@ -181,11 +217,11 @@ mod tests {
         5 other 1 blue 10.0.0.1 2 0 7 80\n\
         5 pleach-a 1 blue 127.0.0.1 2 4 256 18091\n\
         5 pleach-a 2 green ::1 0 5 0 1\n\n";
-    const STAT: &str = "# pxname,svname,qcur,scur,status,type,addr,used_conn_cur,\n\
-        pleach-a,FRONTEND,,3,OPEN,0,,,\n\
-        pleach-a,pleach,,3,OPEN,3,127.0.0.1:18090,,\n\
-        pleach-a,blue,1,2,no check,2,127.0.0.1:18091,1,\n\
-        pleach-a,green,0,0,MAINT,2,[::1]:1,0,\n\n";
+    const STAT: &str = "# pxname,svname,qcur,scur,status,type,addr,used_conn_cur,hrsp_2xx,hrsp_4xx,hrsp_5xx,econ,wredis,req_tot,rtime,\n\
+        pleach-a,FRONTEND,,3,OPEN,0,,,,,,,,,,\n\
+        pleach-a,pleach,,3,OPEN,3,127.0.0.1:18090,,,,,,,,,\n\
+        pleach-a,blue,1,2,no check,2,127.0.0.1:18091,1,90,3,4,2,1,97,12,\n\
+        pleach-a,green,0,0,MAINT,2,[::1]:1,0,,,,,,,,\n\n";
 
     #[test]
     fn the_answers_of_haproxy_2_6_are_read_by_their_headings() {
@@ -193,6 +229,7 @@ mod tests {
         assert_eq!(running.binds, ["127.0.0.1:18090".parse().expect("an address")]);
         let blue = running.blue.expect("a server");
         assert_eq!((blue.weight, blue.mode, blue.sessions), (256, Mode::Ready, 3), "`disabled` in the file is history");
+        assert_eq!(blue.counts, Counts { requests: 100, failed: 7, times: Times { answers: 97, average: 12 } });
         let green = running.green.expect("a server");
         assert_eq!(green.address, Some("[::1]:1".parse().expect("an address")));
         assert_eq!(green.mode, Mode::Maint);

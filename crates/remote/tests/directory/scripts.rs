@@ -84,7 +84,7 @@ async fn a_script_runs_in_the_release_with_arguments_and_variables_and_its_secre
          environment = { LEVEL = \"2\", TOKEN = { secret = \"file:token\" } }",
     );
     let project = project(Form::Plain, &lines, text);
-    project.write("token", "canary it's\n");
+    project.write("token", "magpie it's\n");
     let report = project.deployed(1).await;
     let log = log(&project);
     assert!(log.contains("\nci/mark.sh 2 a 'b' $c 2 api\n"), "{log}");
@@ -96,7 +96,7 @@ async fn a_script_runs_in_the_release_with_arguments_and_variables_and_its_secre
         .find_map(|step| (step.name.as_str() == "script-mark").then(|| format!("{step:?}")));
     let evidence = evidence.unwrap();
     assert!(evidence.contains("exited with 0 after") && evidence.contains(".script-mark.log"), "{evidence}");
-    assert!(!project.everything().contains("canary"), "nothing that is kept has it");
+    assert!(!project.everything().contains("magpie"), "nothing that is kept has it");
     assert_eq!(std::fs::read_to_string(project.service().join("serving")).unwrap(), "run-0\n");
 }
 

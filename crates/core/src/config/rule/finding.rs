@@ -97,6 +97,7 @@ const RULES: &[Rule] = &[
     super::location::paths_stay_inside,
     super::location::directories_are_apart,
     super::environment::environments_can_work,
+    super::canary::canaries_can_be_shared,
     super::name::names_differ_in_more_than_case,
     super::script::scripts_can_run,
 ];

@@ -1,5 +1,6 @@
 //! What a config must keep beyond its types: one file a rule.
 
+mod canary;
 mod channel;
 mod check;
 mod compose;

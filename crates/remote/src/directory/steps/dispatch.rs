@@ -7,8 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    build_here, channel, command, compose, files, health, image, install, lead, process, prune, push, renew, route,
-    script, switch, upload,
+    analysis, build_here, canary, channel, command, compose, files, health, image, install, lead, process, prune, push,
+    renew, route, script, switch, upload,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -38,6 +38,7 @@ impl Phase for DirectoryPhase {
             Work::BuildImage | Work::Push => &[Facet::Containers],
             Work::Image | Work::Channel => &[Facet::Containers, Facet::Files, Facet::Shell],
             Work::Health | Work::Verify => &[Facet::Files, Facet::Http],
+            Work::Analysis => &[Facet::Files, Facet::Shell, Facet::Http],
             _ => &[Facet::Files, Facet::Shell],
         }
     }
@@ -56,6 +57,8 @@ impl Phase for DirectoryPhase {
             Work::Route => route::inspect_routed(cx).await,
             Work::Close => route::inspect_closed(cx).await,
             Work::Switch => switch::inspect(cx).await,
+            Work::Canary => canary::inspect(cx).await,
+            Work::Analysis => analysis::inspect(cx).await,
             Work::Lead => lead::inspect(cx).await,
             Work::Health | Work::Verify => health::inspect(cx, self.means.secrets.as_ref()).await,
             Work::Channel => channel::inspect(cx).await,
@@ -84,6 +87,8 @@ impl Phase for DirectoryPhase {
             Work::Route => route::open(cx).await,
             Work::Close => route::close(cx).await,
             Work::Switch => switch::apply(cx).await,
+            Work::Canary => canary::apply(cx).await,
+            Work::Analysis => analysis::apply(cx, secrets).await,
             Work::Lead => lead::apply(cx).await,
             Work::Health | Work::Verify => health::apply(cx, secrets).await,
             Work::Channel => channel::apply(cx).await,
@@ -106,6 +111,7 @@ impl Phase for DirectoryPhase {
             Work::Route => route::undo_open(cx).await,
             Work::Close => route::undo_close(cx).await,
             Work::Switch => switch::undo(cx, secrets).await,
+            Work::Canary => canary::undo(cx).await,
             Work::Lead => lead::undo(cx).await,
             Work::Channel => channel::undo(cx).await,
             Work::Script => script::undo(cx, secrets).await,
@@ -118,6 +124,7 @@ impl Phase for DirectoryPhase {
             | Work::Files
             | Work::Build
             | Work::Health
+            | Work::Analysis
             | Work::RestartPart
             | Work::Wait
             | Work::Verify

@@ -1,6 +1,8 @@
 //! The phases: one struct that knows its name, and a file for each kind of work.
 
+mod analysis;
 mod build_here;
+mod canary;
 mod channel;
 mod command;
 mod compose;
