@@ -1,8 +1,8 @@
 //! An image to a host without any registry: the first time, and again with one changed layer. Beside `docker save | ssh docker
-//! load`, between real engines of the benchmark's own, over a real `sshd`.
+//! load`, and beside a push to a registry and a pull from it, between real engines of the benchmark's own, over a real `sshd`.
 //!
 //! `cargo bench -p pleach-bench --bench image` (`PLEACH_BENCH_MB`, `PLEACH_BENCH_ROUNDS`). Bytes are those of the cable between
-//! the two machines, both ways. After each round the host's image is compared with the one that was sent.
+//! the two machines, both ways; what is pushed to the registry comes on top, which is where the images are built. After each round the host's image is compared with the one that was sent.
 
 #![allow(
     clippy::expect_used,
@@ -22,10 +22,12 @@ use pleach_bench::{Figure, Table, Told, Variant, describe_machine, in_turn, own_
 use pleach_remote::docker::{Engine, EngineWay, ImageId, bring_image};
 use pleach_remote::ssh::{Destination, Link};
 use pleach_testbed::docker::{DockerBed, Engine as Daemon, machine};
+use pleach_testbed::registry::Registry;
 use pleach_testbed::sshd::SshBed;
 
 const OURS: &str = "pleach";
 const PEER: &str = "docker save into ssh docker load (peer)";
+const REGISTRY: &str = "docker push, docker pull there (peer)";
 
 /// How many layers the image has, of which the last one changes.
 const LAYERS: usize = 8;
@@ -58,6 +60,8 @@ struct Scene {
     here: DockerBed,
     there: Daemon,
     bed: SshBed,
+    /// Begun anew for each round.
+    registry: RefCell<Registry>,
     /// The image, and the one that differs in its last layer.
     images: [String; 2],
     megabytes: usize,
@@ -68,7 +72,9 @@ impl Scene {
         let here = DockerBed::new()?;
         let bed = SshBed::on(machine()?, "");
         let there = Daemon::start(bed.machine());
-        let mut scene = Self { here, there, bed, images: Default::default(), megabytes };
+        bed.machine().reach_all();
+        let registry = RefCell::new(Registry::start(false));
+        let mut scene = Self { here, there, bed, registry, images: Default::default(), megabytes };
         let folder = tempfile::tempdir().expect("a directory");
         let copies: String = (0..LAYERS).map(|layer| format!("COPY {layer} /{layer}\n")).collect();
         fs::write(folder.path().join("Dockerfile"), format!("FROM base:1\n{copies}")).expect("written");
@@ -93,6 +99,9 @@ impl Scene {
         if name == OURS {
             return told.run(name, &mut own_client(&["bring", &socket, &config, image]));
         }
+        if name == REGISTRY {
+            return told.keep(name, usize::from(self.through_registry(image)), 0);
+        }
         let pipe = "docker save \"$1\" | ssh -F \"$2\" target docker load -q && ssh -F \"$2\" target docker tag \"$1\" app:now";
         let mut peer = Command::new("sh");
         peer.args(["-c", pipe, "sh", image, &config]).env("DOCKER_HOST", format!("unix://{socket}"));
@@ -100,13 +109,30 @@ impl Scene {
         told.keep(name, usize::from(done), 0);
     }
 
-    /// The host has the first image alone, or none.
-    fn reset(&self, image: usize) {
+    /// Pushes it here and pulls it there.
+    fn through_registry(&self, image: &str) -> bool {
+        let name = format!("{}:{}/app:now", self.here.machine().origin(), self.registry.borrow().port());
+        let pushed = "docker tag \"$1\" \"$2\" && docker push -q \"$2\"";
+        let pulled = "ssh -F \"$3\" target \"docker pull -q $2 && docker tag $2 app:now && docker rmi $2\"";
+        let mut peer = Command::new("sh");
+        peer.args(["-c", &format!("{pushed} && {pulled}"), "sh", image, &name]).arg(self.bed.at("config"));
+        peer.env("DOCKER_HOST", format!("unix://{}", self.here.engine.socket().display()));
+        peer.stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// The host has the first image alone, or none; the registry as well.
+    fn reset(&self, name: &str, image: usize) {
         for gone in self.images.iter().map(String::as_str).chain(["app:now"]) {
             // One that is not there is as good as removed.
             let _ = docker(self.there.socket()).args(["rmi", "-f", gone]).stderr(Stdio::null()).output();
         }
-        if image == 1 {
+        if name == REGISTRY {
+            *self.registry.borrow_mut() = Registry::start(false);
+        }
+        if image == 1 && name == REGISTRY {
+            // What comes from elsewhere is not recognised when it is pulled.
+            assert!(self.through_registry(&self.images[0]), "the first image goes through the registry");
+        } else if image == 1 {
             let pipe = "docker -H \"unix://$2\" save \"$1\" | docker -H \"unix://$3\" load -q";
             let mut load = Command::new("sh");
             load.args(["-c", pipe, "sh", &self.images[0]]).args([self.here.engine.socket(), self.there.socket()]);
@@ -132,10 +158,10 @@ impl Scene {
                     bytes.borrow_mut().insert(name, self.bytes() - before);
                 };
                 Variant::new(name, run)
-                    .prepared(move || self.reset(image))
+                    .prepared(move || self.reset(name, image))
                     .checked(move || self.is_there(&self.images[image]))
             };
-            let figures = in_turn(rounds, vec![variant(OURS), variant(PEER)]);
+            let figures = in_turn(rounds, vec![variant(OURS), variant(REGISTRY), variant(PEER)]);
             let title = format!("an image of {} MB to a host, {what}, median of {rounds}", self.megabytes);
             print(&title, &figures, &bytes.borrow());
             told.print(&figures, 1);

@@ -167,6 +167,10 @@ impl<'a> Project<'a> {
         self.require_compose().await?;
         self.require_own().await?;
         let files = self.require_files().await?;
+        // Images are built of all that lies there, and what holds secrets must not be among it: also not what a killed attempt left.
+        for stale in [RESOLVED, PINNED, STARTING] {
+            self.site.files.remove(&self.folder().join(stale), self.site.token()).await?;
+        }
         let mut composed = self.resolve(&files).await?;
         let names = composed.images(self.name());
         if names.is_empty() {
@@ -182,7 +186,6 @@ impl<'a> Project<'a> {
         let script = starting(self.socket(), self.compose, names.keys());
         self.site.files.write(&folder.join(STARTING), script.as_bytes(), Permissions::Public, token).await?;
         self.site.files.write(&folder.join(PINNED), &composed.to_bytes(), Permissions::Private, token).await?;
-        self.site.files.remove(&folder.join(RESOLVED), token).await?;
         Ok(images)
     }
 
@@ -258,7 +261,9 @@ impl<'a> Project<'a> {
         if !output.succeeded() {
             return Err(self.mistaken(&output, files).await);
         }
-        let bytes = self.site.files.read(&self.folder().join(RESOLVED)).await?.unwrap_or_default();
+        let path = self.folder().join(RESOLVED);
+        let bytes = self.site.files.read(&path).await?.unwrap_or_default();
+        self.site.files.remove(&path, self.site.token()).await?;
         Composed::parse(&bytes).map_err(|error| {
             Failure::new(Kind::Rejected, format!("could not read the resolved Compose project `{}`", self.name()))
                 .because(error.to_string())

@@ -17,7 +17,7 @@ use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
 
 /// How often it is looked.
-const PACE: Duration = Duration::from_millis(300);
+const PACE: Duration = Duration::from_millis(500);
 
 /// How long all must be well before it is believed: what ends as soon as it is started does that within this.
 const STEADY: Duration = Duration::from_secs(2);
