@@ -25,7 +25,7 @@ const NAME: &str = "composed::a_fault_at_any_call_while_a_project_is_deployed_en
 const STEP_LIMIT: Duration = Duration::from_secs(8);
 
 /// Of the cases every so many is tried, always the same ones; 1 tries all.
-const STRIDE: usize = 23;
+const STRIDE: usize = 31;
 
 /// The one service that answers, and one that only ends.
 pub(crate) const COMPOSE: &str = r#"services:

@@ -30,7 +30,7 @@ const NAME: &str = "contained::a_fault_at_any_call_while_a_container_is_deployed
 const STEP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Of the cases every so many is tried, always the same ones; 1 tries all.
-const STRIDE: usize = 11;
+const STRIDE: usize = 17;
 
 /// Containers with whether they run, and where the names of images lead.
 type Seen = BTreeMap<String, String>;
