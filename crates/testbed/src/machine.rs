@@ -136,12 +136,24 @@ impl Machine {
 
     /// What a service answers with there; nothing where none answers.
     pub fn get(&self, port: u16, path: &str) -> Option<String> {
+        self.try_get(port, path).ok()
+    }
+
+    /// What a service answers with there, or what became of the request.
+    ///
+    /// # Errors
+    ///
+    /// What `wget` said, and how it ended: 143 where no answer was there within ten seconds.
+    pub fn try_get(&self, port: u16, path: &str) -> Result<String, String> {
         let mut wget = self.command("timeout");
         let address = format!("http://127.0.0.1:{port}{path}");
         // Its own time limit breaks it in some builds.
         wget.args(["10", "busybox", "wget", "-q", "-Y", "off", "-O", "-", &address]);
-        let output = wget.stdin(Stdio::null()).stderr(Stdio::null()).output().expect("nsenter runs");
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        let output = wget.stdin(Stdio::null()).output().expect("nsenter runs");
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end()))
     }
 
     /// A place on it, as seen from here.

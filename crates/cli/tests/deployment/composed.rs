@@ -35,19 +35,13 @@ fn project(compose: &str) -> Option<Dock> {
     let dock = Dock::new()?;
     let config = pleach_testbed::compose::ensure().unwrap_or_else(|why| panic!("{why}"));
     let environment = config.map(|config| format!("environment = {{ DOCKER_CONFIG = \"{}\" }}\n", config.display()));
-    let text = format!(
-        "[project]\nname = \"dock\"\n[services.alpha]\nbranch = \"skill/alpha\"\nport = {}\n{}compose = {{}}\n\
-         health = {{ http = {{ path = \"/health\" }}, period = \"50ms\", success = 2, within = \"10s\" }}\n\
-         [environments.uat]\nretry = {{ attempts = 1, backoff = \"50ms\" }}\n\
-         [environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\nprogram = \"{}\"\n",
+    let service = format!(
+        "[services.alpha]\nbranch = \"skill/alpha\"\nport = {}\n{}compose = {{}}\n\
+         health = {{ http = {{ path = \"/health\" }}, period = \"50ms\", success = 2, within = \"10s\" }}\n",
         dock.scene.port("alpha"),
         environment.unwrap_or_default(),
-        dock.live().display(),
-        dock.bed.at("config").display(),
-        env!("CARGO_BIN_EXE_pleach"),
     );
-    dock.scene.write("pleach.toml", &text);
-    dock.scene.git(&["commit", "-qam", "A project"]);
+    dock.configure(&service, "");
     for (file, text) in [("compose.yml", compose), ("conf/site", "one"), ("db/setup", "tables")] {
         dock.scene.commit("alpha", file, Some(text));
     }
@@ -211,6 +205,18 @@ fn what_is_wrong_with_a_project_is_told_before_anything_is_touched() {
     assert!(said.stderr.contains("the commit has none of `compose.yaml`"), "{}", said.stderr);
     assert_eq!(members(&dock), before);
     dock.require_settled(1);
+
+    // Without its image there is no way back to what is live.
+    let web = id(&dock, "web");
+    let image = dock.ask(&format!("/containers/{web}/json"))["Image"].as_str().expect("an image").to_owned();
+    for gone in [format!("/containers/{web}?force=1"), format!("/images/{image}?force=1")] {
+        let answer = dock.engine.ask("DELETE", &gone, "", &[]).expect("asked");
+        assert!(answer.contains(" 204 ") || answer.contains(" 200 "), "{answer}");
+    }
+    dock.scene.commit("alpha", "compose.yml", Some(COMPOSE));
+    let said = dock.scene.pleach(&["deploy", "uat", "--yes"]);
+    assert!(said.stderr.contains("of `web` is no longer on the target's engine"), "{}", said.stderr);
+    assert_eq!((said.code, members(&dock).len()), (110, before.len() - 1), "{}", said.stderr);
 }
 
 #[test]
@@ -279,13 +285,7 @@ fn a_deployer_that_is_killed_goes_on_or_back() {
     // Its engine goes away in the midst of it, and comes back with what it ran.
     let (version, place) = (3, "alpha@vm: up");
     dock.version_of("alpha", version);
-    let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
-    working.says(place);
-    dock.restart_engine();
-    let mut said = working.ends();
-    if matches!(said.code, 112 | 113) {
-        said = dock.scene.pleach(&["resume"]);
-    }
+    let said = dock.deploy_over_a_restart(place);
     let told = format!("{place}: {}\n{}{}", said.code, said.stdout, said.stderr);
     let wanted = match said.code {
         0 => version,

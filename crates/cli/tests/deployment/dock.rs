@@ -1,7 +1,7 @@
 //! A project whose services are containers, and a machine with a Docker engine that they are deployed to.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,23 +56,27 @@ impl Dock {
                 dock.scene.port(name)
             )
         });
-        let config = format!(
-            "[project]\nname = \"dock\"\n{}[environments.uat]\nretry = {{ attempts = 1, backoff = \"50ms\" }}\n\
-             [environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
-             program = \"{}\"\n{target}",
-            services.concat(),
-            dock.live().display(),
-            dock.bed.at("config").display(),
-            env!("CARGO_BIN_EXE_pleach"),
-        );
-        dock.scene.write("pleach.toml", &config);
-        dock.scene.git(&["commit", "-qam", "A machine with Docker"]);
+        dock.configure(&services.concat(), target);
         for service in SERVICES {
             dock.scene.commit(service, "Dockerfile", Some(DOCKERFILE));
             dock.scene.commit(service, "health", Some("ok"));
         }
         dock.version(1);
         Some(dock)
+    }
+
+    /// From now on these are the services, and `target` stands in the target.
+    pub(crate) fn configure(&self, services: &str, target: &str) {
+        let config = format!(
+            "[project]\nname = \"dock\"\n{services}[environments.uat]\nretry = {{ attempts = 1, backoff = \"50ms\" }}\n\
+             [environments.uat.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+             program = \"{}\"\n{target}",
+            self.live().display(),
+            self.bed.at("config").display(),
+            env!("CARGO_BIN_EXE_pleach"),
+        );
+        self.scene.write("pleach.toml", &config);
+        self.scene.git(&["commit", "-qam", "A machine with Docker"]);
     }
 
     /// From now on, this stands behind the target.
@@ -103,8 +107,14 @@ impl Dock {
 
     /// The version that a service answers with on the machine; nothing if it does not answer.
     pub(crate) fn answer(&self, service: &str) -> Option<u32> {
-        let answer = self.machine().get(self.scene.port(service), "/metadata")?;
-        answer.lines().find_map(|line| line.strip_prefix("version ")?.trim().parse().ok())
+        self.try_answer(service).ok()
+    }
+
+    /// The same, or what became of the request.
+    fn try_answer(&self, service: &str) -> Result<u32, String> {
+        let answer = self.machine().try_get(self.scene.port(service), "/metadata")?;
+        let version = answer.lines().find_map(|line| line.strip_prefix("version ")?.trim().parse().ok());
+        version.ok_or_else(|| format!("no version in {answer:?}"))
     }
 
     /// The version that all services answer with.
@@ -203,6 +213,15 @@ impl Dock {
         engine.restart(bed.machine());
     }
 
+    /// Deploys, restarts the engine when this is said, and goes on where it has to: how that ended.
+    pub(crate) fn deploy_over_a_restart(&mut self, place: &str) -> Said {
+        let mut working = self.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        working.says(place);
+        self.restart_engine();
+        let said = working.ends();
+        if matches!(said.code, 112 | 113) { self.scene.pleach(&["resume"]) } else { said }
+    }
+
     /// What `status` says: nothing is left to be done or held, and so many services are healthy.
     pub(crate) fn require_settled(&self, healthy: usize) -> Said {
         let status = self.scene.ends(0, &["status", "uat"]);
@@ -213,27 +232,31 @@ impl Dock {
         status
     }
 
-    /// Asks all services all the time while `work` is under way; tells how many asked in vain.
-    pub(crate) fn asked_while<T>(&self, work: impl FnOnce() -> T) -> (T, usize, usize) {
-        let stop = Arc::new(AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            let clients = SERVICES.map(|service| {
-                let stop = stop.clone();
-                scope.spawn(move || {
-                    let (mut asked, mut lost) = (0, 0);
-                    while !stop.load(Ordering::Relaxed) {
-                        asked += 1;
-                        lost += usize::from(self.answer(service).is_none());
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                    (asked, lost)
-                })
-            });
+    /// Asks all services all the time while `work` is under way, and requires an answer each time.
+    #[track_caller]
+    pub(crate) fn without_a_lost_request<T: Debug>(&self, work: impl FnOnce() -> T) -> T {
+        let stop = AtomicBool::new(false);
+        let begun = Instant::now();
+        let ask = |service: &str| {
+            let mut lost = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let at = begun.elapsed();
+                if let Err(why) = self.try_answer(service) {
+                    lost.push(format!("{service} asked at {at:.3?}, lost by {:.3?}: {why}", begun.elapsed()));
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            lost
+        };
+        let (done, lost) = std::thread::scope(|scope| {
+            let ask = &ask;
+            let clients = SERVICES.map(|service| scope.spawn(move || ask(service)));
             let done = work();
             stop.store(true, Ordering::Relaxed);
-            let counted = clients.map(|client| client.join().expect("a client"));
-            (done, counted.iter().map(|(asked, _)| asked).sum(), counted.iter().map(|(_, lost)| lost).sum())
-        })
+            (done, clients.map(|client| client.join().expect("a client")).concat())
+        });
+        assert!(lost.is_empty(), "{}\nin {:.3?}, while: {done:?}", lost.join("\n"), begun.elapsed());
+        done
     }
 }
 

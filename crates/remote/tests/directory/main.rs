@@ -18,6 +18,7 @@ mod full;
 mod health;
 mod kept;
 mod killed;
+mod machine;
 mod phase;
 mod project;
 mod restart;
