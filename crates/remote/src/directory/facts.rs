@@ -30,11 +30,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::command::is_halted;
-use super::composed::{Standing, judge};
+use super::compose::{Standing, judge, members_of};
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
-use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec, ReleaseState};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::proxy::Bind;

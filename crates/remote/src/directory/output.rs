@@ -8,11 +8,10 @@ use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::compose::logs_line;
+use super::compose::{logs_line, unasked};
 use super::container::container_lines;
 use super::instance::told_status;
 use super::layout::ServiceLayout;
-use super::project::unasked;
 use super::release::ReleaseSpec;
 use super::status::ServiceStatus;
 

@@ -11,10 +11,10 @@ use pleach_core::word::{EnvironmentName, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::compose::members_of;
 use super::instance::InstanceState;
 use super::layout::{ServiceLayout, release_number};
 use super::led::leads;
-use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;

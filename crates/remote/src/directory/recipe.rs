@@ -397,8 +397,7 @@ impl<'a> Scene<'a> {
         release: &ReleaseId,
         scripts: &[ScriptDraft],
     ) -> Result<(), Failure> {
-        let within = spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within;
-        let patience = Period(within.0 + SHORT.0);
+        let patience = Period(spec.within().0 + SHORT.0);
         let layout = self.place.layout();
         let switch = SwitchParameters {
             place: self.place.clone(),

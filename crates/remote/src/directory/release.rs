@@ -114,6 +114,11 @@ impl ReleaseSpec {
         run.or_else(|| self.image.as_ref().map(|_| "the container".to_owned()))
     }
 
+    /// How long it may take to be healthy.
+    pub(super) fn within(&self) -> Period {
+        self.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within
+    }
+
     /// The public address, if a router of Pleach's own leads from there.
     pub fn routed(&self) -> Option<(String, u16)> {
         self.address().filter(|_| self.proxy.is_none())

@@ -25,8 +25,7 @@ impl Scene<'_> {
         {
             return Err(self.whole(part));
         }
-        let patience =
-            Period(spec.health.as_ref().map(|check| check.thresholds).unwrap_or_default().within.0 + SHORT.0);
+        let patience = Period(spec.within().0 + SHORT.0);
         let asked = asked(spec);
         let health = |address: Option<(String, u16)>| HealthParameters {
             place: self.place.clone(),

@@ -15,7 +15,7 @@ use pleach_core::word::{ReleaseId, SnapshotKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::composed::PINNED;
+use super::compose::{PINNED, Project};
 use super::layout::ServiceLayout;
 use super::parameter::{Place, word};
 use super::pin::Pin;
@@ -54,6 +54,7 @@ fn captured(record: &SnapshotRecord) -> Result<Captured, Failure> {
 async fn require_whole(
     site: &Site<'_>,
     containers: Option<&dyn Containers>,
+    secrets: &dyn Secrets,
     release: &ReleaseId,
 ) -> Result<String, Failure> {
     let record = site.require_record(release).await?;
@@ -78,7 +79,7 @@ async fn require_whole(
         if site.files.stat(&pinned).await?.is_none() {
             return Err(missing(format!("`{}` is not there", pinned.display())));
         }
-        if let Some(image) = site.missing_image(&record).await? {
+        if let Some(image) = Project::of(site, &record, secrets)?.missing_image().await? {
             return Err(missing(format!("its image {image} is no longer on the target's engine")));
         }
     }
@@ -107,7 +108,7 @@ impl Snapshot for ReleaseSnapshot {
         let release = site.current().await?;
         let mut running = false;
         if let Some(release) = &release {
-            require_whole(&site, cx.target.containers(), release).await?;
+            require_whole(&site, cx.target.containers(), self.secrets.as_ref(), release).await?;
             running = site.is_up(release).await?;
         }
         let pin = Pin { run: cx.run.clone(), release: release.clone(), token: cx.token };
@@ -132,7 +133,10 @@ impl Snapshot for ReleaseSnapshot {
         Ok(Evidence::seen(match &captured.release {
             None => "there is no release yet: going back is removing the new one".to_owned(),
             Some(release) => {
-                format!("{}, and pinned", require_whole(&site, cx.target.containers(), release).await?)
+                format!(
+                    "{}, and pinned",
+                    require_whole(&site, cx.target.containers(), self.secrets.as_ref(), release).await?
+                )
             }
         }))
     }

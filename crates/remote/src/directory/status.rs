@@ -10,12 +10,11 @@ use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::command::is_halted;
-use super::composed::{Member, Standing, judge};
+use super::compose::{Member, Standing, judge, members_of};
 use super::consent::{AwaitedConsent, awaited_consent};
 use super::instance::InstanceState;
 use super::layout::ServiceLayout;
 use super::led::leads;
-use super::project::members_of;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, listens, read_json, read_process_json};
 use crate::route::RouterRecord;

@@ -10,9 +10,8 @@ use pleach_core::word::ReleaseId;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::directory::composed::{Member, Standing, judge};
+use crate::directory::compose::{Member, Project, Standing, judge};
 use crate::directory::parameter::{PartParameters, UploadParameters, WaitParameters};
-use crate::directory::project::Project;
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
 

@@ -150,7 +150,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         {
             site.ensure_stopped(release, Period::ZERO, record.spec.stop_grace).await?;
         }
-        site.remove_release(release).await?;
+        site.remove_release(release, secrets).await?;
     }
     let removed: Vec<&str> = surplus.releases.iter().map(ReleaseId::as_str).collect();
     seen.push(surplus.told());

@@ -6,6 +6,7 @@ use pleach_core::port::{FileKind, Secrets, SourceRef, TreeDigest};
 use pleach_core::word::ReleaseId;
 use serde_json::{Value, json};
 
+use crate::directory::compose::Project;
 use crate::directory::layout::shared_path;
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::Means;
@@ -113,13 +114,13 @@ async fn require_no_links(site: &Site<'_>, release: &ReleaseId, path: &std::path
 pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let gone = remove(&site, &parameters).await?;
+    let gone = remove(&site, &parameters, secrets).await?;
     site.remove_half_written().await?;
     let started = site.ensure_as_before(&parameters.previous, secrets).await?;
     Ok(Evidence::seen(std::iter::once(gone).chain(started).collect::<Vec<_>>().join("; ")))
 }
 
-async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String, Failure> {
+async fn remove(site: &Site<'_>, parameters: &UploadParameters, secrets: &dyn Secrets) -> Result<String, Failure> {
     let release = &parameters.release;
     match site.record(release).await? {
         None => return Ok(format!("release `{release}` is not there")),
@@ -139,7 +140,7 @@ async fn remove(site: &Site<'_>, parameters: &UploadParameters) -> Result<String
             .because(format!("{} of it runs", leader(&instance)))
             .state("it is still there and still runs"));
     }
-    site.remove_release(release).await?;
+    site.remove_release(release, secrets).await?;
     Ok(format!("release `{release}` is gone"))
 }
 
@@ -187,7 +188,7 @@ impl Site<'_> {
     }
 
     /// Removes a release with all that belongs to it; its record last, so that an interrupted removal is found again.
-    pub(super) async fn remove_release(&self, release: &ReleaseId) -> Result<(), Failure> {
+    pub(super) async fn remove_release(&self, release: &ReleaseId, secrets: &dyn Secrets) -> Result<(), Failure> {
         let layout = self.layout();
         let record = self.record(release).await?;
         if record.as_ref().is_some_and(|record| record.spec.image.is_some()) {
@@ -195,7 +196,7 @@ impl Site<'_> {
         }
         let project = record.as_ref().filter(|record| record.spec.compose.is_some());
         if let Some(record) = project {
-            self.remove_project(record).await?;
+            Project::of(self, record, secrets)?.give_up_images().await?;
         }
         for (folder, parts) in [(layout.releases(), ".partial-"), (layout.run(), ".")] {
             let prefix = format!("{release}{parts}");

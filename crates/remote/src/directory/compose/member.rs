@@ -1,4 +1,4 @@
-//! A Compose project as `docker compose config` resolves it, and how it stands. Pure.
+//! The containers of a project, and how it stands. Pure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,105 +6,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use pleach_core::port::ImageId;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-/// The file of a release that holds its project, resolved and pinned.
-pub(super) const PINNED: &str = "compose.pleach.json";
-
-/// The file of a release that starts its project.
-pub(super) const STARTING: &str = "compose.pleach.sh";
-
-/// The names that `docker compose` looks for.
-pub(super) const USUAL: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
-
-/// A project, resolved.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Composed(Value);
-
-impl Composed {
-    /// From what `docker compose config --format json` wrote.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(text).map(Self)
-    }
-
-    /// As `docker compose` reads it again.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        self.0.to_string().into_bytes()
-    }
-
-    fn services(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.0.get("services").and_then(Value::as_object).into_iter().flatten()
-    }
-
-    /// The services that run, and the name of the image of each. What is built without a name gets one of the project.
-    pub(super) fn images(&self, project: &str) -> BTreeMap<String, String> {
-        let image = |(name, service): (&String, &Value)| {
-            let written = service.get("image").and_then(Value::as_str).map(str::to_owned);
-            (name.clone(), written.unwrap_or_else(|| format!("{project}-{name}")))
-        };
-        self.services().filter(|(_, service)| replicas(service) > 0).map(image).collect()
-    }
-
-    /// Whether any image is built.
-    pub(super) fn is_built(&self) -> bool {
-        self.services().any(|(_, service)| service.get("build").is_some_and(|build| !build.is_null()))
-    }
-
-    /// All files and folders of the target that containers see, as often as they are named.
-    pub(super) fn host_paths(&self) -> Vec<PathBuf> {
-        let mut all = self.0.clone();
-        let mut paths = Vec::new();
-        each_host_path(&mut all, &mut |path| paths.push(PathBuf::from(&*path)));
-        paths
-    }
-
-    /// Puts images by their digests in the place of names and builds, and other paths in the place of some.
-    pub(super) fn pin(&mut self, images: &BTreeMap<String, ImageId>, paths: &BTreeMap<PathBuf, PathBuf>) {
-        for (name, service) in self.0.get_mut("services").and_then(Value::as_object_mut).into_iter().flatten() {
-            let Some(service) = service.as_object_mut() else { continue };
-            service.remove("build");
-            service.remove("pull_policy");
-            if let Some(image) = images.get(name) {
-                service.insert("image".into(), image.as_str().into());
-            }
-        }
-        each_host_path(&mut self.0, &mut |path| {
-            if let Some(other) = paths.get(Path::new(&*path)) {
-                *path = other.to_string_lossy().into_owned();
-            }
-        });
-    }
-}
-
-/// How many containers a service has.
-fn replicas(service: &Value) -> u64 {
-    let scale = service.get("scale").and_then(Value::as_u64);
-    scale.or_else(|| service.pointer("/deploy/replicas").and_then(Value::as_u64)).unwrap_or(1)
-}
-
-fn each_host_path(project: &mut Value, seen: &mut impl FnMut(&mut String)) {
-    fn text(object: &mut Map<String, Value>, key: &str, seen: &mut impl FnMut(&mut String)) {
-        if let Some(Value::String(path)) = object.get_mut(key) {
-            seen(path);
-        }
-    }
-    for (_, service) in project.get_mut("services").and_then(Value::as_object_mut).into_iter().flatten() {
-        for volume in service.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
-            if let Some(volume) = volume.as_object_mut()
-                && volume.get("type").and_then(Value::as_str) == Some("bind")
-            {
-                text(volume, "source", seen);
-            }
-        }
-    }
-    for kind in ["configs", "secrets"] {
-        for (_, file) in project.get_mut(kind).and_then(Value::as_object_mut).into_iter().flatten() {
-            if let Some(file) = file.as_object_mut() {
-                text(file, "file", seen);
-            }
-        }
-    }
-}
+use super::resolved::PINNED;
 
 /// What `docker inspect` is asked of each container: a line of JSON.
 pub(super) const MEMBER: &str = "{\"labels\":{{json .Config.Labels}},\"state\":{{json .State}},\"name\":{{json .Name}},\
@@ -112,11 +15,11 @@ pub(super) const MEMBER: &str = "{\"labels\":{{json .Config.Labels}},\"state\":{
 
 /// A container of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Member {
+pub(in crate::directory) struct Member {
     labels: Labels,
     state: State,
     name: String,
-    pub(super) restarts: u32,
+    pub(in crate::directory) restarts: u32,
     #[serde(default)]
     ports: Option<BTreeMap<String, Option<Vec<Published>>>>,
 }
@@ -162,62 +65,62 @@ struct Published {
 
 impl Member {
     /// From the lines that [`MEMBER`] gives.
-    pub(super) fn parse(text: &str) -> Result<Vec<Self>, serde_json::Error> {
+    pub(in crate::directory) fn parse(text: &str) -> Result<Vec<Self>, serde_json::Error> {
         text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect()
     }
 
-    pub(super) fn service(&self) -> &str {
+    pub(in crate::directory) fn service(&self) -> &str {
         &self.labels.service
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::directory) fn name(&self) -> &str {
         self.name.trim_start_matches('/')
     }
 
     /// Where its project was started.
-    pub(super) fn directory(&self) -> &Path {
+    pub(in crate::directory) fn directory(&self) -> &Path {
         &self.labels.directory
     }
 
     /// Its first process, while it has one.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(in crate::directory) fn pid(&self) -> Option<u32> {
         Some(self.state.pid).filter(|pid| *pid != 0)
     }
 
     /// Since when it is as it is.
-    pub(super) fn since(&self) -> Timestamp {
+    pub(in crate::directory) fn since(&self) -> Timestamp {
         let ended = self.state.finished_at.parse().ok().filter(|_| !self.is_up());
         ended.unwrap_or(self.state.started_at)
     }
 
     /// The first address of the target that leads to it.
-    pub(super) fn address(&self) -> Option<(String, u16)> {
+    pub(in crate::directory) fn address(&self) -> Option<(String, u16)> {
         let published = self.ports.iter().flatten().find_map(|(_, published)| published.as_ref()?.first())?;
         Some((published.host_ip.clone(), published.host_port.parse().ok()?))
     }
 
     /// Whether a release has started it, and it runs no more.
-    pub(super) fn is_left_behind(&self) -> bool {
+    pub(in crate::directory) fn is_left_behind(&self) -> bool {
         self.labels.files.ends_with(PINNED) && !self.is_up()
     }
 
     /// Whether it runs, however well.
-    pub(super) fn is_up(&self) -> bool {
+    pub(in crate::directory) fn is_up(&self) -> bool {
         matches!(self.state.status.as_str(), "running" | "restarting" | "paused")
     }
 
-    pub(super) fn is_restarting(&self) -> bool {
+    pub(in crate::directory) fn is_restarting(&self) -> bool {
         self.state.status == "restarting"
     }
 
     /// Not even in time: an end that nobody starts again, or a health that was given up.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(in crate::directory) fn is_lost(&self) -> bool {
         let ended = matches!(self.state.status.as_str(), "exited" | "dead" | "removing") && !self.has_finished();
         ended || (self.state.status == "running" && self.health() == Some("unhealthy"))
     }
 
     /// It has done what it was for.
-    pub(super) fn has_finished(&self) -> bool {
+    pub(in crate::directory) fn has_finished(&self) -> bool {
         self.state.status == "exited" && self.state.exit_code == 0
     }
 
@@ -231,7 +134,7 @@ impl Member {
     }
 
     /// How it is, behind its name.
-    pub(super) fn told(&self) -> String {
+    pub(in crate::directory) fn told(&self) -> String {
         match (self.state.status.as_str(), self.health()) {
             ("running", Some("starting")) => "is not healthy yet".to_owned(),
             ("running", Some(health)) => format!("is {health}"),
@@ -247,7 +150,7 @@ impl Member {
 
 /// How a project stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(in crate::directory) enum Standing {
     /// All of it runs the images that it should, healthy where it can tell, or has ended with 0.
     Well(String),
     /// Not all of it yet.
@@ -257,7 +160,7 @@ pub(super) enum Standing {
 }
 
 /// Judges what was seen of the services of a release.
-pub(super) fn judge(services: &BTreeMap<String, ImageId>, members: &[Member]) -> Standing {
+pub(in crate::directory) fn judge(services: &BTreeMap<String, ImageId>, members: &[Member]) -> Standing {
     let (mut told, mut lost, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     for (service, image) in services {
         let own: Vec<&Member> = members.iter().filter(|member| member.service() == service).collect();
@@ -290,42 +193,6 @@ mod tests {
 
     fn image(digit: char) -> ImageId {
         ImageId::new(format!("sha256:{}", digit.to_string().repeat(64))).expect("an image")
-    }
-
-    fn composed() -> Composed {
-        Composed(json!({
-            "name": "shop",
-            "services": {
-                "web": {
-                    "build": { "context": "/srv/shop/releases/1" },
-                    "volumes": [
-                        { "type": "bind", "source": "/srv/shop/releases/1/conf", "target": "/conf" },
-                        { "type": "volume", "source": "data", "target": "/data" },
-                    ],
-                },
-                "db": { "image": "postgres:15", "pull_policy": "always" },
-                "off": { "image": "x", "scale": 0 },
-                "away": { "image": "x", "deploy": { "replicas": 0 } },
-            },
-            "secrets": { "key": { "file": "/srv/shop/releases/1/key" } },
-        }))
-    }
-
-    #[test]
-    fn what_is_pinned_has_digests_for_names_and_nothing_to_build_or_pull() {
-        let mut composed = composed();
-        assert!(composed.is_built());
-        let wanted = BTreeMap::from([("db".into(), "postgres:15".into()), ("web".into(), "shop-web".into())]);
-        assert_eq!(composed.images("shop"), wanted);
-        let paths = ["/srv/shop/releases/1/conf", "/srv/shop/releases/1/key"].map(PathBuf::from);
-        assert_eq!(composed.host_paths(), paths);
-        let images = BTreeMap::from([("db".to_owned(), image('a')), ("web".to_owned(), image('b'))]);
-        composed.pin(&images, &BTreeMap::from([(paths[0].clone(), PathBuf::from("/kept/conf"))]));
-        let again = Composed::parse(&composed.to_bytes()).expect("read again");
-        assert_eq!(again.images("shop")["web"], image('b').as_str());
-        assert!(!again.is_built() && !String::from_utf8_lossy(&again.to_bytes()).contains("pull_policy"));
-        assert_eq!(again.host_paths(), [PathBuf::from("/kept/conf"), paths[1].clone()]);
-        assert_eq!(again.0["services"]["web"]["volumes"][1]["source"], "data", "volumes keep their names");
     }
 
     #[test]

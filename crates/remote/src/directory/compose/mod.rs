@@ -1,0 +1,27 @@
+//! Releases that are Compose projects.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `draft.rs` | the part of a draft |
+//! | `line.rs` | lines that ask `docker compose` |
+//! | `project.rs` | a release's project, within reach: it is resolved, its images are got, both are pinned |
+//! | `resolved.rs` | what `docker compose config` gives, and how it is pinned |
+//! | `member.rs` | the containers, and how a project stands |
+//! | `mounts.rs` | what containers see of a release |
+//! | `mistake.rs`, `version.rs` | what is wrong with Compose files, or with the `docker compose` that is there |
+
+mod draft;
+mod line;
+mod member;
+mod mistake;
+mod mounts;
+mod project;
+mod resolved;
+mod version;
+
+pub(super) use draft::project;
+pub(super) use line::{commands, logs_line};
+pub(super) use member::{Member, Standing, judge};
+pub(super) use project::{Project, members_of, unasked};
+pub(super) use resolved::PINNED;
+pub use version::compose_version;
