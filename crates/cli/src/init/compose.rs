@@ -375,7 +375,7 @@ fn host_port(node: &Node) -> Option<u16> {
 }
 
 /// The port on the host, and that in the container.
-fn ports_of(node: &Node) -> Option<(Option<u16>, u16)> {
+pub(crate) fn ports_of(node: &Node) -> Option<(Option<u16>, u16)> {
     if let Some(target) = node.entry("target") {
         return Some((node.entry("published").and_then(Node::text).and_then(number), number(target.text()?)?));
     }

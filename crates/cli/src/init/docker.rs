@@ -19,11 +19,18 @@ pub(crate) fn recipe(place: &Place<'_>, composed: Option<&ComposeService>) -> Re
     let port =
         last(&lines, "EXPOSE").and_then(|rest| exposed(rest, &lines)).map(|port| Found::new(port, why("EXPOSE")));
     let port = port.or_else(|| Some(Found::new(port_in(command.as_deref()?)?, why("CMD"))));
-    let health = last(&lines, "HEALTHCHECK").and_then(path_of_url).map(|path| Found::new(path, why("HEALTHCHECK")));
+    let health = health_of(place, file);
     let runs_here = command.filter(|line| needs_no_image(place, line));
     let run = runs_here.map(|line| Found::new(localise(place, &line), why("CMD")));
     let image = run.is_none().then(|| image(place, file, &lines, composed));
     Recipe { run, port, health, image, ..Recipe::default() }
+}
+
+/// The path that a Dockerfile has its container asked for.
+pub(crate) fn health_of(place: &Place<'_>, file: &str) -> Option<Found<String>> {
+    let lines = instructions(&place.text(file)?);
+    let path = last(&lines, "HEALTHCHECK").and_then(path_of_url)?;
+    Some(Found::new(path, format!("HEALTHCHECK in {}", place.path_of(file))))
 }
 
 /// The container that is built from `file`.
@@ -131,7 +138,7 @@ fn needs_no_image(place: &Place<'_>, line: &str) -> bool {
 }
 
 /// The path of the first URL of a text.
-fn path_of_url(text: &str) -> Option<String> {
+pub(crate) fn path_of_url(text: &str) -> Option<String> {
     let behind = text.split_once("://")?.1;
     let path = &behind[behind.find('/')?..];
     let end =

@@ -17,6 +17,7 @@ mod node;
 mod odoo;
 mod place;
 mod platform;
+mod project;
 mod proposal;
 mod propose;
 mod python;

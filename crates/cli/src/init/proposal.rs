@@ -1,5 +1,7 @@
 //! What `pleach init` proposes, before it is written down.
 
+use std::collections::BTreeSet;
+
 use pleach_core::word::ServiceName;
 
 use super::place::Found;
@@ -66,16 +68,32 @@ pub(super) fn assign_ports(services: &mut [ServiceProposal]) {
     let found: Vec<Option<u16>> =
         services.iter().map(|service| service.recipe.port.as_ref().map(|port| port.value)).collect();
     let sharers = |port: u16| found.iter().filter(|other| **other == Some(port)).count();
-    let own: Vec<u16> = found.iter().flatten().copied().filter(|port| *port >= 1024 && sharers(*port) == 1).collect();
+    let fixed: BTreeSet<u16> = services.iter().filter_map(|service| service.recipe.fixed_port()).collect();
+    let mut own: Vec<u16> =
+        found.iter().flatten().copied().filter(|port| *port >= 1024 && sharers(*port) == 1).collect();
+    own.extend(&fixed);
     let mut free = (FIRST_PORT..).filter(|port| !own.contains(port));
+    let mut given = BTreeSet::new();
     for (service, found) in services.iter_mut().zip(&found) {
-        let listens =
-            service.recipe.run.is_some() || service.recipe.image.as_ref().is_some_and(|image| image.port.is_some());
-        if !listens {
+        if !service.recipe.listens() {
             continue;
         }
         let why = service.recipe.port.as_ref().map(|port| port.why.clone()).unwrap_or_default();
+        if let Some(port) = service.recipe.fixed_port() {
+            if given.insert(port) {
+                service.port = Some(Found::new(port, why));
+            } else {
+                service
+                    .recipe
+                    .notes
+                    .push(format!("{port} by {why} is the port of another service too: change it there"));
+            }
+            continue;
+        }
         service.port = match found {
+            Some(port) if fixed.contains(port) => free
+                .next()
+                .map(|own| Found::new(own, format!("{port} by {why}, which a Compose file has for another service"))),
             Some(port) if own.contains(port) => Some(Found::new(*port, why)),
             Some(port) if *port < 1024 => free.next().map(|own| Found::new(own, format!("{port} by {why} needs root"))),
             Some(port) => free.next().map(|own| {

@@ -7,13 +7,15 @@ use pleach_core::word::ServiceName;
 
 use super::branch::{Purpose, group, service_name, telling_name, version_key};
 use super::candidate::{directories, directory_of, marker};
-use super::compose::{ComposeService, Composed, compose};
+use super::compose::{ComposeService, Composed, NAMES, compose};
 use super::docker;
 use super::odoo::{Addons, addons, listed};
 use super::place::Found;
 use super::platform::{SpecService, StatusService, specs, status_services};
+use super::project::{Project, project};
 use super::proposal::{Group, Proposal, ServiceProposal, assign_ports};
 use super::recipe::{Recipe, recipe};
+use super::route::is_aside;
 use super::survey::{Choice, Seen, Survey, Tree};
 
 /// Branches whose names say nothing are looked into up to this many: each costs a walk through its tree.
@@ -167,8 +169,11 @@ fn of_branch(
     if *purpose != Purpose::Service && !is_own {
         return Ok(None);
     }
-    let (composed, notes) = composed(&tree, &directory);
+    let (composed, mut notes) = composed(&tree, &directory);
     let service = service(&tree, name, seen, &directory, &why, spec, composed.as_ref());
+    if service.recipe.project.is_some() {
+        notes.clear();
+    }
     let says_something = service.recipe.is_started() || service.description.is_some();
     Ok((*purpose == Purpose::Service || says_something || *purpose == Purpose::Change).then_some((service, notes)))
 }
@@ -193,6 +198,16 @@ fn composed(tree: &Tree<'_>, directory: &str) -> (Option<ComposeService>, Vec<St
         own.get(chosen).cloned().map(|service| (Some(service), notes))
     };
     from(directory).or_else(|| from("").filter(|_| !directory.is_empty())).unwrap_or_default()
+}
+
+/// The Compose project of a directory: that of its own file, or that of the root if it builds from there.
+fn project_of(tree: &Tree<'_>, directory: &str) -> Option<(String, Project)> {
+    let own = project(&tree.place(directory)).map(|project| (directory.to_owned(), project));
+    let of_root = || {
+        let project = project(&tree.place("")).filter(|project| project.builds.iter().any(|built| built == directory));
+        project.map(|project| (String::new(), project))
+    };
+    own.or_else(of_root)
 }
 
 fn built_elsewhere(service: &ComposeService) -> String {
@@ -224,6 +239,14 @@ fn service(
     };
     let mut found = found.settled();
     let (mut directory, mut why) = (directory.to_owned(), why.to_owned());
+    // What an app spec says is deployed as it says; what runs by itself needs no ready images beside it.
+    let project = spec.is_none().then(|| project_of(tree, &directory)).flatten();
+    if let Some((place, project)) = project.filter(|(_, project)| !project.builds.is_empty() || found.run.is_none()) {
+        if place != directory {
+            why.clear();
+        }
+        (directory, found) = (place, project.recipe());
+    }
     if let Some(root) = found.root.take() {
         if let Some(run) = &mut found.run
             && root.value != directory
@@ -282,12 +305,20 @@ fn on_main(known: &Known<'_>, proposal: &mut Proposal) {
     let mut taken: BTreeSet<String> = proposal.services.iter().map(|service| service.directory.clone()).collect();
     let main = &known.survey.main;
     let composed: BTreeSet<&str> = known.compose.services.iter().map(|service| service.directory.as_str()).collect();
-    let marked = directories(&known.main.files);
+    if let Some(whole) = all_of_project(known).filter(|_| proposal.services.len() < known.limit) {
+        let project = whole.recipe.project.as_ref();
+        taken.extend(project.map(|project| project.builds.clone()).unwrap_or_default());
+        taken.extend(addons(&known.main.files).into_iter().map(|modules| modules.directory));
+        taken.insert(String::new());
+        proposal.services.push(whole);
+    }
+    let mut marked = directories(&known.main.files);
+    marked.extend(projects(known));
     let specified = known.specs.values().filter_map(|spec| spec.directory.clone());
     let all: BTreeSet<String> =
         marked.into_iter().chain(specified).chain(composed.iter().map(|directory| (*directory).to_owned())).collect();
     let mut left = 0;
-    let mut notes = known.compose.notes.clone();
+    let mut notes = if taken.contains("") { Vec::new() } else { known.compose.notes.clone() };
     for directory in &all {
         if taken.contains(directory) || (directory.is_empty() && !composed.contains("")) {
             continue;
@@ -339,6 +370,28 @@ fn on_main(known: &Known<'_>, proposal: &mut Proposal) {
     }
 }
 
+/// The service that the Compose file at the root of main is, where that is a project.
+fn all_of_project(known: &Known<'_>) -> Option<ServiceProposal> {
+    let found = project(&known.main.place("")).and(all_of_main(known))?;
+    found.recipe.project.is_some().then_some(found)
+}
+
+/// A directory of main whose Compose file is a project.
+fn of_project(known: &Known<'_>, directory: &str, spec: Option<&SpecService>) -> Option<ServiceProposal> {
+    let why = project(&known.main.place(directory))?.why;
+    let name = telling_name(directory)?;
+    let found = service(&known.main, name, &known.survey.main, directory, &why, spec, None);
+    found.recipe.project.is_some().then_some(found)
+}
+
+/// Directories of main below its root whose Compose file is a project.
+fn projects(known: &Known<'_>) -> Vec<String> {
+    let files = known.main.files.iter().filter_map(|file| file.rsplit_once('/'));
+    let directories = files.filter(|(directory, name)| NAMES.contains(name) && !is_aside(directory));
+    let found: BTreeSet<&str> = directories.map(|(directory, _)| directory).collect();
+    found.into_iter().filter(|directory| project(&known.main.place(directory)).is_some()).map(str::to_owned).collect()
+}
+
 /// The services of a directory of main, and what is to be said of it: one, or each container that a Compose file builds from it.
 fn of_directory(known: &Known<'_>, directory: &str) -> (Vec<ServiceProposal>, Vec<String>) {
     let main = &known.survey.main;
@@ -346,6 +399,9 @@ fn of_directory(known: &Known<'_>, directory: &str) -> (Vec<ServiceProposal>, Ve
     let from = |composed: &Composed| -> Vec<ComposeService> {
         composed.services.iter().filter(|service| service.directory == directory).cloned().collect()
     };
+    if let Some(found) = of_project(known, directory, spec) {
+        return (vec![found], Vec::new());
+    }
     let mut notes = Vec::new();
     let by_root = from(&known.compose);
     let is_own = by_root.is_empty();

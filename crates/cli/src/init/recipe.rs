@@ -8,6 +8,7 @@
 use super::compose::ComposeService;
 use super::image::Image;
 use super::place::{Found, Place};
+use super::project::Project;
 use super::{compiled, docker, node, platform, python, route};
 
 /// What was found of one service. What is `None` was not found and is not written.
@@ -19,6 +20,8 @@ pub(crate) struct Recipe {
     pub(crate) run: Option<Found<String>>,
     /// Run as a container, where nothing else is run.
     pub(crate) image: Option<Image>,
+    /// Run as a Compose project, where nothing else is run.
+    pub(crate) project: Option<Project>,
     /// The port that people know it by.
     pub(crate) port: Option<Found<u16>>,
     /// The path that tells its health.
@@ -96,12 +99,24 @@ impl Recipe {
 
     /// Whether it is started by what is known of it.
     pub(crate) fn is_started(&self) -> bool {
-        self.run.is_some() || self.image.is_some()
+        self.run.is_some() || self.image.is_some() || self.project.is_some()
+    }
+
+    /// Whether it has a port, as far as is known.
+    pub(crate) fn listens(&self) -> bool {
+        let project = || self.project.as_ref().is_some_and(|project| project.port.is_some() || !project.is_fixed);
+        self.run.is_some() || self.image.as_ref().is_some_and(|image| image.port.is_some()) || project()
+    }
+
+    /// The port that it has whatever it is given.
+    pub(crate) fn fixed_port(&self) -> Option<u16> {
+        let project = self.project.as_ref().filter(|project| project.is_fixed)?;
+        project.port.as_ref().map(|port| port.value)
     }
 
     /// Whether it can be started and reached.
     pub(crate) fn answers(&self) -> bool {
-        self.run.is_some() && (self.port.is_some() || self.health.is_some())
+        self.project.is_some() || (self.run.is_some() && (self.port.is_some() || self.health.is_some()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::image::Image;
 use super::place::Found;
+use super::project::Project;
 use super::proposal::{Group, Proposal, ServiceProposal};
 
 /// Longest comment line: what a terminal and a review show without wrapping.
@@ -51,7 +52,14 @@ fn service(text: &mut String, service: &ServiceProposal) {
     for note in &recipe.notes {
         comment(text, note);
     }
+    if let Some(project) = &recipe.project {
+        if project.why != service.why {
+            comment(text, &project.why);
+        }
+        self::project(text, project);
+    }
     match (&recipe.run, &recipe.image) {
+        _ if recipe.project.is_some() => {}
         (Some(run), _) => {
             if let Some(build) = &recipe.build {
                 found(text, "build", build, quote(&build.value));
@@ -92,6 +100,13 @@ fn service(text: &mut String, service: &ServiceProposal) {
     }
 }
 
+fn project(text: &mut String, project: &Project) {
+    line(text, "compose", "{}");
+    if let Some(shared) = &project.shared {
+        found(text, "shared", shared, array(&shared.value));
+    }
+}
+
 /// On one line.
 fn plain_image(text: &mut String, image: &Image) {
     match &image.port {
@@ -111,23 +126,24 @@ fn image(text: &mut String, table: &str, image: &Image) {
     let _ = writeln!(text, "\n[{table}.image]");
     comment(text, &image.why);
     let quoted = |found: &Found<String>| quote(&found.value);
-    let array = |found: &Found<Vec<String>>| {
-        format!("[{}]", found.value.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "))
-    };
     let lines = [
         ("port", image.port.as_ref().map(|port| (&port.why, port.value.to_string()))),
         ("file", image.file.as_ref().map(|file| (&file.why, quoted(file)))),
         ("stage", image.stage.as_ref().map(|stage| (&stage.why, quoted(stage)))),
         ("arguments", image.arguments.as_ref().map(|pairs| (&pairs.why, inline(&pairs.value)))),
-        ("command", image.command.as_ref().map(|words| (&words.why, array(words)))),
+        ("command", image.command.as_ref().map(|words| (&words.why, array(&words.value)))),
         ("memory", image.memory.as_ref().map(|memory| (&memory.why, quote(&memory.value.to_string())))),
         ("cpus", image.cpus.as_ref().map(|cpus| (&cpus.why, cpus.value.clone()))),
-        ("volumes", image.volumes.as_ref().map(|volumes| (&volumes.why, array(volumes)))),
+        ("volumes", image.volumes.as_ref().map(|volumes| (&volumes.why, array(&volumes.value)))),
     ];
     for (name, (why, value)) in lines.into_iter().filter_map(|(name, line)| Some((name, line?))) {
         comment(text, why);
         line(text, name, &value);
     }
+}
+
+fn array(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "))
 }
 
 /// A table on one line.

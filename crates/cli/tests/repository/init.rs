@@ -118,7 +118,7 @@ services:
     build: { context: ., dockerfile: docker/odoo.Dockerfile }
     command: odoo --workers=2 --max-cron-threads 1
     ports: ["8069:8069", "8072:8072"]
-    depends_on: [db]
+    networks: [inner]
     environment:
       DB_PASSWORD: hunter2
       WORKERS: 2
@@ -181,6 +181,42 @@ fn what_needs_its_image_is_proposed_as_a_container() {
     let text = proposed(&sample);
     assert!(!text.contains("hunter2"), "{text}");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn compose_files_whose_services_need_each_other_are_projects() {
+    let sample = Sample::new(&[
+        (
+            "docker-compose.yml",
+            "services:\n  odoo:\n    image: odoo:18\n    depends_on: [db]\n    ports: [\"8069:8069\"]\n    volumes:\n      \
+             - ./addons:/mnt/extra-addons\n      - ./filestore:/var/lib/odoo\n    environment:\n      PASSWORD: ${DB_PASSWORD}\n  \
+             db:\n    image: postgres:16\n    environment:\n      POSTGRES_PASSWORD: ${DB_PASSWORD}\n",
+        ),
+        ("docker-compose.prod.yml", "services:\n  odoo:\n    restart: always\n"),
+        ("addons/sale_x/__manifest__.py", "{}"),
+        (
+            "tools/board/compose.yaml",
+            "services:\n  board:\n    image: example/board:2\n    ports: [\"${HOST:-127.0.0.1}:${PORT:-8069}:80\"]\n",
+        ),
+        ("fast/main.py", FASTAPI),
+        ("fast/requirements.txt", "fastapi\nuvicorn\n"),
+        ("fast/compose.yaml", "services:\n  cache:\n    image: redis:7\n"),
+    ]);
+    sample.branch(
+        "service/search",
+        &[
+            (
+                "search/Dockerfile",
+                "FROM opensearch\nEXPOSE 9200\nHEALTHCHECK CMD curl -f http://localhost:9200/_cluster/health\n",
+            ),
+            (
+                "search/compose.yaml",
+                "services:\n  search:\n    build: .\n    ports: ['9201:9200']\n    depends_on: { store: { condition: service_healthy } }\n  store:\n    \
+                 image: minio/minio\n    profiles: [store]\n",
+            ),
+        ],
+    );
+    insta::assert_snapshot!(proposed(&sample));
 }
 
 #[test]
