@@ -155,7 +155,12 @@ impl Dock {
         let all = self.ask("/images/json");
         let names =
             all.as_array().expect("a list").iter().flat_map(|one| one["RepoTags"].as_array().into_iter().flatten());
-        let names = names.filter_map(Value::as_str).filter(|name| name.starts_with(&format!("pleach/{service}:00")));
+        // What was built is named by its commit alone, which may begin like the number of a release.
+        let names = names.filter_map(Value::as_str).filter(|name| {
+            let tag = name.strip_prefix("pleach/").and_then(|name| name.strip_prefix(service)?.strip_prefix(':'));
+            tag.and_then(|tag| tag.split_once('-'))
+                .is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
+        });
         let mut names: Vec<String> = names.map(str::to_owned).collect();
         names.sort();
         names
