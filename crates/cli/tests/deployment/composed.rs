@@ -302,6 +302,81 @@ fn a_deployer_that_is_killed_goes_on_or_back() {
     dock.require_settled(1);
 }
 
+/// Notes where it ran, and takes as long as somebody wants.
+const MIGRATE: &str = "read nothing\necho \"$(cat /www/metadata) of $PLEACH_RUN with $LEVEL, $1\" >>/log/migrated\n\
+                       echo \"level $LEVEL\"\nwhile [ -e /log/slow ]; do sleep 0.1; done\n";
+
+#[test]
+fn scripts_run_in_containers_of_their_own_that_nobody_leaves_behind() {
+    let own = COMPOSE.replace("./conf:/conf:ro\"", "./conf:/conf:ro\", \"./log:/log\"");
+    let Some(mut dock) = project(&own) else { return };
+    dock.scene.variables.push(("LEVEL".into(), "a-level-unheard-of".into()));
+    let file = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    let configure = |container: &str| {
+        let script = format!(
+            "compose = {{}}\nshared = [\"log/\"]\nscripts = [{{ name = \"migrate\", file = \"migrate.sh\", undo = \"back.sh\", \
+             container = \"{container}\", when = \"before-switch\", limit = \"4s\", arguments = [\"it's\"], \
+             environment = {{ LEVEL = {{ secret = \"env:LEVEL\" }} }} }}]"
+        );
+        dock.scene.write("pleach.toml", &config.replace("compose = {}", &script));
+        dock.scene.git(&["commit", "-qam", "A script"]);
+    };
+    configure("nobody");
+    dock.scene.commit("alpha", "migrate.sh", Some(MIGRATE));
+    dock.scene.commit("alpha", "back.sh", Some("echo back >>/log/migrated\n"));
+    let refused = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("has no service `nobody`: it has `db`, `init`, `web`"), "{}", refused.stderr);
+    configure("web");
+
+    let log = dock.bed.at("root/live/alpha/shared/log");
+    let migrated = || std::fs::read_to_string(log.join("migrated")).unwrap_or_default();
+    let left = || -> Vec<String> {
+        let all = dock.ask("/containers/json?all=1");
+        let left = all.as_array().expect("a list").iter();
+        let left = left.filter(|one| one["Labels"]["com.docker.compose.oneoff"] == "True");
+        left.map(|one| one["Names"][0].to_string()).collect()
+    };
+    let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    assert!(said.stderr.contains("`migrate.sh` exited with 0"), "{}", said.stderr);
+    assert!(!said.stderr.contains("unheard") && said.stderr.contains("level "), "{}", said.stderr);
+    let noted = migrated();
+    assert!(noted.starts_with("version 1 of ") && noted.ends_with("with a-level-unheard-of, it's\n"), "{noted}");
+    assert_eq!(left(), Vec::<String>::new());
+    let before = members(&dock);
+
+    // It fails; it is not done in time; its deployer dies: each time it is taken back, and no container of it stays.
+    dock.version_of("alpha", 2);
+    dock.scene.commit("alpha", "migrate.sh", Some("echo no luck today; exit 3\n"));
+    let failed = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    told_in_four_parts(&failed);
+    assert!(failed.stderr.contains("no luck today") && failed.stderr.contains("exited with 3"), "{}", failed.stderr);
+    assert_eq!(migrated(), format!("{noted}back\n"));
+
+    dock.scene.commit("alpha", "migrate.sh", Some(MIGRATE));
+    std::fs::write(log.join("slow"), "").expect("written");
+    let late = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    assert!(late.stderr.contains("not done within its limit of 4s"), "{}", late.stderr);
+    assert!(migrated().ends_with("it's\nback\n"), "{}", migrated());
+    assert_eq!((left(), members(&dock)), (Vec::new(), before.clone()));
+
+    let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("level ");
+    assert_eq!(left().len(), 1, "{:?}", left());
+    working.signal(rustix::process::Signal::KILL);
+    working.ends();
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert!(migrated().ends_with("it's\nback\n"), "{}", migrated());
+    assert_eq!((left(), members(&dock)), (Vec::new(), before));
+    assert_eq!(dock.answer("alpha"), Some(1));
+    dock.require_settled(1);
+
+    std::fs::remove_file(log.join("slow")).expect("removed");
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!((dock.answer("alpha"), left()), (Some(2), Vec::new()));
+}
+
 #[test]
 fn a_project_of_somebody_else_and_a_host_without_compose_are_left_alone() {
     let Some(dock) = project(COMPOSE) else { return };

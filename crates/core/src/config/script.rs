@@ -60,6 +60,12 @@ pub struct ScriptConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1), example = &"postgres")]
     pub sudo: Option<String>,
+    /// The service of the Compose project in whose image it and its `undo` run, each in a container of its own (`docker compose run
+    /// --rm --no-deps`). They see what the Compose files give that service, `PLEACH_RUN`, and the variables of their own. Nothing else is
+    /// started: what they ask for must run already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1), example = &"odoo")]
+    pub container: Option<String>,
     /// Prints each command before it is run (`set -x`), secrets masked. For shells only.
     #[serde(default)]
     #[schemars(example = true)]

@@ -35,6 +35,7 @@ use pleach_core::plan::DraftRequest;
 use pleach_core::word::{ReleaseId, RunId, ScriptName};
 use serde::{Deserialize, Serialize};
 
+use super::compose::{OneOff, project};
 use super::parameter::Place;
 use crate::process::Identity;
 use crate::ssh::quote_text;
@@ -83,6 +84,9 @@ pub(super) struct PlannedScript {
     /// Whom both are run as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sudo: Option<String>,
+    /// The service of the Compose project in whose image both run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) container: Option<String>,
     /// On top of the service's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) variables: BTreeMap<String, EnvironmentValue>,
@@ -172,13 +176,26 @@ impl ScriptDraft {
     /// The command that takes it back by hand, without its variables.
     pub(super) fn by_hand(&self, request: &DraftRequest<'_>, place: &Place, release: &ReleaseId) -> Option<String> {
         let undo = self.script.undo.as_ref()?;
-        let release = place.layout().release(release);
-        let told = interpreter(&self.config, &undo.text).unwrap_or_default();
-        let dash = if is_shell(&told) { "-s --" } else { "-" };
-        let arguments: String = self.config.arguments.iter().map(|word| format!(" {}", quote_text(word))).collect();
-        let sudo = self.script.sudo.as_ref().map(|user| format!("sudo -u {user} ")).unwrap_or_default();
-        let (release, told) = (quote_text(&release.to_string_lossy()), told.join(" "));
-        let there = format!("cd {release} && {sudo}{told} {dash}{arguments}");
+        let config = request.service_config;
+        let compose = project(config, request.service);
+        let one_off = self.script.container.as_deref().zip(compose.as_ref()).map(|(service, compose)| OneOff {
+            socket: place.docker_socket.as_deref(),
+            compose,
+            service,
+            release,
+            script: &self.script.script,
+        });
+        let mut argv = interpreter(&self.config, &undo.text).unwrap_or_default();
+        let dash: &[&str] = if is_shell(&argv) { &["-s", "--"] } else { &["-"] };
+        argv.extend(dash.iter().map(|&word| word.to_owned()).chain(self.config.arguments.iter().cloned()));
+        let line = match &one_off {
+            Some(one_off) => one_off.line("", &argv),
+            None => argv.iter().map(|word| quote_text(word)).collect::<Vec<_>>().join(" "),
+        };
+        let user = self.script.sudo.as_ref().or(config.sudo.as_ref().filter(|_| one_off.is_some()));
+        let sudo = user.map(|user| format!("sudo -u {user} ")).unwrap_or_default();
+        let release = quote_text(&place.layout().release(release).to_string_lossy());
+        let there = format!("cd {release} && {sudo}{line}");
         let there = if place.reach.is_some() { place.typed(there) } else { format!("({there})") };
         let file = format!("{}:{}", request.commit, undo.file.display());
         Some(format!("git show {} | {there}", quote_text(&file)))
@@ -205,6 +222,7 @@ pub(super) fn draft_scripts(request: &DraftRequest<'_>) -> Result<Vec<ScriptDraf
                     apply,
                     undo,
                     sudo: config.sudo.clone(),
+                    container: config.container.clone(),
                     variables: config.environment.clone(),
                     limit: config.limit,
                 },
@@ -222,6 +240,9 @@ fn summary(config: &ScriptConfig, apply: &ScriptText) -> String {
     let mut summary = format!("run `{}{arguments}` with `{told}`", config.file.display());
     if let Some(user) = &config.sudo {
         summary.push_str(&format!(" as `{user}`"));
+    }
+    if let Some(container) = &config.container {
+        summary.push_str(&format!(" in a container of `{container}`"));
     }
     if config.trace {
         summary.push_str(", traced");

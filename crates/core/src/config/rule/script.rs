@@ -18,6 +18,7 @@ pub(super) fn scripts_can_run(config: &Config, found: &mut Vec<Finding>) {
         names_differ(&key, &service.scripts, found);
         for (at, script) in service.scripts.iter().enumerate() {
             self::script(&key.at(at), script, found);
+            container(&key.at(at), script, service.compose.is_some(), found);
         }
     }
 }
@@ -36,6 +37,21 @@ fn names_differ(key: &KeyPath, scripts: &[ScriptConfig], found: &mut Vec<Finding
             let finding = Finding::new(key.at(at).at("name"), what).because_of(key.at(first).at("name"));
             found.push(finding.expected("expected another name"));
         }
+    }
+}
+
+fn container(key: &KeyPath, script: &ScriptConfig, is_project: bool, found: &mut Vec<Finding>) {
+    if script.container.is_none() {
+        return;
+    }
+    if !is_project {
+        let finding = Finding::new(key.at("container"), "`container` is for services with `compose`").at_key();
+        found.push(finding.expected("expected `compose` in the service, or no `container`"));
+    }
+    if script.sudo.is_some() {
+        let finding = Finding::new(key.at("container"), "`container` and `sudo` exclude each other").at_key();
+        let finding = finding.because_of(key.at("sudo"));
+        found.push(finding.expected("expected `sudo` in the service, where only another user may use the engine"));
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `project.rs` | a release's project, within reach: it is resolved, its images are got, both are pinned |
 //! | `resolved.rs` | what `docker compose config` gives, and how it is pinned |
 //! | `member.rs` | the containers, and how a project stands |
+//! | `one_off.rs` | scripts in containers of their own |
 //! | `mounts.rs` | what containers see of a release |
 //! | `mistake.rs`, `version.rs` | what is wrong with Compose files, or with the `docker compose` that is there |
 
@@ -15,6 +16,7 @@ mod line;
 mod member;
 mod mistake;
 mod mounts;
+mod one_off;
 mod project;
 mod resolved;
 mod version;
@@ -22,6 +24,7 @@ mod version;
 pub(super) use draft::project;
 pub(super) use line::{commands, logs_line};
 pub(super) use member::{Member, Standing, judge};
+pub(super) use one_off::OneOff;
 pub(super) use project::{Project, members_of, unasked};
 pub(super) use resolved::PINNED;
 pub use version::compose_version;

@@ -143,6 +143,7 @@ impl<'a> Project<'a> {
                 .because("the Compose files name none, or all of them belong to other profiles")
                 .next(self.again("name the profile as `profiles` in `compose` of the service in `pleach.toml`")));
         }
+        self.require_containers(&names)?;
         self.get_images(&resolved).await?;
         let images = self.images(&names).await?;
         let paths = self.keep(resolved.host_paths()).await?;
@@ -169,6 +170,20 @@ impl<'a> Project<'a> {
                     "name another `project` in `pleach.toml`, or end that, its volumes stay: `{down}`"
                 )),
             ))
+    }
+
+    /// Scripts that run in a container name services that are there.
+    fn require_containers(&self, names: &BTreeMap<String, String>) -> Result<(), Failure> {
+        let spec = &self.record.spec;
+        let missing = spec.scripts.iter().find_map(|script| {
+            let container = script.container.as_ref().filter(|container| !names.contains_key(*container))?;
+            Some((&script.name, container))
+        });
+        let Some((script, container)) = missing else { return Ok(()) };
+        let there = names.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        Err(Failure::new(Kind::Rejected, format!("script `{script}` of service `{}` cannot be run", spec.service))
+            .because(format!("Compose project `{}` has no service `{container}`: it has {there}", self.name()))
+            .next(self.again("name one of them as its `container` in `pleach.toml`")))
     }
 
     /// Advice that holds as well where the release is taken back.

@@ -13,8 +13,10 @@ use pleach_core::port::{Call, Command, Effect, LineSink, Permissions, Secrets, S
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::directory::compose::OneOff;
 use crate::directory::instance::told_status;
 use crate::directory::parameter::word;
+use crate::directory::release::ReleaseRecord;
 use crate::directory::script::{Part, ScriptNote, ScriptParameters, ScriptProcess, ScriptText, noted};
 use crate::directory::site::{Site, fetched, is_alive, read_json};
 
@@ -174,6 +176,9 @@ impl<'a> Scene<'a> {
             Part::Apply => layout.script_log(release, &script.script),
             Part::Undo => layout.undo_log(release, &script.script),
         };
+        if is_late {
+            self.remove_container(secrets).await?;
+        }
         let kept = self.keep(&log, &said, &format!("`{}` {ended}", text.file.display())).await;
         if let Some(stopped) = stopped.filter(|_| !is_late) {
             return Err(stopped);
@@ -205,14 +210,44 @@ impl<'a> Scene<'a> {
     async fn command(&self, part: Part, text: &ScriptText, secrets: &dyn Secrets) -> Result<Command, Failure> {
         let ScriptParameters { release, script, .. } = self.parameters;
         let record = self.site.require_record(release).await?;
-        let argv = CommandLine::Words(text.argv.clone());
-        let command = self.site.service_command(&argv, &record, secrets).await?;
+        let one_off = self.one_off(&record);
+        let argv = one_off.as_ref().map_or_else(
+            || text.argv.clone(),
+            |one_off| {
+                one_off
+                    .command(["PLEACH_RUN"].into_iter().chain(script.variables.keys().map(String::as_str)), &text.argv)
+            },
+        );
+        let command = self.site.service_command(&CommandLine::Words(argv), &record, secrets).await?;
         let mut command = command.variable("PLEACH_RUN", self.site.run.as_str());
         command.environment.extend(fetched(&script.variables, secrets).await?);
         command.stdin = Some(text.text.clone().into_bytes().into());
-        let mut command = self.site.as_user(command, script.sudo.as_ref(), secrets).await?;
+        let user = script.sudo.as_ref().or(record.spec.sudo.as_ref().filter(|_| one_off.is_some()));
+        let mut command = self.site.as_user(command, user, secrets).await?;
         command.argv = noted(command.argv, &self.note_path(), self.site.run, part);
         Ok(command)
+    }
+
+    /// What a container was asked to do goes on where its client was killed.
+    async fn remove_container(&self, secrets: &dyn Secrets) -> Result<(), Failure> {
+        let record = self.site.require_record(&self.parameters.release).await?;
+        let Some(one_off) = self.one_off(&record) else { return Ok(()) };
+        let command = Command::script(Effect::Write, format!("{} || :", one_off.removal()));
+        let command = self.site.as_user(command, record.spec.sudo.as_ref(), secrets).await?;
+        self.site.run_command(&command, "remove the container of a script").await?;
+        Ok(())
+    }
+
+    /// The container that it runs in.
+    fn one_off<'r>(&'r self, record: &'r ReleaseRecord) -> Option<OneOff<'r>> {
+        let service = self.parameters.script.container.as_deref()?;
+        Some(OneOff {
+            socket: self.site.place.docker_socket.as_deref(),
+            compose: record.spec.compose.as_ref()?,
+            service,
+            release: &self.parameters.release,
+            script: &self.parameters.script.script,
+        })
     }
 
     /// The runner has noted its end, or it is noted now: on a full disk it cannot.
