@@ -1,6 +1,6 @@
 //! `pleach promote`: what is live and healthy in one environment goes to another one, as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pleach_core::config::EnvironmentConfig;
 use pleach_core::error::{Failure, Kind};
@@ -8,6 +8,7 @@ use pleach_core::plan::Operation;
 use pleach_core::port::ImageId;
 use pleach_core::target::Facts;
 use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
+use pleach_remote::directory::built_name;
 use serde::de::DeserializeOwned;
 
 use super::deploy::{approve_plan, show_for_consent};
@@ -16,7 +17,7 @@ use crate::deployment::{
     Answered, RunOptions, Work, block_on, carry_out, facts_of, prepare_proven, require_nothing_unfinished, select,
 };
 use crate::exit::{Ended, Exit};
-use crate::print::answer;
+use crate::print::{answer, bytes_text, narrate};
 use crate::project::{Project, Proven, ProvenService};
 use crate::standing::Health;
 
@@ -60,10 +61,38 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
         return Ok(Exit::DONE);
     }
     show_for_consent(&plan, to.consent, globals);
+    let changed: BTreeSet<ServiceName> = plan.lanes().map(|lane| lane.service.clone()).collect();
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
     let command = format!("pleach promote {} {}", args.from, args.to);
     let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
+    let needed = proven.iter().filter(|(service, _)| changed.contains(*service));
+    bring_back(project, &args.from, needed).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
+}
+
+/// Images that are gone where images are built come back from a target that they were proven on.
+async fn bring_back(
+    project: &Project,
+    from: &EnvironmentName,
+    proven: impl Iterator<Item = (&ServiceName, &ProvenService)>,
+) -> Result<(), Failure> {
+    let (targets, _) = project.workspace.open_with_leases(from, &project.planned_targets(from, &[])?)?;
+    for (service, ProvenService { commit, image }) in proven {
+        let Some(image) = image else { continue };
+        for (name, target) in &targets {
+            let Some(containers) = target.containers() else { continue };
+            if containers.is_built(image).await? {
+                break;
+            }
+            if containers.has(image).await? {
+                let brought = containers.fetch(image, &built_name(service, commit)).await?;
+                let (short, bytes) = (image.short(), bytes_text(brought.bytes));
+                narrate(&format!("image {short} of `{service}` came back from `{name}` of `{from}`: {bytes}"));
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The second environment takes what comes from the first.

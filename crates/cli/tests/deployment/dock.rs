@@ -87,6 +87,19 @@ impl Dock {
         self.scene.git(&["commit", "-qam", "A target"]);
     }
 
+    /// From now on there is a second environment on the machine, which takes what is proven in the first.
+    pub(crate) fn add_production(&mut self) {
+        let (live, config) = (self.bed.at("root/prod"), self.bed.at("config"));
+        self.target(&format!(
+            "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\nwatchdog = \"0s\"\nretry = {{ attempts = 1 }}\n\
+             [environments.prod.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+             program = \"{}\"\nport-offset = 1\n",
+            live.display(),
+            config.display(),
+            env!("CARGO_BIN_EXE_pleach"),
+        ));
+    }
+
     pub(crate) fn machine(&self) -> &Machine {
         self.bed.machine()
     }

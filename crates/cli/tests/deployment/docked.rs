@@ -163,6 +163,16 @@ fn only_the_layers_that_a_host_lacks_travel_and_a_host_without_an_engine_is_told
     let built = builder.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
     assert!(same("alpha").iter().all(|image| built.contains(image.as_str())), "the same digest on both");
 
+    // Where images are built there is none any more, as on another machine.
+    let proven = same("alpha").pop().expect("an image");
+    dock.add_production();
+    builder.engine.ask("DELETE", &format!("/images/{proven}?force=1"), "", &[]).expect("it answers");
+    let promoted = dock.scene.ends(0, &["promote", "uat", "prod", "--yes"]);
+    assert!(promoted.stderr.contains("came back from `vm` of `uat`: "), "{}", promoted.stderr);
+    let built = builder.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
+    assert!(built.contains(&proven) && dock.built_on(&builder.engine, "alpha").len() == 2, "{built}");
+    dock.scene.ends(0, &["stop", "prod", "--yes"]);
+
     dock.engine.kill();
     std::fs::remove_file(dock.engine.socket()).expect("it was there");
     let failed = dock.scene.pleach(&["deploy", "uat", "--yes"]);
@@ -216,15 +226,7 @@ fn of_what_was_built_and_deployed_only_what_may_be_gone_back_to_is_kept() {
 #[test]
 fn what_is_proven_in_one_environment_goes_to_another_by_digest_and_nothing_else_does() {
     let Some(mut dock) = Dock::new() else { return };
-    let (live, config) = (dock.bed.at("root/prod"), dock.bed.at("config"));
-    dock.target(&format!(
-        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\nwatchdog = \"0s\"\nretry = {{ attempts = 1 }}\n\
-         [environments.prod.targets.vm]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
-         program = \"{}\"\nport-offset = 1\n",
-        live.display(),
-        config.display(),
-        env!("CARGO_BIN_EXE_pleach"),
-    ));
+    dock.add_production();
     let promote = ["promote", "uat", "prod", "--yes"];
     let refused = dock.scene.ends(102, &promote);
     assert!(refused.stderr.contains("`alpha` is not proven in `uat`"), "{}", refused.stderr);

@@ -166,6 +166,9 @@ pub trait Containers: Send + Sync {
     /// Makes the target have an image that was built. Does nothing where it has it.
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure>;
 
+    /// Makes an image of the target be where images are built, by this name. Does nothing where it is there.
+    async fn fetch(&self, image: &ImageId, name: &str) -> Result<BroughtImage, Failure>;
+
     /// Whether the target has an image.
     async fn has(&self, image: &ImageId) -> Result<bool, Failure>;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
 use pleach_core::port::{ImageBuild, ImageId, RegistryPlace, Shell, SourceRef};
-use pleach_core::word::ReleaseId;
+use pleach_core::word::{CommitId, ReleaseId, ServiceName};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
@@ -61,8 +61,13 @@ pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild
         arguments: image.arguments.clone(),
         labels: image_labels(spec, image),
         stage: image.stage.clone(),
-        names: vec![format!("pleach/{}:{}", spec.service.as_str().to_lowercase(), spec.commit.short())],
+        names: vec![built_name(&spec.service, &spec.commit)],
     }
+}
+
+/// The name of what was built of a commit, where images are built.
+pub fn built_name(service: &ServiceName, commit: &CommitId) -> String {
+    format!("pleach/{}:{}", service.as_str().to_lowercase(), commit.short())
 }
 
 /// Where an image of a service is in its registry. The same image is always there by the same name, and no other one.

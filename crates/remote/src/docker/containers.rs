@@ -140,6 +140,11 @@ impl Containers for DockerContainers {
         Ok(bring_image(from, to, image, &[]).await?)
     }
 
+    async fn fetch(&self, image: &ImageId, name: &str) -> Result<BroughtImage, Failure> {
+        let (from, to) = (self.target.engine().await?, self.builder.engine().await?);
+        Ok(bring_image(from, to, image, &[name.to_owned()]).await?)
+    }
+
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         Ok(self.target.engine().await?.image(image.as_str()).await?.is_some())
     }

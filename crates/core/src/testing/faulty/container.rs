@@ -52,6 +52,10 @@ impl Containers for FaultyContainers {
         self.plan.around("containers.bring", || self.inner.bring(image)).await
     }
 
+    async fn fetch(&self, image: &ImageId, name: &str) -> Result<BroughtImage, Failure> {
+        self.plan.around("containers.fetch", || self.inner.fetch(image, name)).await
+    }
+
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         self.plan.around("containers.has", || self.inner.has(image)).await
     }

@@ -143,6 +143,10 @@ impl Containers for Facets {
         self.containers()?.bring(image).await
     }
 
+    async fn fetch(&self, image: &ImageId, name: &str) -> Result<BroughtImage, Failure> {
+        self.containers()?.fetch(image, name).await
+    }
+
     async fn has(&self, image: &ImageId) -> Result<bool, Failure> {
         self.containers()?.has(image).await
     }

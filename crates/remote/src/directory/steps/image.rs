@@ -79,7 +79,7 @@ async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image:
         .because("it was removed there since it was proven, and another build would be another image")
         .state("nothing was sent")
         .next(format!(
-            "prove one again: `pleach deploy` of `{}` where it was proven, then promote that",
+            "bring it back from where it runs: `pleach promote` again; or prove another one there: `pleach deploy --only {}`",
             parameters.spec.service
         )))
 }
