@@ -14,11 +14,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use pleach_bench::{Figure, Table, Told, Variant, describe_machine, in_turn, own_client, peak_memory, run};
+use pleach_bench::{
+    Figure, Table, Told, Variant, build, cable_bytes, describe_machine, docker, fill, in_turn, own_client, peak_memory,
+    run,
+};
 use pleach_remote::docker::{Engine, EngineWay, ImageId, bring_image};
 use pleach_remote::ssh::{Destination, Link};
 use pleach_testbed::docker::{DockerBed, Engine as Daemon, machine};
@@ -84,11 +86,7 @@ impl Scene {
         for version in 0..2 {
             // Of what changes with each version, little is large.
             fill(&folder.path().join((LAYERS - 1).to_string()), 1_000_000);
-            let mut build = docker(scene.here.engine.socket());
-            build.env("DOCKER_BUILDKIT", "0").args(["build", "-q"]).arg(folder.path()).stderr(Stdio::null());
-            let output = build.output().expect("`docker` runs");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-            scene.images[version] = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            scene.images[version] = build(scene.here.engine.socket(), folder.path());
         }
         Some(scene)
     }
@@ -153,9 +151,9 @@ impl Scene {
             let variant = |name: &'static str| {
                 let (told, bytes) = (&told, &bytes);
                 let run = move || {
-                    let before = self.bytes();
+                    let before = cable_bytes(self.bed.address());
                     self.send(name, &self.images[image], told);
-                    bytes.borrow_mut().insert(name, self.bytes() - before);
+                    bytes.borrow_mut().insert(name, cable_bytes(self.bed.address()) - before);
                 };
                 Variant::new(name, run)
                     .prepared(move || self.reset(name, image))
@@ -166,19 +164,6 @@ impl Scene {
             print(&title, &figures, &bytes.borrow());
             told.print(&figures, 1);
         }
-    }
-
-    /// What has gone over the cable to the host so far, both ways.
-    fn bytes(&self) -> u64 {
-        let network = format!("{}/30", self.bed.address());
-        let output = Command::new("ip").args(["-o", "-4", "addr", "show", "to", &network]).output().expect("`ip` runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let device = text.split_whitespace().nth(1).unwrap_or_else(|| panic!("no cable: {text}"));
-        let count = |name: &str| {
-            let place = format!("/sys/class/net/{device}/statistics/{name}");
-            fs::read_to_string(place).expect("a counter").trim().parse::<u64>().expect("a number")
-        };
-        count("rx_bytes") + count("tx_bytes")
     }
 }
 
@@ -198,17 +183,4 @@ fn print(title: &str, figures: &[Figure], bytes: &BTreeMap<&str, u64>) {
         ]);
     }
     table.print();
-}
-
-fn docker(socket: &Path) -> Command {
-    let mut docker = Command::new("docker");
-    docker.arg("-H").arg(format!("unix://{}", socket.display()));
-    docker
-}
-
-/// A file that nothing makes smaller.
-fn fill(place: &Path, bytes: usize) {
-    let random = fs::File::open("/dev/urandom").expect("it is there");
-    let mut file = fs::File::create(place).expect("made");
-    std::io::copy(&mut random.take(bytes as u64), &mut file).expect("written");
 }

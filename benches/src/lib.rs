@@ -10,6 +10,7 @@
     reason = "a benchmark stops where something is wrong, and prints rounded figures"
 )]
 
+mod docker;
 mod host;
 mod machine;
 mod measure;
@@ -18,6 +19,7 @@ mod repository;
 mod scratch;
 mod tree;
 
+pub use docker::{build, cable_bytes, docker, fill};
 pub use host::{Hosts, Peers, Told, own_client, pleach, watched};
 pub use machine::{MemoryPeak, describe_machine, peak_memory};
 pub use measure::{Figure, Table, Variant, in_turn, median};

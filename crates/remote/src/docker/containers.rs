@@ -22,6 +22,8 @@ use super::way::EngineWay;
 pub struct DockerContainers {
     builder: Reached,
     target: Reached,
+    /// Images come one after the other: what several have in common travels once.
+    bringing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl DockerContainers {
     /// Images come from `builder` and go to `target`.
     pub fn new(builder: EngineWay, target: EngineWay) -> Self {
         let reached = |way| Reached { way, engine: OnceCell::new() };
-        Self { builder: reached(builder), target: reached(target) }
+        Self { builder: reached(builder), target: reached(target), bringing: tokio::sync::Mutex::default() }
     }
 
     fn turn(&self, wanted: &BTreeMap<String, String>) -> Arc<tokio::sync::Mutex<()>> {
@@ -137,6 +139,7 @@ impl Containers for DockerContainers {
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         let (from, to) = (self.builder.engine().await?, self.target.engine().await?);
+        let _turn = self.bringing.lock().await;
         Ok(bring_image(from, to, image, &[]).await?)
     }
 
