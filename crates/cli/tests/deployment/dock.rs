@@ -269,12 +269,23 @@ impl Dock {
         let (done, lost) = std::thread::scope(|scope| {
             let ask = &ask;
             let clients = SERVICES.map(|service| scope.spawn(move || ask(service)));
+            // Also where the work panics: the clients would ask for ever.
+            let stopping = Stopping(&stop);
             let done = work();
-            stop.store(true, Ordering::Relaxed);
+            drop(stopping);
             (done, clients.map(|client| client.join().expect("a client")).concat())
         });
         assert!(lost.is_empty(), "{}\nin {:.3?}, while: {done:?}", lost.join("\n"), begun.elapsed());
         done
+    }
+}
+
+/// Says so when it goes.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@
 //! An engine that refuses the thinned archive — somebody has pruned it meanwhile, or it keeps images in another way — is sent all
 //! of it, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::sync::Arc;
@@ -133,21 +133,46 @@ pub async fn bring_image(
 ) -> Result<BroughtImage, BringError> {
     let failed =
         |source| BringError::Engine { image: id.clone(), from: from.place(), to: to.place(), source: Box::new(source) };
-    let image = from.require_image(id).await.map_err(failed)?;
-    let mut brought = BroughtImage { layers_there: image.layers.len(), layers_sent: 0, bytes: 0 };
+    let mut sent = None;
     // Twice: whatever has no name can be removed by anybody before it gets one.
     for last in [false, true] {
-        if !is_there(to, &image).await.map_err(failed)? {
-            brought = send(from, to, &image).await?;
-            if !is_there(to, &image).await.map_err(failed)? {
-                return Err(BringError::Lost { image: id.clone(), to: to.place() });
-            }
-        }
+        let brought = bring_images(from, to, std::slice::from_ref(id)).await?.remove(id);
+        sent = brought.filter(|brought| brought.bytes > 0 || sent.is_none()).or(sent);
         match name_all(to, id, names).await {
             Ok(()) => break,
             Err(error) if error.is_not_found() && !last => {}
             Err(error) => return Err(failed(error)),
         }
+    }
+    sent.ok_or_else(|| BringError::Lost { image: id.clone(), to: to.place() })
+}
+
+/// Makes another engine have several images of this one, in one archive: what they have in common is read and sent once. An error
+/// names the first of them that it is about.
+pub(super) async fn bring_images(
+    from: &Engine,
+    to: &Engine,
+    ids: &[ImageId],
+) -> Result<BTreeMap<ImageId, BroughtImage>, BringError> {
+    let (mut brought, mut missing) = (BTreeMap::new(), Vec::new());
+    for id in ids {
+        let failed = |source| Route { from, to, id }.failed(source);
+        let image = from.require_image(id).await.map_err(failed)?;
+        if is_there(to, &image).await.map_err(failed)? {
+            let there = BroughtImage { layers_there: image.layers.len(), layers_sent: 0, bytes: 0 };
+            brought.insert(id.clone(), there);
+        } else if !missing.contains(&image) {
+            missing.push(image);
+        }
+    }
+    let Some(first) = missing.first() else { return Ok(brought) };
+    let sent = Route { from, to, id: &first.id }.send(&missing).await?;
+    for (image, sent) in missing.into_iter().zip(sent) {
+        let route = Route { from, to, id: &image.id };
+        if !is_there(to, &image).await.map_err(|source| route.failed(source))? {
+            return Err(BringError::Lost { image: image.id, to: to.place() });
+        }
+        brought.insert(image.id, sent);
     }
     Ok(brought)
 }
@@ -163,55 +188,75 @@ async fn is_there(to: &Engine, wanted: &Image) -> Result<bool, EngineError> {
     Ok(to.image(wanted.id.as_str()).await?.is_some_and(|there| there.layers == wanted.layers))
 }
 
-async fn send(from: &Engine, to: &Engine, image: &Image) -> Result<BroughtImage, BringError> {
-    let failed = |source| BringError::Engine {
-        image: image.id.clone(),
-        from: from.place(),
-        to: to.place(),
-        source: Box::new(source),
-    };
-    let there = to.layers_in_common(&image.layers).await.map_err(failed)?;
-    let refused = |source: &EngineError| matches!(source, EngineError::Refused { .. } | EngineError::NotFound { .. });
-    match send_above(from, to, image, there).await {
-        Err(BringError::Engine { source, .. }) if there > 0 && refused(&source) => send_above(from, to, image, 0).await,
-        sent => sent,
+/// From where to where, and the image that is named where something is wrong.
+#[derive(Clone, Copy)]
+struct Route<'a> {
+    from: &'a Engine,
+    to: &'a Engine,
+    id: &'a ImageId,
+}
+
+impl Route<'_> {
+    fn failed(&self, source: EngineError) -> BringError {
+        let (from, to) = (self.from.place(), self.to.place());
+        BringError::Engine { image: self.id.clone(), from, to, source: Box::new(source) }
+    }
+
+    async fn send(&self, images: &[Image]) -> Result<Vec<BroughtImage>, BringError> {
+        let mut there = Vec::new();
+        for image in images {
+            there.push(self.to.layers_in_common(&image.layers).await.map_err(|source| self.failed(source))?);
+        }
+        let refused =
+            |source: &EngineError| matches!(source, EngineError::Refused { .. } | EngineError::NotFound { .. });
+        match self.send_above(images, &there).await {
+            Err(BringError::Engine { source, .. }) if there.iter().any(|there| *there > 0) && refused(&source) => {
+                self.send_above(images, &vec![0; images.len()]).await
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends all layers but the lowest of each image, which are `there`.
+    async fn send_above(&self, images: &[Image], there: &[usize]) -> Result<Vec<BroughtImage>, BringError> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = bytes.clone();
+        let body = body(receiver).inspect(move |part: &io::Result<Bytes>| {
+            let length = part.as_ref().map_or(0, Bytes::len);
+            counted.fetch_add(length as u64, Ordering::Relaxed);
+        });
+        let all = images.iter().zip(there).flat_map(|(image, there)| wanted(image, *there)).collect();
+        let thin = async {
+            let sender = sender;
+            let thinned = Thinning { route: *self, images, sender: &sender, wanted: all, sizes: BTreeMap::new() };
+            let thinned = thinned.run().await;
+            if thinned.is_err() {
+                cut(&sender).await;
+            }
+            thinned
+        };
+        let (thinned, loaded) = tokio::join!(thin, load(self.to, self.id, body));
+        match (thinned, loaded) {
+            // Nobody takes what is thinned any more: the engine tells why.
+            (Err(Thinned::NotTaken) | Ok(_), Err(source)) => Err(self.failed(source)),
+            (Err(Thinned::Broken(error)), _) => Err(*error),
+            (Err(Thinned::NotTaken), Ok(())) => Err(BringError::Lost { image: self.id.clone(), to: self.to.place() }),
+            (Ok(sizes), Ok(())) => Ok(shares(images, there, sizes, bytes.load(Ordering::Relaxed))),
+        }
     }
 }
 
-/// Sends all layers but the lowest, which are `there`.
-async fn send_above(from: &Engine, to: &Engine, image: &Image, there: usize) -> Result<BroughtImage, BringError> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let bytes = Arc::new(AtomicU64::new(0));
-    let counted = bytes.clone();
-    let body = body(receiver).inspect(move |part: &io::Result<Bytes>| {
-        let length = part.as_ref().map_or(0, Bytes::len);
-        counted.fetch_add(length as u64, Ordering::Relaxed);
-    });
-    let thin = async {
-        let sender = sender;
-        let thinned = Thinning { image, from, to, sender: &sender, wanted: wanted(image, there) }.run().await;
-        if thinned.is_err() {
-            cut(&sender).await;
-        }
-        thinned
+/// What was sent for each image: what several have in common counts for the first of them, and so does what is no layer.
+fn shares(images: &[Image], there: &[usize], mut sizes: BTreeMap<LayerId, u64>, bytes: u64) -> Vec<BroughtImage> {
+    let mut rest = bytes - sizes.values().sum::<u64>().min(bytes);
+    let share = |(image, there): (&Image, &usize)| {
+        let needed = wanted(image, *there);
+        let own: Vec<u64> = needed.iter().filter_map(|layer| sizes.remove(layer)).collect();
+        let bytes = own.iter().sum::<u64>() + std::mem::take(&mut rest);
+        BroughtImage { layers_there: there + needed.len() - own.len(), layers_sent: own.len(), bytes }
     };
-    let (thinned, loaded) = tokio::join!(thin, load(to, &image.id, body));
-    match (thinned, loaded) {
-        // Nobody takes what is thinned any more: the engine tells why.
-        (Err(Thinned::NotTaken) | Ok(()), Err(source)) => Err(BringError::Engine {
-            image: image.id.clone(),
-            from: from.place(),
-            to: to.place(),
-            source: Box::new(source),
-        }),
-        (Err(Thinned::Broken(error)), _) => Err(*error),
-        (Err(Thinned::NotTaken), Ok(())) => Err(BringError::Lost { image: image.id.clone(), to: to.place() }),
-        (Ok(()), Ok(())) => Ok(BroughtImage {
-            layers_there: there,
-            layers_sent: wanted(image, there).len(),
-            bytes: bytes.load(Ordering::Relaxed),
-        }),
-    }
+    images.iter().zip(there).map(share).collect()
 }
 
 fn wanted(image: &Image, there: usize) -> BTreeSet<LayerId> {
@@ -248,12 +293,13 @@ impl From<BringError> for Thinned {
 }
 
 struct Thinning<'a> {
-    image: &'a Image,
-    from: &'a Engine,
-    to: &'a Engine,
+    route: Route<'a>,
+    images: &'a [Image],
     sender: &'a mpsc::Sender<io::Result<Bytes>>,
     /// Layers that are still to be sent.
     wanted: BTreeSet<LayerId>,
+    /// What was sent of each layer.
+    sizes: BTreeMap<LayerId, u64>,
 }
 
 /// Where a layer is in the archive that is sent.
@@ -262,16 +308,17 @@ fn place(layer: &LayerId) -> String {
 }
 
 impl Thinning<'_> {
-    async fn run(mut self) -> Result<(), Thinned> {
-        let saved = std::pin::pin!(self.from.docker().export_image(self.image.id.as_str()));
+    async fn run(mut self) -> Result<BTreeMap<LayerId, u64>, Thinned> {
+        let names: Vec<&str> = self.images.iter().map(|image| image.id.as_str()).collect();
+        let saved = std::pin::pin!(self.route.from.docker().export_images(&names));
         let mut reader = Reader::new(saved);
-        let mut configuration = None;
-        let own = self.image.id.digits();
+        let own: BTreeSet<&str> = self.images.iter().map(|image| image.id.digits()).collect();
+        let mut configurations = BTreeMap::new();
         while let Some(entry) = reader.next().await.map_err(|error| self.unreadable(error))? {
             let blob = entry.name.strip_prefix("blobs/sha256/");
-            if blob.or(entry.name.strip_suffix(".json")) == Some(own) {
+            if let Some(digits) = blob.or(entry.name.strip_suffix(".json")).and_then(|name| own.get(name)) {
                 let content = reader.whole(CONFIGURATION).await.map_err(|error| self.unreadable(error))?;
-                configuration = Some(content);
+                configurations.insert(*digits, content);
             } else if let Some(layer) = blob.and_then(|digits| LayerId::new(format!("sha256:{digits}")).ok()) {
                 if self.wanted.remove(&layer) {
                     self.send_named(&mut reader, &entry, &layer).await?;
@@ -283,26 +330,31 @@ impl Thinning<'_> {
         if let Some(missing) = self.wanted.first() {
             return Err(self.wrong(format!("it has no layer `{missing}`")));
         }
-        let configuration = configuration.ok_or_else(|| self.wrong("it has no configuration of this digest".into()))?;
-        if hex(&Sha256::digest(&configuration)) != own {
-            return Err(self.wrong("its configuration is another one".into()));
+        let mut manifest = Vec::new();
+        for image in self.images {
+            let own = image.id.digits();
+            let configuration = configurations.remove(own);
+            let configuration = configuration.ok_or_else(|| self.wrong(format!("it has no configuration `{own}`")))?;
+            if hex(&Sha256::digest(&configuration)) != own {
+                return Err(self.wrong(format!("its configuration `{own}` is another one")));
+            }
+            let name = format!("{own}.json");
+            self.send_file(&name, configuration.into()).await?;
+            let layers: Vec<String> = image.layers.iter().map(place).collect();
+            manifest.push(json!({ "Config": name, "RepoTags": null, "Layers": layers }));
         }
-        let name = format!("{own}.json");
-        let layers: Vec<String> = self.image.layers.iter().map(place).collect();
-        let manifest = json!([{ "Config": name, "RepoTags": null, "Layers": layers }]).to_string();
-        for (name, content) in [(name.as_str(), configuration), ("manifest.json", manifest.into_bytes())] {
-            self.send_file(name, content.into()).await?;
-        }
-        self.send(end()).await
+        self.send_file("manifest.json", json!(manifest).to_string().into_bytes().into()).await?;
+        self.send(end()).await?;
+        Ok(self.sizes)
     }
 
     /// A layer that is named by its digest is sent as it is read; where it is another one, the archive is never ended.
-    async fn send_named<S, E>(&self, reader: &mut Reader<S>, entry: &Entry, layer: &LayerId) -> Result<(), Thinned>
+    async fn send_named<S, E>(&mut self, reader: &mut Reader<S>, entry: &Entry, layer: &LayerId) -> Result<(), Thinned>
     where
         S: futures_util::Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.send(front(&place(layer), entry.size)).await?;
+        self.begin(layer, entry).await?;
         let mut hash = Sha256::new();
         while let Some(part) = reader.part().await.map_err(|error| self.unreadable(error))? {
             hash.update(&part);
@@ -332,12 +384,18 @@ impl Thinning<'_> {
         if !self.wanted.remove(&layer) {
             return Ok(());
         }
-        self.send(front(&place(&layer), entry.size)).await?;
+        self.begin(&layer, entry).await?;
         kept.rewind().map_err(|error| self.here(error))?;
         while let Some(part) = read_part(&mut kept).map_err(|error| self.here(error))? {
             self.send(part).await?;
         }
         self.send(pad(entry.size)).await
+    }
+
+    async fn begin(&mut self, layer: &LayerId, entry: &Entry) -> Result<(), Thinned> {
+        let front = front(&place(layer), entry.size);
+        self.sizes.insert(layer.clone(), (front.len() + pad(entry.size).len()) as u64 + entry.size);
+        self.send(front).await
     }
 
     async fn send_file(&self, name: &str, content: Bytes) -> Result<(), Thinned> {
@@ -356,7 +414,7 @@ impl Thinning<'_> {
 
     fn wrong(&self, why: String) -> Thinned {
         let source = io::Error::new(io::ErrorKind::InvalidData, why);
-        BringError::NotTheImage { image: self.image.id.clone(), from: self.from.place(), source }.into()
+        BringError::NotTheImage { image: self.route.id.clone(), from: self.route.from.place(), source }.into()
     }
 
     /// The archive is none, or the engine that writes it is lost.
@@ -364,17 +422,16 @@ impl Thinning<'_> {
         if error.kind() == io::ErrorKind::InvalidData {
             return self.wrong(error.to_string());
         }
-        let what = format!("save image `{}`", self.image.id);
+        let what = format!("save image `{}`", self.route.id);
         let source = match error.downcast::<bollard::errors::Error>() {
-            Ok(error) => self.from.failed(&what)(error),
-            Err(err) => self.from.failed(&what)(bollard::errors::Error::IOError { err }),
+            Ok(error) => self.route.from.failed(&what)(error),
+            Err(err) => self.route.from.failed(&what)(bollard::errors::Error::IOError { err }),
         };
-        let image = self.image.id.clone();
-        BringError::Engine { image, from: self.from.place(), to: self.to.place(), source: Box::new(source) }.into()
+        self.route.failed(source).into()
     }
 
     fn here(&self, source: io::Error) -> Thinned {
-        BringError::Here { image: self.image.id.clone(), to: self.to.place(), source }.into()
+        BringError::Here { image: self.route.id.clone(), to: self.route.to.place(), source }.into()
     }
 }
 

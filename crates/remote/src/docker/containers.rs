@@ -12,6 +12,7 @@ use pleach_core::port::{
 use tokio::sync::OnceCell;
 
 use super::bring::bring_image;
+use super::bringing::Bringing;
 use super::engine::Engine;
 use super::error::EngineError;
 use super::label;
@@ -22,8 +23,7 @@ use super::way::EngineWay;
 pub struct DockerContainers {
     builder: Reached,
     target: Reached,
-    /// Images come one after the other: what several have in common travels once.
-    bringing: tokio::sync::Mutex<()>,
+    bringing: Bringing,
 }
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl DockerContainers {
     /// Images come from `builder` and go to `target`.
     pub fn new(builder: EngineWay, target: EngineWay) -> Self {
         let reached = |way| Reached { way, engine: OnceCell::new() };
-        Self { builder: reached(builder), target: reached(target), bringing: tokio::sync::Mutex::default() }
+        Self { builder: reached(builder), target: reached(target), bringing: Bringing::default() }
     }
 
     fn turn(&self, wanted: &BTreeMap<String, String>) -> Arc<tokio::sync::Mutex<()>> {
@@ -139,8 +139,7 @@ impl Containers for DockerContainers {
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {
         let (from, to) = (self.builder.engine().await?, self.target.engine().await?);
-        let _turn = self.bringing.lock().await;
-        Ok(bring_image(from, to, image, &[]).await?)
+        Ok(self.bringing.bring(from, to, image).await?)
     }
 
     async fn fetch(&self, image: &ImageId, name: &str) -> Result<BroughtImage, Failure> {

@@ -24,6 +24,7 @@
 
 mod archive;
 mod bring;
+mod bringing;
 mod build;
 mod container;
 mod containers;

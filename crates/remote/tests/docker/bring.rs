@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pleach_remote::docker::{Engine, EngineWay, bring_image};
+use pleach_core::port::{Containers as _, ImageId};
+use pleach_remote::docker::{DockerContainers, Engine, EngineWay, bring_image};
 use pleach_remote::ssh::{Destination, Link};
 use pleach_testbed::docker::{Engine as Daemon, machine};
 use pleach_testbed::sshd::SshBed;
@@ -23,7 +24,7 @@ pub(crate) async fn engine_of(bed: &SshBed) -> Engine {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_layers_that_a_host_lacks_travel_and_the_image_is_the_same_there() {
-    let Some((_, here)) = shared().await else { return };
+    let Some((own, here)) = shared().await else { return };
     let Some((bed, mut daemon)) = tokio::task::spawn_blocking(host).await.expect("made") else { return };
     let there = engine_of(&bed).await;
     let (large, name) = ("x".repeat(1 << 20), "bring-shop:1".to_owned());
@@ -52,6 +53,25 @@ async fn only_the_layers_that_a_host_lacks_travel_and_the_image_is_the_same_ther
     let third = layered(&here, &["bring other", &large], &[]).await;
     let changed = bring_image(&here, &there, &third.id, &[]).await.expect("brought");
     assert_eq!((changed.layers_there, changed.layers_sent), (1, 2));
+
+    // Several at once: what they have in common travels once, and what is not there is told for itself.
+    let common = "y".repeat(1 << 20);
+    let mut wanted = vec![ImageId::new(format!("sha256:{}", "0".repeat(64))).expect("an id")];
+    for name in ["bring a", "bring b", "bring c", "bring d"] {
+        wanted.push(layered(&here, &[&common, name], &[]).await.id);
+    }
+    let link = Link::to(Destination { config: Some(bed.at("config")), ..Destination::new("target") });
+    let containers = DockerContainers::new(EngineWay::socket(own.engine.socket()), EngineWay::on(link));
+    let all = futures_util::future::join_all(wanted.iter().map(|image| containers.bring(image))).await;
+    let failure = all[0].as_ref().expect_err("there is none");
+    assert!(failure.what.contains("sha256:000000"), "{failure:?}");
+    let brought: Vec<_> = all[1..].iter().map(|brought| brought.as_ref().expect("brought")).collect();
+    assert!(brought.iter().all(|brought| brought.layers() == 3 && brought.layers_sent > 0), "{brought:?}");
+    let bytes: u64 = brought.iter().map(|brought| brought.bytes).sum();
+    assert!((1 << 20..3 << 19).contains(&bytes), "{bytes}: {brought:?}");
+    for image in &wanted[1..] {
+        assert!(there.image(image.as_str()).await.expect("asked").is_some());
+    }
 
     // What was brought is whole: it runs, also after the engine was started again.
     daemon.restart(bed.machine());
