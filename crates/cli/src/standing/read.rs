@@ -136,8 +136,12 @@ fn note(status: &ServiceStatus) -> Option<String> {
 /// Which part of its requests another release has.
 fn shared(status: &ServiceStatus) -> String {
     let others = status.shares.iter().filter(|(release, _)| Some(*release) != status.release.as_ref());
-    let told: Vec<String> =
-        others.map(|(release, share)| format!("{share}% of its requests go to `{release}`")).collect();
+    let asked = |release| {
+        let matched = status.matched.as_ref().filter(|matched| matched.release == *release);
+        matched.map(|matched| format!(", and all with {}", matched.matching)).unwrap_or_default()
+    };
+    let told = others.map(|(release, share)| format!("{share}% of its requests go to `{release}`{}", asked(release)));
+    let told: Vec<String> = told.collect();
     let awaited = status.awaited.as_ref().map_or("", |_| ", which waits for `pleach confirm`");
     format!("{}{awaited}", told.join(", "))
 }

@@ -39,7 +39,7 @@
 //! | `start` | starts its process or container beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
-//! | `canary-10` | the target's proxy gives 10% of the new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
+//! | `canary-10` | the target's proxy gives 10% of the new requests to it, and all that ask for it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `analysis-10` | watches it with them: what the proxy counts, and its health | nothing |
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
