@@ -47,7 +47,7 @@
 //! | `restart-part` | restarts some containers of a Compose project, of `pleach restart --part` | nothing: they run |
 //! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
-//! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
+//! | `retire` | ends what the old releases run, after their connections have ended; with `standby` not the last one's | starting them again |
 //! | `channel` | gives its image the names of the channel, on the target's engine and where images are built | having those that still lead to it lead where they did |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
