@@ -31,6 +31,20 @@ fn releases(scene: &Scene, service: &str) -> Vec<u64> {
     processes(scene, service).into_keys().collect()
 }
 
+/// Ends the process of a release of `alpha`, and who would start it again.
+fn kill(scene: &Scene, number: u64) {
+    let run = scene.place().join("live/alpha/run");
+    let mut records = std::fs::read_dir(run).expect("a folder").flatten().map(|entry| entry.path());
+    let is_of = |name: &str| name.starts_with(&format!("{number:04}-")) && name.ends_with(".json");
+    let record = records.find(|path| path.file_name().is_some_and(|name| is_of(&name.to_string_lossy())));
+    let record = std::fs::read(record.expect("its record")).expect("read");
+    let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+    for pid in [&record["supervisor"]["pid"], &record["group"]["leader"]["pid"]] {
+        let pid = i32::try_from(pid.as_i64().expect("a number")).expect("small");
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("one"), Signal::KILL);
+    }
+}
+
 #[test]
 fn the_release_before_goes_on_until_the_next_deployment_and_is_led_back_to_as_it_is() {
     let scene = standing_by();
@@ -48,6 +62,14 @@ fn the_release_before_goes_on_until_the_next_deployment_and_is_led_back_to_as_it
     scene.ends(0, &["rollback", "local", "--yes"]);
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert_eq!(processes(&scene, "alpha"), BTreeMap::from([(1, first)]), "the same process, and the new one is gone");
+
+    // One that has ended meanwhile is started before anything leads back to it.
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    kill(&scene, 1);
+    let back = scene.ends(0, &["rollback", "local", "--yes"]).stderr;
+    let place = |words: &str| back.find(words).unwrap_or_else(|| panic!("{words}: {back}"));
+    assert!(place("alpha@here: retire taken back") < place("alpha@here: taking switch back"), "{back}");
+    assert_eq!((scene.answers("alpha").as_deref(), releases(&scene, "alpha")), (Some("1.0.0"), vec![1]));
 
     // Of three that one after the other are live, two run; and whichever way it is gone, the same two.
     scene.ends(0, &["deploy", "local", "--yes"]);
@@ -92,17 +114,8 @@ fn a_deployment_that_fails_or_is_killed_leaves_the_one_that_stands_by_as_it_was_
     let now = processes(&scene, "alpha");
     assert_eq!((now.len(), now.contains_key(&1), now.get(&2)), (2, false, both.get(&2)), "{}", resumed.stderr);
 
-    // It ends by itself, and stays so: then the way back starts it, as it would without.
-    let run = scene.place().join("live/alpha/run");
-    let mut records = std::fs::read_dir(&run).expect("a folder").flatten().map(|entry| entry.path());
-    let is_of = |name: &str| name.starts_with("0002-") && name.ends_with(".json");
-    let record = records.find(|path| path.file_name().is_some_and(|name| is_of(&name.to_string_lossy())));
-    let record = std::fs::read(record.expect("its record")).expect("read");
-    let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
-    for pid in [&record["supervisor"]["pid"], &record["group"]["leader"]["pid"]] {
-        let pid = i32::try_from(pid.as_i64().expect("a number")).expect("small");
-        let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("one"), Signal::KILL);
-    }
+    // Also where it has ended by itself the way back is whole: it starts it, as it would without.
+    kill(&scene, 2);
     scene.ends(0, &["rollback", "local", "--yes"]);
     assert_eq!(scene.answers("alpha").as_deref(), Some("2.0.0"));
     assert_ne!(processes(&scene, "alpha").get(&2), both.get(&2));

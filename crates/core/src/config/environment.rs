@@ -83,7 +83,7 @@ pub struct EnvironmentConfig {
     pub canary: Option<CanaryConfig>,
     /// Whether the release that a deployment took the place of stays up beside the new one, without requests, until the next
     /// deployment ends it: `pleach rollback` then leads back to it at once, without starting it. For services that Pleach keeps
-    /// running; it takes the memory of both.
+    /// running. It takes the memory of both, and what a service does without being asked, both do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[schemars(example = true)]
     pub standby: bool,

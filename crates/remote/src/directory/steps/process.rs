@@ -124,7 +124,8 @@ fn told(parameters: &RetireParameters) -> String {
 pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: RetireParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let (mut changed, mut warnings) = (false, Vec::new());
+    // Taken back first of all: who leads back to what stands by has seen that it runs.
+    let (mut changed, mut warnings) = (parameters.standby.is_some(), Vec::new());
     for (_, port) in &parameters.routers {
         changed |= site.ensure_unrouted(*port, parameters.drain).await?;
     }
