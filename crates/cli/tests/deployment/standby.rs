@@ -80,14 +80,13 @@ fn the_release_before_goes_on_until_the_next_deployment_and_is_led_back_to_as_it
     let both = processes(&scene, "alpha");
     assert_eq!(both.len(), 2, "{both:?}");
     assert!(!both.contains_key(&1), "{both:?}");
-    let (old, new) = (*both.keys().next().expect("one"), *both.keys().next_back().expect("another"));
+    let old = both.keys().next().expect("one");
     let kept = scene.place().join("live/alpha/releases");
     let name = std::fs::read_dir(kept).expect("a folder").flatten().map(|entry| entry.file_name());
     let name =
         name.map(|name| name.to_string_lossy().into_owned()).find(|name| name.starts_with(&format!("{old:04}-")));
     scene.ends(0, &["rollback", "local", "--yes", "--to", &name.expect("it is kept"), "alpha"]);
     assert_eq!((scene.answers("alpha").as_deref(), processes(&scene, "alpha")), (Some("2.0.0"), both));
-    assert!(new > old);
     scene.ends(0, &["stop", "local", "--yes"]);
     assert_eq!(releases(&scene, "alpha"), Vec::<u64>::new());
 }

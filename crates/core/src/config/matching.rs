@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Requests that go to the new release whatever its part is: those that carry a header, or a cookie; exactly one of the two is
-/// named. Who asks has the same release with each request, and people can test it before anybody else sees it: with `"0%"` as the first of `steps`.
+/// named. Who asks has the same release with each request, and people can test it before anybody else sees it: with `"0%"` as
+/// the first of `steps`.
 ///
 /// Istio, Flagger and Argo Rollouts call it `match` as well, ingress-nginx `canary-by-header`, `canary-by-header-value` and
 /// `canary-by-cookie`; its values `always` and `never` have no meaning of their own here.

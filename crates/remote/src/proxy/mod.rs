@@ -4,8 +4,8 @@
 //! [`supervise`](crate::supervise): one JSON document as its request, one line of JSON as its answer. HAProxy is the user's own,
 //! 2.4 or newer, and so are its config and its admin socket; Pleach owns one file that it loads last ([`ProxyPlace`]). In it each
 //! service has a frontend and a backend of the same name, and the backend has two servers, `blue` and `green`, of which
-//! releases take turns ([`Backend`]). Requests that
-//! ask for a release by themselves go to its server whatever its weight is ([`Matching`]).
+//! releases take turns ([`Backend`]). Requests that ask for a release by themselves go to its server whatever its weight is
+//! ([`Matching`]).
 //!
 //! | verb | does |
 //! |---|---|
@@ -23,8 +23,8 @@
 //!
 //! What is set at run time is lost when HAProxy is reloaded. So what is wanted goes into the file first, which HAProxy itself
 //! checks before it replaces the old one in one durable step, and then to the admin socket. Only what commands cannot make, a
-//! new frontend, another address or another rule for requests that [ask for a release](Matching), takes a reload; it is waited for. If HAProxy does not come to run it, the file is made what
-//! it was: it would keep HAProxy from its next start.
+//! new frontend, another address or another rule for requests that [ask for a release](Matching), takes a reload; it is waited
+//! for. If HAProxy does not come to run it, the file is made what it was: it would keep HAProxy from its next start.
 //!
 //! # Killed anywhere
 //!

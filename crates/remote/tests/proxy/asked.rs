@@ -15,11 +15,14 @@ pub(crate) fn matched(json: &str, to: Option<Slot>) -> Option<Matched> {
 fn new_of_hundred(bed: &Bed, header: Option<&str>) -> usize {
     let client = |keeps| {
         let client = Client::new(bed.port, keeps, "GET");
-        header.map_or_else(|| Client::new(bed.port, keeps, "GET"), |header| client.with(header))
+        match header {
+            Some(header) => client.with(header),
+            None => client,
+        }
     };
     let (mut kept, mut others) = (client(true), client(false));
-    let mut answers = (0..50).flat_map(|_| [kept.ask("/"), others.ask("/")]).collect::<Vec<_>>();
-    answers.drain(..).filter(|answer| answer.as_ref().expect("an answer").1 == "2").count()
+    let answers = (0..50).flat_map(|_| [kept.ask("/"), others.ask("/")]);
+    answers.filter(|answer| answer.as_ref().expect("an answer").1 == "2").count()
 }
 
 #[test]
