@@ -145,10 +145,20 @@ impl Machine {
     ///
     /// What `wget` said, and how it ended: 143 where no answer was there within ten seconds.
     pub fn try_get(&self, port: u16, path: &str) -> Result<String, String> {
+        self.try_get_with(port, path, None)
+    }
+
+    /// The same with a header more, such as `X-Canary: always`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_get`](Self::try_get).
+    pub fn try_get_with(&self, port: u16, path: &str, header: Option<&str>) -> Result<String, String> {
         let mut wget = self.command("timeout");
         let address = format!("http://127.0.0.1:{port}{path}");
         // Its own time limit breaks it in some builds.
-        wget.args(["10", "busybox", "wget", "-q", "-Y", "off", "-O", "-", &address]);
+        wget.args(["10", "busybox", "wget", "-q", "-Y", "off", "-O", "-"]);
+        wget.args(header.into_iter().flat_map(|header| ["--header", header])).arg(&address);
         let output = wget.stdin(Stdio::null()).output().expect("nsenter runs");
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

@@ -82,11 +82,12 @@ fn tell_answers(answers: &[Answer], globals: &Globals) -> Result<Exit, Ended> {
         answer(&format!("{}\n", serde_json::to_string_pretty(&told).unwrap_or_default()));
     }
     for (target, awaited, given) in answers {
-        let AwaitedConsent { service, release, percent, run, .. } = awaited;
+        let AwaitedConsent { service, release, percent, matching, run, .. } = awaited;
+        let asked = matching.as_ref().map(|matching| format!(" and all with {matching}")).unwrap_or_default();
         match given {
             Ok(()) if globals.json => {}
             Ok(()) => answer(&format!(
-                "`{service}` on `{target}` may go on: release `{release}` had {percent}% of the requests (run {run})\n"
+                "`{service}` on `{target}` may go on: release `{release}` had {percent}% of the requests{asked} (run {run})\n"
             )),
             Err(failure) => tell_failure(failure, Paint::of_stderr(globals.color)),
         }

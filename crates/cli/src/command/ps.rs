@@ -166,7 +166,12 @@ fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Ve
 
 /// The public address, where the target's proxy leads from there.
 fn led(service: &ServiceProcesses, process: &ReleaseProcess) -> Option<String> {
-    service.wanted.as_ref().filter(|_| share(service, process).is_some_and(|share| share > 0)).map(joined)
+    service.wanted.as_ref().filter(|_| is_led_to(service, process)).map(joined)
+}
+
+fn is_led_to(service: &ServiceProcesses, process: &ReleaseProcess) -> bool {
+    let is_asked_for = service.matched.as_ref().is_some_and(|matched| matched.release == process.release);
+    is_asked_for || share(service, process).is_some_and(|share| share > 0)
 }
 
 /// So many of a hundred requests go to it; nothing is known of a router of Pleach's own.
@@ -192,8 +197,13 @@ fn note(
     } else if service.wanted.is_some() && router.is_none() && service.led.is_none() {
         notes.push("its router is gone: nobody leads to its port".to_owned());
     }
-    if let Some(share @ 1..100) = share(service, process) {
-        notes.push(format!("has {share}% of the requests"));
+    let asked = service.matched.as_ref().filter(|matched| matched.release == process.release);
+    match (share(service, process), asked) {
+        (Some(share), Some(asked)) => {
+            notes.push(format!("has {share}% of the requests and all with {}", asked.matching))
+        }
+        (Some(share @ 1..100), None) => notes.push(format!("has {share}% of the requests")),
+        _ => {}
     }
     let last_end = process.last_end.as_deref().unwrap_or("ended");
     match process.state {
@@ -268,6 +278,7 @@ mod tests {
             current: Some(release.clone()),
             wanted: Some(address.clone()),
             led: None,
+            matched: None,
             is_project: false,
             processes: vec![ReleaseProcess {
                 release,

@@ -23,7 +23,8 @@ pub(crate) fn ask_for_canary(project: &mut Project, name: &EnvironmentName, step
                 .because(why)
                 .state("nothing was touched")
                 .next(format!(
-                    "whole percentages, each larger than the one before: `pleach deploy {name} --canary 10%,50%`"
+                    "whole percentages, each larger than the one before, and `0%` only with `match` in `canary`: \
+                     `pleach deploy {name} --canary 10%,50%`"
                 )),
         ));
     }

@@ -8,7 +8,7 @@ use pleach_core::config::ServiceConfig;
 use pleach_core::error::Failure;
 use pleach_core::port::{Call, NoLines};
 use pleach_core::target::Target;
-use pleach_core::word::{EnvironmentName, ServiceName};
+use pleach_core::word::{EnvironmentName, ReleaseId, ServiceName};
 use pleach_remote::check::{Asker, CheckPlace};
 use pleach_remote::directory::{ReleaseSpec, ReleaseStatus, ServiceLayout, ServiceStatus};
 use pleach_remote::service_statuses;
@@ -136,8 +136,12 @@ fn note(status: &ServiceStatus) -> Option<String> {
 /// Which part of its requests another release has.
 fn shared(status: &ServiceStatus) -> String {
     let others = status.shares.iter().filter(|(release, _)| Some(*release) != status.release.as_ref());
-    let told: Vec<String> =
-        others.map(|(release, share)| format!("{share}% of its requests go to `{release}`")).collect();
+    let asked = |release: &ReleaseId| {
+        let matched = status.matched.as_ref().filter(|matched| matched.release == *release);
+        matched.map(|matched| format!(", and all with {}", matched.matching)).unwrap_or_default()
+    };
+    let told = others.map(|(release, share)| format!("{share}% of its requests go to `{release}`{}", asked(release)));
+    let told: Vec<String> = told.collect();
     let awaited = status.awaited.as_ref().map_or("", |_| ", which waits for `pleach confirm`");
     format!("{}{awaited}", told.join(", "))
 }

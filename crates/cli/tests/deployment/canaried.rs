@@ -43,6 +43,18 @@ fn counted(dock: &Dock, service: &str, questions: usize) -> BTreeMap<Option<u32>
     counted
 }
 
+const ASKS: &str = "X-Canary: always";
+
+/// The versions that all services give those who ask for the new release, and everybody else; each the same all the time.
+fn asked_and_not(dock: &Dock) -> (u32, u32) {
+    let seen = SERVICES.iter().flat_map(|service| {
+        (0..10).map(|_| (dock.answer_with(service, ASKS).expect("an answer"), dock.answer(service).expect("an answer")))
+    });
+    let seen: std::collections::BTreeSet<_> = seen.collect();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    seen.into_iter().next().expect("one")
+}
+
 /// A deployment under way, all of whose releases have their part.
 fn shared(dock: &Dock) -> Working {
     shared_by(dock, &["deploy", "uat", "--yes", "-v"], "canary-10 done")
@@ -243,7 +255,8 @@ fn a_release_whose_answers_take_too_long_or_that_the_own_command_does_not_agree_
 
 #[test]
 fn a_host_whose_deployer_died_amid_a_canary_gives_all_requests_back_by_itself_and_so_does_an_interrupted_one() {
-    let Some((_haproxy, dock)) = canaried("120s") else { return };
+    let Some((_haproxy, mut dock)) = canaried("120s") else { return };
+    dock.target("match = { header = \"X-Canary\" }\n");
     let settings = dock.scene.root().join("pleach.toml");
     let config = std::fs::read_to_string(&settings).expect("a config");
     let watched = "[environments.uat]\nlease = \"8s\"\nwatchdog = \"10s\"\n";
@@ -261,6 +274,7 @@ fn a_host_whose_deployer_died_amid_a_canary_gives_all_requests_back_by_itself_an
 
     dock.without_a_lost_request(|| {
         let working = shared(&dock);
+        assert_eq!(dock.answer_with("alpha", ASKS), Some(2));
         working.signal(Signal::KILL);
         working.ends();
         let begun = Instant::now();
@@ -269,7 +283,7 @@ fn a_host_whose_deployer_died_amid_a_canary_gives_all_requests_back_by_itself_an
             std::thread::sleep(Duration::from_millis(200));
         }
     });
-    assert_eq!(dock.answers(), Some(1));
+    assert_eq!(asked_and_not(&dock), (1, 1));
     let resumed = dock.scene.ends(110, &["resume"]);
     assert!(resumed.stderr.contains("the target took itself back"), "{}", resumed.stderr);
     assert_eq!((dock.answers(), addresses(&file(&dock))), (Some(1), addresses(&before)));
@@ -327,4 +341,92 @@ fn a_canary_that_waits_for_a_person_goes_on_once_one_has_answered_also_where_its
     dock.scene.ends(0, &["resume"]);
     assert_eq!(dock.answers(), Some(3));
     dock.require_settled(2);
+}
+
+#[test]
+fn who_asks_has_the_new_release_before_everybody_else_and_the_way_back_leads_all_to_the_old_one_that_stands_by() {
+    let Some((mut haproxy, mut dock)) = proxied() else { return };
+    let settings = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&settings).expect("a config");
+    std::fs::write(&settings, config.replace("[environments.uat]\n", "[environments.uat]\nstandby = true\n"))
+        .expect("written");
+    dock.target(
+        "[environments.uat.canary]\nsteps = [\"0%\", \"10%\"]\nmatch = { header = \"X-Canary\", value = \"always\" }\n\
+         wait = \"1s\"\npause = \"120s\"\n",
+    );
+    dock.version(2);
+    let plan = dock.scene.ends(0, &["plan", "uat", "--long"]);
+    let told = "HAProxy leads 0% of the requests and all with header `X-Canary: always` to `0002-";
+    assert_eq!(plan.stdout.matches(told).count(), 2, "{}", plan.stdout);
+    let said = dock.without_a_lost_request(|| {
+        let mut working = shared_by(&dock, &["deploy", "uat", "--yes", "-v"], "canary-0 done");
+        assert_eq!(asked_and_not(&dock), (2, 1));
+        let status = dock.scene.ends(0, &["status", "uat"]);
+        let told = "and all with header `X-Canary: always`";
+        assert_eq!(status.stdout.matches("0% of its requests go to `0002-").count(), 2, "{}", status.stdout);
+        assert_eq!(status.stdout.matches(told).count(), 2, "{}", status.stdout);
+        let listed = dock.scene.ends(0, &["ps", "uat"]);
+        assert_eq!(listed.stdout.matches("has 0% of the requests and all with header").count(), 2, "{}", listed.stdout);
+        let ended = AtomicBool::new(false);
+        let (said, answered) = std::thread::scope(|scope| {
+            let answers = scope.spawn(|| {
+                let mut said = String::new();
+                let begun = Instant::now();
+                while !ended.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(120) {
+                    // It is refused while nobody asks.
+                    said += &dock.scene.pleach(&["confirm", "uat"]).stdout;
+                }
+                said
+            });
+            SERVICES.iter().for_each(|_| working.says("canary-10 done"));
+            let asked: Vec<_> = (0..20).map(|_| dock.answer_with("beta", ASKS)).collect();
+            assert!(asked.iter().all(|version| *version == Some(2)), "whatever its part is: {asked:?}");
+            let said = working.ends();
+            ended.store(true, Ordering::Relaxed);
+            (said, answers.join().expect("no panic"))
+        });
+        let told = "had 0% of the requests and all with header `X-Canary: always` (run";
+        assert_eq!(answered.matches(told).count(), 2, "{answered}");
+        said
+    });
+    assert_eq!((said.code, asked_and_not(&dock)), (0, (2, 2)), "{}", said.stderr);
+    dock.require_settled(2);
+    assert_eq!(weights(&dock), [256, 256]);
+
+    // Blue and green: both run, and the way back starts nothing.
+    let states = || {
+        let of = |service: &&str| dock.containers(service).into_iter().map(|seen| seen.state).collect::<Vec<_>>();
+        SERVICES.iter().map(of).collect::<Vec<_>>()
+    };
+    let started = || {
+        let of = |service: &&str| {
+            let first = dock.containers(service).swap_remove(0).name;
+            dock.ask(&format!("/containers/{first}/json"))["State"]["StartedAt"].clone()
+        };
+        SERVICES.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), [["running", "running"], ["running", "running"]]);
+    let since = started();
+    let back = dock.without_a_lost_request(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
+    assert_eq!((asked_and_not(&dock), started()), ((1, 1), since), "{}", back.stderr);
+    dock.require_settled(2);
+    assert_eq!(weights(&dock), [256, 256]);
+
+    // The deployer is killed while people test, and the proxy restarts.
+    let before = file(&dock);
+    dock.version(3);
+    let working = shared_by(&dock, &["deploy", "uat", "--yes", "-v"], "canary-0 done");
+    working.signal(Signal::KILL);
+    working.ends();
+    haproxy.end();
+    haproxy = Haproxy::start(dock.machine(), &dock.bed.at("proxy"));
+    while !dock.answers_any() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(asked_and_not(&dock), (3, 1), "as its file says");
+    let back = dock.without_a_lost_request(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
+    assert_eq!(asked_and_not(&dock), (1, 1), "{}", back.stderr);
+    assert_eq!(file(&dock), before);
+    dock.require_settled(2);
+    drop(haproxy);
 }

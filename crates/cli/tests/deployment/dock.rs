@@ -125,7 +125,16 @@ impl Dock {
 
     /// The same, or what became of the request.
     fn try_answer(&self, service: &str) -> Result<u32, String> {
-        let answer = self.machine().try_get(self.scene.port(service), "/metadata")?;
+        self.try_answer_with(service, None)
+    }
+
+    /// The version that answers a request with this header; nothing if none does.
+    pub(crate) fn answer_with(&self, service: &str, header: &str) -> Option<u32> {
+        self.try_answer_with(service, Some(header)).ok()
+    }
+
+    fn try_answer_with(&self, service: &str, header: Option<&str>) -> Result<u32, String> {
+        let answer = self.machine().try_get_with(self.scene.port(service), "/metadata", header)?;
         let version = answer.lines().find_map(|line| line.strip_prefix("version ")?.trim().parse().ok());
         version.ok_or_else(|| format!("no version in {answer:?}"))
     }

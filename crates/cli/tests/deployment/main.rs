@@ -42,6 +42,7 @@ mod side_by_side;
 mod signals;
 mod signals_afar;
 mod silence;
+mod standby;
 mod standing;
 mod steady;
 mod stranger;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::matching::CanaryMatch;
 use super::service::CommandLine;
 use crate::percent::Percent;
 use crate::period::Period;
@@ -13,9 +14,14 @@ use crate::period::Period;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CanaryConfig {
-    /// The parts of the requests, one after the other, each larger than the one before; then all of them.
+    /// The parts of the requests, one after the other, each larger than the one before; then all of them. With `match` the first may
+    /// be `0%`: only those who ask for the new release get it.
     #[schemars(length(min = 1), example = ["10%", "50%"])]
     pub steps: Vec<Percent>,
+    /// Requests that go to the new release whatever its part is, from the first step to the last.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    #[schemars(example = serde_json::json!({ "header": "X-Canary", "value": "always" }))]
+    pub matching: Option<CanaryMatch>,
     /// How long the release is watched with each part.
     #[serde(default = "default_wait")]
     #[schemars(example = &"2m")]
@@ -54,6 +60,7 @@ impl CanaryConfig {
     pub fn of(steps: Vec<Percent>) -> Self {
         Self {
             steps,
+            matching: None,
             wait: default_wait(),
             errors: default_errors(),
             latency: None,
@@ -71,6 +78,10 @@ impl CanaryConfig {
             let last = before.replace(*step);
             match step.as_whole() {
                 None => Some((at, format!("`{step}` is no whole percentage"))),
+                Some(0) if at == 0 && self.matching.is_some() => None,
+                Some(0) if at == 0 => {
+                    Some((at, format!("`{step}` is for those who ask for it, and no `match` says who does")))
+                }
                 Some(0 | 100..) => Some((at, format!("`{step}` of the requests is no part of them"))),
                 Some(_) => {
                     last.filter(|last| last >= step).map(|last| (at, format!("`{step}` is not more than `{last}`")))
@@ -104,6 +115,12 @@ mod tests {
         };
         assert_eq!(wrong(&["1%", "10%", "99%"]), None);
         assert_eq!(wrong(&["0%"]), Some(0));
+        let mut asked = CanaryConfig::of(vec![Percent::whole(0), Percent::whole(10)]);
+        assert_eq!(asked.wrong_step().map(|(at, _)| at), Some(0), "nobody would get it");
+        asked.matching = serde_json::from_str(r#"{ "header": "X-Canary" }"#).expect("a match");
+        assert_eq!(asked.wrong_step(), None);
+        asked.steps = vec![Percent::whole(10), Percent::whole(0)];
+        assert_eq!(asked.wrong_step().map(|(at, _)| at), Some(1));
         assert_eq!(wrong(&["10%", "100%"]), Some(1));
         assert_eq!(wrong(&["10%", "10%"]), Some(1));
         assert_eq!(wrong(&["50%", "10%"]), Some(1));

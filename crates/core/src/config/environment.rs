@@ -81,6 +81,12 @@ pub struct EnvironmentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "steps": ["10%", "50%"], "wait": "2m" }))]
     pub canary: Option<CanaryConfig>,
+    /// Whether the release that a deployment took the place of stays up beside the new one, without requests, until the next
+    /// deployment ends it: `pleach rollback` then leads back to it at once, without starting it. For services that Pleach keeps
+    /// running. It takes the memory of both, and what a service does without being asked, both do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(example = true)]
+    pub standby: bool,
     /// How much all hosts together are asked for: connections and commands in a second, commands at once.
     #[serde(default, skip_serializing_if = "TotalLimits::is_none")]
     #[schemars(example = serde_json::json!({ "connections-per-second": 5.0, "sessions": 32 }))]

@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value};
 
+use super::matching::{MatchName, MatchValue};
 use super::tree::Content;
 use crate::percent::Percent;
 use crate::period::Period;
@@ -90,6 +91,8 @@ fn fits_format(format: &str, text: &str) -> Result<(), String> {
         "size" => text.parse::<Size>().map(drop).map_err(|_| format!("`{text}` is not a size")),
         "secret" => text.parse::<SecretName>().map(drop).map_err(|_| "this does not name a secret".to_owned()),
         "batch-size" => text.parse::<BatchSize>().map(drop).map_err(|_| format!("`{text}` is not the size of a batch")),
+        "match-name" => text.parse::<MatchName>().map(drop).map_err(|error| error.to_string()),
+        "match-value" => text.parse::<MatchValue>().map(drop).map_err(|error| error.to_string()),
         "branch" => check_branch(text),
         "http-path" => check_http_path(text),
         _ => Ok(()),

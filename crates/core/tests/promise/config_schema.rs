@@ -74,8 +74,20 @@ fn the_schema_uses_only_words_that_the_validator_understands() {
         "pattern",
         "title",
     ];
-    const FORMATS: [&str; 10] =
-        ["period", "percent", "size", "secret", "batch-size", "branch", "http-path", "uint16", "uint32", "double"];
+    const FORMATS: [&str; 12] = [
+        "period",
+        "percent",
+        "size",
+        "secret",
+        "batch-size",
+        "branch",
+        "http-path",
+        "match-name",
+        "match-value",
+        "uint16",
+        "uint32",
+        "double",
+    ];
     fn look(schema: &Value) {
         for (word, value) in schema.as_object().expect("a schema") {
             match word.as_str() {

@@ -13,7 +13,7 @@ use super::parameter::{AnalysisParameters, Asked, CanaryParameters};
 use super::phase::Work;
 use super::recipe::{DRAIN, SHORT, Scene, Steps};
 use super::release::ReleaseSpec;
-use crate::proxy::{Led, Part};
+use crate::proxy::{Led, Matching, Part};
 
 /// How long the proxy may be away, or lead elsewhere, while a release is watched: for its restart or reload by somebody else.
 pub(super) const ABSENCE: Period = Period::seconds(30);
@@ -73,9 +73,10 @@ impl Scene<'_> {
     ) -> Result<(), Failure> {
         let Some(beside) = &self.previous.release else { return Ok(()) };
         for percent in canary.steps.iter().filter_map(|step| step.as_whole()) {
-            let part = Part { release: release.clone(), percent, beside: beside.clone() };
+            let matching = canary.matching.as_ref().and_then(Matching::of);
+            let part = Part { release: release.clone(), percent, beside: beside.clone(), matching };
             let share = CanaryParameters { lead: self.lead_parameters(release, led), part: part.clone() };
-            let summary = format!("HAProxy leads {percent}% of the requests to `{release}`, the others to `{beside}`");
+            let summary = format!("HAProxy leads {part} to `{release}`, the others to `{beside}`");
             steps.add(Work::Canary, summary, &share, LEAD)?.named(&format!("canary-{percent}"), &Reversal::Undo)?;
             let analysis = AnalysisParameters {
                 place: self.place.clone(),

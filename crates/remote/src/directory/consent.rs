@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::ServiceLayout;
 use super::site::{Site, ask_program, read_process_json};
 use crate::local::replace_file;
+use crate::proxy::Matching;
 
 /// A canary that waits for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct AwaitedConsent {
     pub release: ReleaseId,
     /// The part of the requests that it has, of a hundred.
     pub percent: u8,
+    /// Requests that it has besides, because they ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Matching>,
     /// When it is taken back unless somebody has answered.
     pub until: Timestamp,
     /// The executable on the target that takes the answer.

@@ -39,7 +39,7 @@
 //! | `start` | starts its process or container beside the old one | stopping it, if this run started it |
 //! | `health` | waits until it is healthy | nothing |
 //! | `route` | makes the public port lead to `current` | stopping the router, if this run started it |
-//! | `canary-10` | the target's proxy gives 10% of the new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
+//! | `canary-10` | the target's proxy gives 10% of the new requests to it, and all that ask for it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
 //! | `analysis-10` | watches it with them: what the proxy counts, and its health | nothing |
 //! | `switch` | `current` → the new release | `current` → exactly the release that the plan saw; where this run ran `start`, the old one's `start` or else `stop` |
 //! | `lead` | the target's proxy gives all new requests to it, in its file and at run time | giving them to the old one again, and waiting for what the new one has |
@@ -47,7 +47,7 @@
 //! | `restart-part` | restarts some containers of a Compose project, of `pleach restart --part` | nothing: they run |
 //! | `wait` | waits until all services of a Compose project run, healthy where they can tell | nothing |
 //! | `verify` | asks through the public port | nothing |
-//! | `retire` | ends what the old releases run, after their connections have ended | starting them again |
+//! | `retire` | ends what the old releases run, after their connections have ended; with `standby` not the last one's | starting them again |
 //! | `channel` | gives its image the names of the channel, on the target's engine and where images are built | having those that still lead to it lead where they did |
 //! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |

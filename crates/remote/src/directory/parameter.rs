@@ -237,6 +237,9 @@ pub(super) struct RetireParameters {
     pub(super) place: Place,
     /// The releases whose processes end.
     pub(super) releases: Vec<ReleaseId>,
+    /// The one that goes on without requests, until the next deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) standby: Option<ReleaseId>,
     /// The routers that end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) routers: Vec<(String, u16)>,

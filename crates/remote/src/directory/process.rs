@@ -18,7 +18,7 @@ use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{RunFolder, current, instance, is_service, read_json, read_run_folder};
 use crate::process::ProcessStat;
-use crate::proxy::Leads;
+use crate::proxy::{Leads, LedMatch};
 use crate::supervise::{Activity, InstanceRecord};
 
 /// The process of one release.
@@ -75,6 +75,9 @@ pub struct ServiceProcesses {
     /// Where the target's proxy leads from there: so many of a hundred requests to each release; `None` where a router of
     /// Pleach's own does.
     pub led: Option<BTreeMap<ReleaseId, u8>>,
+    /// Requests that all go to one of them, whatever its share is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<LedMatch>,
     /// Whether what runs is a Compose project: a container of which ended, and should not have, is told.
     pub is_project: bool,
     /// What runs, and what the current release has where that does not run; in the order of releases.
@@ -174,13 +177,12 @@ async fn read_service(
     }));
     let is_project = project.is_some();
     let led = match (shell, spec.as_ref().is_some_and(|spec| spec.proxy.is_some())) {
-        (Some(shell), true) => {
-            let leads = leads(files, shell, layout).await.ok().flatten();
-            let shared = |leads: Leads| leads.release.map(|release| (release, 100)).into_iter().chain(leads.shares);
-            Some(leads.map(|(_, leads)| shared(leads).collect()).unwrap_or_default())
-        }
+        (Some(shell), true) => Some(leads(files, shell, layout).await.ok().flatten().map(|(_, leads)| leads)),
         _ => None,
     };
+    let matched = led.as_ref().and_then(|leads| leads.as_ref()?.matched.clone());
+    let shared = |leads: Leads| leads.release.map(|release| (release, 100)).into_iter().chain(leads.shares);
+    let led = led.map(|leads| leads.map(|leads| shared(leads).collect()).unwrap_or_default());
     let routers = routers.into_iter().map(|record| RouterProcess {
         pid: record.router.pid,
         address: (record.host, record.port),
@@ -194,6 +196,7 @@ async fn read_service(
         current,
         wanted: spec.filter(ReleaseSpec::is_kept_running).and_then(|spec| spec.address()),
         led,
+        matched,
         is_project,
         processes,
         routers: routers.collect(),

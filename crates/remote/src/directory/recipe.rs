@@ -489,18 +489,27 @@ impl<'a> Scene<'a> {
             build_limit: self.request.service_config.build_limit,
         };
         steps.way_back.extend(way_back.instructions()?);
+        let standby = self.standby(release);
+        let ends = |running: &&ReleaseId| *running != release && Some(*running) != standby.as_ref();
         let retire = RetireParameters {
             place: self.place.clone(),
-            releases: self.previous.running.iter().filter(|running| *running != release).cloned().collect(),
+            releases: self.previous.running.iter().filter(ends).cloned().collect(),
+            standby,
             routers: self.previous.routers.iter().filter(|router| !wanted.contains(router)).cloned().collect(),
             drain: DRAIN,
             stop_grace: spec.stop_grace,
             led,
         };
-        if !retire.releases.is_empty() || !retire.routers.is_empty() {
+        if !retire.releases.is_empty() || !retire.routers.is_empty() || retire.standby.is_some() {
             let names: Vec<&str> = retire.releases.iter().map(ReleaseId::as_str).collect();
-            let summary =
-                format!("end what {} runs", if names.is_empty() { "routes".into() } else { names.join(", ") });
+            let stays =
+                retire.standby.as_ref().map(|standby| format!("`{standby}` stands by until the next deployment"));
+            let ended = match (names.as_slice(), retire.routers.is_empty()) {
+                ([], true) => None,
+                ([], false) => Some("end what routes runs".to_owned()),
+                (names, _) => Some(format!("end what {} runs", names.join(", "))),
+            };
+            let summary = stays.into_iter().chain(ended).collect::<Vec<_>>().join(", ");
             let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
@@ -513,6 +522,15 @@ impl<'a> Scene<'a> {
             steps.finish().add(Work::Halt, format!("run `{stop}`"), &self.about(&kept.release), limit)?;
         }
         Ok(())
+    }
+
+    /// The release that goes on without requests, where the environment wants that. One that nobody starts again if it ends is no
+    /// way back.
+    fn standby(&self, release: &ReleaseId) -> Option<ReleaseId> {
+        let environment = self.request.config.environments.get(self.request.environment)?;
+        let current = self.previous.release.as_ref().filter(|current| environment.standby && *current != release)?;
+        let stays = self.previous.running.contains(current) && !self.orphaned.contains(current);
+        stays.then(|| current.clone())
     }
 
     /// Where a service that something else runs is asked; port 0 where it has none, for checks that name a whole URL.
@@ -579,6 +597,7 @@ impl<'a> Scene<'a> {
             let stop = RetireParameters {
                 place: self.place.clone(),
                 releases: self.previous.running.clone(),
+                standby: None,
                 routers: Vec::new(),
                 drain: DRAIN,
                 stop_grace: grace,

@@ -17,6 +17,7 @@ use super::layout::ServiceLayout;
 use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, listens, read_json, read_process_json};
+use crate::proxy::LedMatch;
 use crate::route::RouterRecord;
 
 /// What the current release does.
@@ -55,6 +56,8 @@ pub struct ServiceStatus {
     pub address: Option<(String, u16)>,
     /// Where requests go to several releases: each with so many of a hundred.
     pub shares: BTreeMap<ReleaseId, u8>,
+    /// Requests that all go to one of them, whatever its share is.
+    pub matched: Option<LedMatch>,
     /// Whether one of them waits for a person's word to be given more.
     pub awaited: Option<AwaitedConsent>,
     /// The address of the current release's own process.
@@ -113,6 +116,7 @@ async fn service_status(
         status: None,
         address: None,
         shares: BTreeMap::new(),
+        matched: None,
         awaited: None,
         private: None,
         since: None,
@@ -166,7 +170,7 @@ async fn service_status(
                 None => None,
             };
             if let Some((_, leads)) = leads.filter(|(_, leads)| leads.share(&release) > 0) {
-                (status.address, status.shares) = (record.spec.address(), leads.shares);
+                (status.address, status.shares, status.matched) = (record.spec.address(), leads.shares, leads.matched);
                 if !status.shares.is_empty() {
                     status.awaited = awaited_consent(files, &layout).await?;
                 }

@@ -9,6 +9,7 @@ use pleach_core::word::ServiceName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::matching::Matched;
 use crate::local::hex;
 
 /// One service: where it is asked, and the two servers of which releases take turns. If neither has weight, who asks is told 503.
@@ -23,9 +24,17 @@ pub struct Backend {
     pub blue: Server,
     /// The other one.
     pub green: Server,
+    /// Requests that go to one of them whatever its weight is; nothing where none ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Matched>,
 }
 
 impl Backend {
+    /// Where requests that ask for it go.
+    pub fn matched_to(&self) -> Option<Slot> {
+        self.matched.as_ref()?.to
+    }
+
     /// One of the two servers.
     pub fn server(&self, slot: Slot) -> &Server {
         match slot {

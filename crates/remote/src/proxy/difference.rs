@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::backend::{Backend, Server, Slot};
+use super::matching::Matched;
 use super::running::{Mode, Running, RunningServer};
 
 /// What differs between a service as it is wanted and as it runs; empty if nothing does.
@@ -25,12 +26,45 @@ pub fn differences(wanted: &Backend, running: &Running) -> Vec<String> {
             Some(runs) => told.push(format!("`{slot}` is to be {server}, and is {}", describe(runs))),
         }
     }
+    told.extend(different_match(wanted, running));
     told
+}
+
+/// What differs of the rules for requests that ask for a server. Rules that nobody wants and that do not count are none.
+fn different_match(wanted: &Backend, running: &Running) -> Option<String> {
+    let Backend { name, matched, .. } = wanted;
+    if !has_rules(wanted, running) {
+        let matched = matched.as_ref()?;
+        return Some(format!("HAProxy has no rule in `{name}` for requests with {}", matched.matching));
+    }
+    let changed =
+        flag_states(wanted, running).into_iter().find(|(flag, mode)| running.flags.get(flag) != Some(mode))?;
+    let of = matched.as_ref().filter(|matched| Slot::ALL.iter().any(|slot| matched.matching.flag(*slot) == changed.0));
+    let requests =
+        of.map_or_else(|| format!("requests by rule `{}`", changed.0), |of| format!("requests with {}", of.matching));
+    let to = wanted.matched_to().map_or_else(|| "by their weights".to_owned(), |slot| format!("to `{slot}`"));
+    Some(format!("{requests} are to go {to}, and HAProxy has `{}` otherwise", changed.0))
+}
+
+fn has_rules(wanted: &Backend, running: &Running) -> bool {
+    let Some(matched) = &wanted.matched else { return true };
+    matched.flags().iter().all(|(flag, _)| running.flags.contains_key(flag))
+}
+
+/// How each flag is to be, of those that are wanted and of those that are there; those first whose rule does not count.
+fn flag_states(wanted: &Backend, running: &Running) -> Vec<(String, Mode)> {
+    let wanted: Vec<_> = wanted.matched.as_ref().map(Matched::flags).unwrap_or_default();
+    let others = running.flags.keys().filter(|flag| wanted.iter().all(|(own, _)| own != *flag));
+    let others: Vec<_> = others.map(|flag| (flag.clone(), false)).collect();
+    let mode = |counts: bool| if counts { Mode::Ready } else { Mode::Maint };
+    others.into_iter().chain(wanted).map(|(flag, counts)| (flag, mode(counts))).collect()
 }
 
 /// Whether only a reload brings what is wanted: run-time commands make neither frontends nor backends.
 pub(super) fn needs_reload(wanted: &Backend, running: &Running) -> bool {
-    needs_bind(wanted, running) || Slot::ALL.iter().any(|slot| running.server(*slot).is_none())
+    needs_bind(wanted, running)
+        || !has_rules(wanted, running)
+        || Slot::ALL.iter().any(|slot| running.server(*slot).is_none())
 }
 
 fn needs_bind(wanted: &Backend, running: &Running) -> bool {
@@ -62,11 +96,17 @@ pub(super) fn describe(runs: &RunningServer) -> String {
 ///
 /// One line, because amid a reload each connection may come to another worker: one that was told a half of it would have no
 /// server to send requests to. In it who gains requests comes first, so that each moment has a server that takes them, if there
-/// is one before and after.
-pub(super) fn commands(wanted: &Backend) -> String {
+/// is one before and after. A rule that counts no more is told so before its server is changed, one that is to count after.
+pub(super) fn commands(wanted: &Backend, running: &Running) -> String {
     let mut slots = Slot::ALL;
     slots.sort_by_key(|slot| Reverse(wanted.server(*slot).weight()));
-    let mut commands = Vec::new();
+    let (counting, not): (Vec<_>, Vec<_>) =
+        flag_states(wanted, running).into_iter().partition(|(_, mode)| *mode == Mode::Ready);
+    let state = |flags: Vec<(String, Mode)>, state| {
+        let name = &wanted.name;
+        flags.into_iter().map(move |(flag, _)| format!("set server {name}/{flag} state {state}"))
+    };
+    let mut commands: Vec<String> = state(not, "maint").collect();
     for slot in slots {
         let name = format!("set server {}/{slot}", wanted.name);
         match wanted.server(slot) {
@@ -79,12 +119,14 @@ pub(super) fn commands(wanted: &Backend) -> String {
             ]),
         }
     }
+    commands.extend(state(counting, "ready"));
     commands.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::Matching;
     use crate::proxy::running::Counts;
 
     fn used(port: u16, weight: u16) -> Server {
@@ -97,6 +139,7 @@ mod tests {
             bind: "127.0.0.1:80".parse().expect("an address"),
             blue,
             green,
+            matched: None,
         }
     }
 
@@ -106,18 +149,58 @@ mod tests {
     }
 
     fn running(blue: Option<RunningServer>, green: Option<RunningServer>) -> Running {
-        Running { binds: vec![([127, 0, 0, 1], 80).into()], blue, green }
+        Running { binds: vec![([127, 0, 0, 1], 80).into()], blue, green, ..Running::default() }
     }
 
     #[test]
     fn who_gains_requests_is_told_before_who_loses_them_and_in_one_line() {
         assert_eq!(
-            commands(&wanted(used(1, 0), used(2, 256))),
+            commands(&wanted(used(1, 0), used(2, 256)), &Running::default()),
             "set server pleach-a/green addr 127.0.0.1 port 2; set server pleach-a/green weight 256; \
              set server pleach-a/green state ready; set server pleach-a/blue addr 127.0.0.1 port 1; \
              set server pleach-a/blue weight 0; set server pleach-a/blue state ready"
         );
-        assert!(commands(&wanted(Server::Unused, used(2, 256))).ends_with("; set server pleach-a/blue state maint"));
+        let one = commands(&wanted(Server::Unused, used(2, 256)), &Running::default());
+        assert!(one.ends_with("; set server pleach-a/blue state maint"));
+    }
+
+    fn matched(json: &str, to: Option<Slot>) -> Matched {
+        let matching = Matching::of(&serde_json::from_str(json).expect("a match")).expect("one");
+        Matched { matching, to }
+    }
+
+    #[test]
+    fn a_rule_counts_once_its_server_is_right_and_no_more_before_that_is_changed() {
+        let matched = matched(r#"{ "header": "X-Canary" }"#, Some(Slot::Green));
+        let [blue, green] = Slot::ALL.map(|slot| matched.matching.flag(slot));
+        let asked = Backend { matched: Some(matched), ..wanted(used(1, 100), used(2, 0)) };
+        let told = commands(&asked, &Running::default());
+        assert!(
+            told.starts_with(&format!("set server pleach-a/{blue} state maint; set server pleach-a/blue addr")),
+            "{told}"
+        );
+        assert!(told.ends_with(&format!("; set server pleach-a/{green} state ready")), "{told}");
+        let mut now = running(runs(1, 100, Mode::Ready), runs(2, 0, Mode::Ready));
+        assert!(needs_reload(&asked, &now));
+        assert_eq!(
+            differences(&asked, &now),
+            ["HAProxy has no rule in `pleach-a` for requests with header `X-Canary`"]
+        );
+        now.flags = [(blue.clone(), Mode::Maint), (green.clone(), Mode::Maint)].into();
+        assert!(!needs_reload(&asked, &now));
+        assert_eq!(differences(&asked, &now).len(), 1);
+        now.flags.insert(green.clone(), Mode::Ready);
+        assert_eq!(differences(&asked, &now), Vec::<String>::new());
+        // A rule that the file does not have any more is told that it counts no more, and needs no reload.
+        let none = wanted(used(1, 100), used(2, 0));
+        assert!(!needs_reload(&none, &now));
+        assert_eq!(differences(&none, &now).len(), 1);
+        assert!(
+            commands(&none, &now)
+                .contains(&format!("set server pleach-a/{green} state maint; set server pleach-a/blue addr"))
+        );
+        now.flags.insert(green, Mode::Maint);
+        assert_eq!(differences(&none, &now), Vec::<String>::new());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::difference::differences;
 use super::edit::Edit;
 use super::ensure::make_run;
 use super::error::ProxyError;
+use super::matching::Matched;
 use super::place::ProxyPlace;
 use super::request::{DrainRequest, Drained};
 use super::running::{Mode, Running, RunningServer};
@@ -104,6 +105,9 @@ fn drained(backend: &Backend, slot: Slot) -> Backend {
     let mut drained = backend.clone();
     let server: &mut Server = drained.server_mut(slot);
     *server = server.drained();
+    if drained.matched_to() == Some(slot) {
+        drained.matched = drained.matched.map(Matched::by_weight);
+    }
     drained
 }
 

@@ -68,9 +68,13 @@ pub(super) fn ensure(request: &EnsureRequest) -> Result<Ensured, Failure> {
 }
 
 fn evidence(place: &ProxyPlace, wanted: &Backend, worker: &Worker) -> String {
-    let Backend { bind, blue, green, .. } = wanted;
+    let Backend { bind, blue, green, matched, .. } = wanted;
+    let asked = matched
+        .as_ref()
+        .and_then(|matched| Some(format!(", and requests with {} to {}", matched.matching, matched.to?)));
+    let asked = asked.unwrap_or_default();
     format!(
-        "`{}` and HAProxy {} both lead {bind} to blue ({blue}) and green ({green})",
+        "`{}` and HAProxy {} both lead {bind} to blue ({blue}) and green ({green}){asked}",
         place.file.display(),
         worker.version
     )
@@ -192,7 +196,7 @@ fn make_worker_run(socket: AdminSocket<'_>, wanted: &Backend) -> Result<Running,
         if differences.is_empty() {
             return Ok(running);
         }
-        let said = socket.ask(&commands(wanted))?;
+        let said = socket.ask(&commands(wanted, &running))?;
         if begun.elapsed() > OBEDIENCE {
             let said = said.lines().filter(|line| !line.is_empty()).map(|line| format!("HAProxy said `{line}`"));
             return Err(ProxyError::Refused {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use super::backend::{Backend, BackendName, Server, Slot, Weight};
+use super::matching::{Matched, Matching};
 
 /// All services of one file.
 pub type Backends = BTreeMap<BackendName, Backend>;
@@ -63,15 +64,36 @@ pub fn render(backends: &Backends) -> String {
              \nbackend {name} from pleach\n    balance roundrobin\n    \
              http-request disable-l7-retry unless {{ method GET HEAD OPTIONS TRACE PUT DELETE }}\n"
         );
+        if let Some(matched) = &backend.matched {
+            text += &render_matched(matched);
+        }
         for slot in Slot::ALL {
             let _ = match backend.server(slot) {
-                Server::Unused => writeln!(text, "    server {slot} {NOWHERE} weight 0 disabled"),
+                Server::Unused => writeln!(text, "    server {slot} {NOWHERE} weight 0{DISABLED}"),
                 Server::Used { address, weight } => writeln!(text, "    server {slot} {address} weight {weight}"),
             };
         }
     }
     text
 }
+
+/// The rules of a service, and the flags that say which of them counts. They come before its servers.
+fn render_matched(matched: &Matched) -> String {
+    let Matched { matching, to } = matched;
+    let mut text = format!("    # match {}\n", matching.words());
+    for slot in Slot::ALL {
+        let (condition, flag) = (matching.condition(), matching.flag(slot));
+        let _ = writeln!(text, "    use-server {slot} if {condition} {{ srv_is_up({flag}) }}");
+    }
+    for slot in Slot::ALL {
+        let state = if *to == Some(slot) { "" } else { DISABLED };
+        let _ = writeln!(text, "    server {} {NOWHERE} weight 0{state}", matching.flag(slot));
+    }
+    text
+}
+
+/// Behind a server that is given nothing.
+const DISABLED: &str = " disabled";
 
 /// The first line that is not as Pleach would have written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,17 +128,27 @@ pub fn parse(text: &str) -> Result<Backends, Foreign> {
 /// The services of which the text says enough, whatever else it says.
 fn read(text: &str) -> Backends {
     let mut backends = Backends::new();
-    let (mut name, mut bind, mut blue) = (None, None, None);
+    let (mut name, mut bind, mut blue, mut matched) = (None, None, None, None::<Matched>);
     for line in text.lines() {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match *words.as_slice() {
-            ["frontend", text, ..] => (name, bind, blue) = (text.parse::<BackendName>().ok(), None, None),
+            ["frontend", text, ..] => {
+                (name, bind, blue, matched) = (text.parse::<BackendName>().ok(), None, None, None);
+            }
+            ["#", "match", ref rest @ ..] => {
+                matched = Matching::parse(rest).map(|matching| Matched { matching, to: None });
+            }
             ["bind", text, ..] => bind = text.parse().ok(),
             ["server", "blue", ref rest @ ..] => blue = read_server(rest),
             ["server", "green", ref rest @ ..] => {
                 let found = (name.take(), bind.take(), blue.take(), read_server(rest));
                 if let (Some(name), Some(bind), Some(blue), Some(green)) = found {
-                    backends.insert(name.clone(), Backend { name, bind, blue, green });
+                    backends.insert(name.clone(), Backend { name, bind, blue, green, matched: matched.take() });
+                }
+            }
+            ["server", flag, _, "weight", "0"] => {
+                if let Some(matched) = &mut matched {
+                    matched.to = Slot::ALL.into_iter().find(|slot| matched.matching.flag(*slot) == flag);
                 }
             }
             _ => {}
@@ -143,7 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::proxy::Bind;
+    use crate::proxy::{Bind, MatchPlace};
 
     fn any_server() -> impl Strategy<Value = Server> {
         let used = (any::<SocketAddr>(), 0..=256_u16).prop_map(|(address, weight)| Server::Used {
@@ -163,12 +195,22 @@ mod tests {
         (host, 1..=u16::MAX).prop_map(|(host, port)| Bind::new(&host, port).expect("an address"))
     }
 
+    fn any_matched() -> impl Strategy<Value = Option<Matched>> {
+        let place = prop_oneof![Just(MatchPlace::Header), Just(MatchPlace::Cookie)];
+        let value = prop::option::of("[-A-Za-z0-9_.:/+=@~]{1,20}");
+        let to = prop::option::of(prop_oneof![Just(Slot::Blue), Just(Slot::Green)]);
+        prop::option::of((place, "[-A-Za-z0-9_.]{1,20}", value, to).prop_map(|(place, name, value, to)| {
+            let value = value.map(|value| value.parse().expect("a value"));
+            Matched { matching: Matching { place, name: name.parse().expect("a name"), value }, to }
+        }))
+    }
+
     fn any_backends() -> impl Strategy<Value = Backends> {
         let name = "pleach-[0-9a-f]{12}-[a-z0-9-]{1,20}".prop_map(|text| text.parse::<BackendName>().expect("a name"));
-        btree_map(name, (any_bind(), any_server(), any_server()), 0..5).prop_map(|found| {
-            let all = found
-                .into_iter()
-                .map(|(name, (bind, blue, green))| (name.clone(), Backend { name, bind, blue, green }));
+        btree_map(name, (any_bind(), any_server(), any_server(), any_matched()), 0..5).prop_map(|found| {
+            let all = found.into_iter().map(|(name, (bind, blue, green, matched))| {
+                (name.clone(), Backend { name, bind, blue, green, matched })
+            });
             all.collect()
         })
     }

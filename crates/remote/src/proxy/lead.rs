@@ -6,10 +6,12 @@
 //! | the release that was led to | the release with full weight in the other server, that one drained | that one's requests have ended, and it is unused |
 //! | the release | the same, the other one drained | the other one is unused |
 //!
-//! A part is given in weights that make a hundred together; what `lead` and `settle` do behind it is the same.
+//! A part is given in weights that make a hundred together, and with it requests that [ask for the release](Matching) may go
+//! there; what `lead` and `settle` do behind it is the same, and from `lead` on nobody can ask.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ use super::edit::load;
 use super::ensure::ensure;
 use super::error::ProxyError;
 use super::look::look;
+use super::matching::{Matched, Matching};
 use super::place::ProxyPlace;
 use super::remove::remove;
 use super::request::{DrainRequest, Drained, EnsureRequest, LookRequest, Looked, RemoveRequest, SeenService};
@@ -76,10 +79,21 @@ pub enum LeadTo {
 pub struct Part {
     /// Who is given it.
     pub release: ReleaseId,
-    /// So many of a hundred requests, 1 to 99.
+    /// So many of a hundred requests, 1 to 99; 0 where only those that ask for it go there.
     pub percent: u8,
     /// Who keeps the others.
     pub beside: ReleaseId,
+    /// Requests that ask for it by themselves, and all go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Matching>,
+}
+
+/// What it is given, in words.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}% of the requests", self.percent)?;
+        self.matching.as_ref().map_or(Ok(()), |matching| write!(f, " and all with {matching}"))
+    }
 }
 
 /// Asks for requests to go to a release.
@@ -119,8 +133,21 @@ pub struct Leads {
     /// Where they go to several: each with so many of a hundred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shares: BTreeMap<ReleaseId, u8>,
+    /// Requests that all go to one of those, whatever its share is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<LedMatch>,
     /// In words.
     pub evidence: String,
+}
+
+/// Requests that ask for a release, and where they go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LedMatch {
+    /// The release.
+    pub release: ReleaseId,
+    /// Which requests.
+    pub matching: Matching,
 }
 
 impl Led {
@@ -172,7 +199,12 @@ impl Leads {
     }
 
     fn nowhere(evidence: String) -> Self {
-        Self { release: None, shares: BTreeMap::new(), evidence }
+        Self::to(None, evidence)
+    }
+
+    /// All of them to one release.
+    fn to(release: Option<ReleaseId>, evidence: String) -> Self {
+        Self { release, shares: BTreeMap::new(), matched: None, evidence }
     }
 }
 
@@ -190,11 +222,8 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
         true => load(&led.place.file).map_err(ProxyError::told)?.remove(&led.name()),
         false => led.seen()?.and_then(|seen| seen.file),
     };
-    let as_its_file = |release| Leads {
-        release,
-        shares: BTreeMap::new(),
-        evidence: format!("HAProxy does not run; `{}` is as it was", led.place.file.display()),
-    };
+    let as_its_file =
+        |release| Leads::to(release, format!("HAProxy does not run; `{}` is as it was", led.place.file.display()));
     let Some(release) = release else {
         let gone = if down && held.is_none() {
             as_its_file(None)
@@ -207,8 +236,11 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     };
     let address = led.require_address(&release)?;
     let slot = held.as_ref().map_or(Slot::Blue, |held| slot_for(held, address));
-    let mut wanted = Backend { name: led.name(), bind: led.bind.clone(), blue: Server::Unused, green: Server::Unused };
+    let (name, bind) = (led.name(), led.bind.clone());
+    let mut wanted = Backend { name, bind, blue: Server::Unused, green: Server::Unused, matched: None };
     if let Some(held) = &held {
+        // The rules stay for the next canary, which needs no reload then; none of them counts.
+        wanted.matched = held.matched.clone().map(Matched::by_weight);
         *wanted.server_mut(slot.other()) = held.server(slot.other()).drained();
     }
     *wanted.server_mut(slot) = Server::Used { address, weight: Weight::FULL };
@@ -218,7 +250,7 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     // Before it is led to: whoever looks afterwards asks the proxy, and is told what there is.
     note(led)?;
     let evidence = ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?.evidence;
-    Ok(Leads { release: Some(release), shares: BTreeMap::new(), evidence })
+    Ok(Leads::to(Some(release), evidence))
 }
 
 /// The server that has the address already, or else the one with less weight: requests go on to the other meanwhile.
@@ -248,13 +280,13 @@ fn forget(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Gives a release a part of the requests of the one that has them; only their weights change.
+/// Gives a release a part of the requests of the one that has them, and those that ask for it.
 fn share(led: &Led, part: &Part) -> Result<Leads, Failure> {
-    let Part { release, percent, beside } = part;
+    let Part { release, percent, beside, matching } = part;
     let (address, keeper) = (led.require_address(release)?, led.require_address(beside)?);
     let held = led.seen()?.and_then(|seen| seen.file);
     let told = |why: String| {
-        let what = format!("could not give release `{release}` {percent}% of the requests to {}", led.bind);
+        let what = format!("could not give release `{release}` {part} to {}", led.bind);
         Failure::new(Kind::Conflict, what).because(why).next("see what runs, and where requests go, with `pleach ps`")
     };
     let mut wanted = held.ok_or_else(|| told("HAProxy does not lead there".to_owned()))?;
@@ -265,6 +297,10 @@ fn share(led: &Led, part: &Part) -> Result<Leads, Failure> {
     let weight = |percent: u8| Weight::try_from(u16::from(percent)).map_err(|error| told(error.to_string()));
     *wanted.server_mut(slot) = Server::Used { address: keeper, weight: weight(100u8.saturating_sub(*percent))? };
     *wanted.server_mut(slot.other()) = Server::Used { address, weight: weight(*percent)? };
+    wanted.matched = match matching {
+        Some(matching) => Some(Matched { matching: matching.clone(), to: Some(slot.other()) }),
+        None => wanted.matched.map(Matched::by_weight),
+    };
     ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?;
     Ok(leads(led, led.seen()?.as_ref()))
 }
@@ -285,7 +321,7 @@ pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
     let bind = &held.bind;
     let all: u32 = u32::from(held.blue.weight()) + u32::from(held.green.weight());
     let takers = Slot::ALL.into_iter().filter_map(|slot| match held.server(slot) {
-        Server::Used { address, weight } if weight.get() > 0 => {
+        Server::Used { address, weight } if weight.get() > 0 || held.matched_to() == Some(slot) => {
             Some((led.release_at(*address), *address, weight.get()))
         }
         _ => None,
@@ -294,12 +330,12 @@ pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
     if let [(release, address, _)] = takers.as_slice() {
         let to = release.as_ref().map_or_else(|| "no release".to_owned(), |release| format!("`{release}`"));
         let release = release.clone().filter(|_| *bind == led.bind);
-        return Leads {
-            release,
-            shares: BTreeMap::new(),
-            evidence: format!("HAProxy leads {bind} to {to} at {address}"),
-        };
+        return Leads::to(release, format!("HAProxy leads {bind} to {to} at {address}"));
     }
+    let matched = held.matched.as_ref().and_then(|matched| {
+        let Server::Used { address, .. } = held.server(matched.to?) else { return None };
+        Some(LedMatch { release: led.release_at(*address)?, matching: matched.matching.clone() })
+    });
     let share = |weight: u16| u8::try_from((u32::from(weight) * 100 + all / 2) / all.max(1)).unwrap_or(100);
     let (mut shares, mut told) = (BTreeMap::new(), Vec::new());
     for (release, address, weight) in takers {
@@ -313,7 +349,10 @@ pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
         [] => format!("HAProxy leads {bind} to blue ({}) and green ({})", held.blue, held.green),
         told => format!("HAProxy leads {bind}: {}", told.join(" and ")),
     };
-    Leads { release: None, shares, evidence }
+    let asked =
+        matched.as_ref().map(|LedMatch { release, matching }| format!(", and all with {matching} to `{release}`"));
+    let evidence = format!("{evidence}{}", asked.unwrap_or_default());
+    Leads { release: None, shares, matched, evidence }
 }
 
 /// The current release first, then the newest: two may have had the same port one after the other.
@@ -341,7 +380,8 @@ pub(super) fn settle(request: &SettleRequest) -> Result<Drained, Failure> {
     }
     let Some(mut wanted) = led.seen()?.and_then(|seen| seen.file) else { return Ok(settled) };
     for slot in Slot::ALL {
-        if wanted.server(slot).weight() == 0 && *wanted.server(slot) != Server::Unused {
+        let is_asked_for = wanted.matched_to() == Some(slot);
+        if wanted.server(slot).weight() == 0 && *wanted.server(slot) != Server::Unused && !is_asked_for {
             let request = DrainRequest { place: led.place.clone(), name: led.name(), server: slot, limit: *limit };
             settled = drain(&request)?;
             *wanted.server_mut(slot) = Server::Unused;

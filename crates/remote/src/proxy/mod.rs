@@ -4,7 +4,8 @@
 //! [`supervise`](crate::supervise): one JSON document as its request, one line of JSON as its answer. HAProxy is the user's own,
 //! 2.4 or newer, and so are its config and its admin socket; Pleach owns one file that it loads last ([`ProxyPlace`]). In it each
 //! service has a frontend and a backend of the same name, and the backend has two servers, `blue` and `green`, of which
-//! releases take turns ([`Backend`]).
+//! releases take turns ([`Backend`]). Requests that ask for a release by themselves go to its server whatever its weight is
+//! ([`Matching`]).
 //!
 //! | verb | does |
 //! |---|---|
@@ -22,8 +23,8 @@
 //!
 //! What is set at run time is lost when HAProxy is reloaded. So what is wanted goes into the file first, which HAProxy itself
 //! checks before it replaces the old one in one durable step, and then to the admin socket. Only what commands cannot make, a
-//! new frontend or another address, takes a reload; it is waited for. If HAProxy does not come to run it, the file is made what
-//! it was: it would keep HAProxy from its next start.
+//! new frontend, another address or another rule for requests that [ask for a release](Matching), takes a reload; it is waited
+//! for. If HAProxy does not come to run it, the file is made what it was: it would keep HAProxy from its next start.
 //!
 //! # Killed anywhere
 //!
@@ -63,6 +64,7 @@ mod file;
 mod lead;
 mod look;
 mod main;
+mod matching;
 mod place;
 mod remove;
 mod request;
@@ -75,8 +77,9 @@ pub use count::Counted;
 pub use difference::differences;
 pub use error::ProxyError;
 pub use file::{Backends, Foreign, parse, render};
-pub use lead::{LeadRequest, LeadTo, Leads, Led, LedRecord, Part, SettleRequest};
+pub use lead::{LeadRequest, LeadTo, Leads, Led, LedMatch, LedRecord, Part, SettleRequest};
 pub use main::main;
+pub use matching::{MatchPlace, Matched, Matching};
 pub use place::ProxyPlace;
 pub use request::{DrainRequest, Drained, EnsureRequest, Ensured, LookRequest, Looked, RemoveRequest, SeenService};
 pub use running::{Counts, Mode, Running, RunningServer, Times, Worker};

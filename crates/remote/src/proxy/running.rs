@@ -1,10 +1,12 @@
 //! What HAProxy says that it does now. Pure parsers of its answers, version 1 of `show servers state`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::backend::Slot;
+use super::matching::FLAG;
 
 /// A service at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ pub struct Running {
     pub blue: Option<RunningServer>,
     /// The server `green`.
     pub green: Option<RunningServer>,
+    /// The flags of its rules for requests that [ask for a server](super::Matching), by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, Mode>,
 }
 
 impl Running {
@@ -113,6 +118,14 @@ pub(super) fn parse_worker(info: &str) -> Option<Worker> {
     })
 }
 
+fn mode(admin: u32) -> Mode {
+    match admin {
+        _ if admin & MAINT != 0 => Mode::Maint,
+        _ if admin & DRAIN != 0 => Mode::Drain,
+        _ => Mode::Ready,
+    }
+}
+
 /// The names of all backends in `show servers state`.
 pub(super) fn backend_names(state: &str) -> Vec<String> {
     let mut names: Vec<String> = Table::of_state(state).map(|table| table.column("be_name")).unwrap_or_default();
@@ -145,17 +158,19 @@ pub(super) fn parse_running(name: &str, state: &str, stat: &str) -> Option<Runni
         Some(RunningServer {
             address: ip.map(|ip| SocketAddr::new(ip, port)),
             weight: state.cell(row, "srv_uweight")?.parse().ok()?,
-            mode: match admin {
-                _ if admin & MAINT != 0 => Mode::Maint,
-                _ if admin & DRAIN != 0 => Mode::Drain,
-                _ => Mode::Ready,
-            },
+            mode: mode(admin),
             // The one counts from the choice of the server on, the other while there is a connection.
             sessions: (number("scur") + number("qcur")).max(number("used_conn_cur")),
             counts: count(number),
         })
     };
+    let flags = state.rows.iter().filter_map(|row| {
+        let flag = state.cell(row, "srv_name").filter(|server| server.starts_with(FLAG))?;
+        let is_of_it = state.cell(row, "be_name") == Some(name);
+        is_of_it.then_some((flag.to_owned(), mode(state.cell(row, "srv_admin_state")?.parse().ok()?)))
+    });
     Some(Running {
+        flags: flags.collect(),
         binds: stat.rows.iter().filter_map(listens).collect(),
         blue: server(Slot::Blue),
         green: server(Slot::Green),
@@ -214,9 +229,10 @@ mod tests {
     use super::*;
 
     const STATE: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_port\n\
-        5 other 1 blue 10.0.0.1 2 0 7 80\n\
+        5 other 1 blue 10.0.0.1 2 0 7 80\n5 other 4 match-1-green 127.0.0.1 2 4 0 1\n\
         5 pleach-a 1 blue 127.0.0.1 2 4 256 18091\n\
-        5 pleach-a 2 green ::1 0 5 0 1\n\n";
+        5 pleach-a 2 green ::1 0 5 0 1\n\
+        5 pleach-a 3 match-0-blue 127.0.0.1 0 5 0 1\n5 pleach-a 4 match-0-green 127.0.0.1 2 4 0 1\n\n";
     const STAT: &str = "# pxname,svname,qcur,scur,status,type,addr,used_conn_cur,hrsp_2xx,hrsp_4xx,hrsp_5xx,econ,wredis,req_tot,rtime,\n\
         pleach-a,FRONTEND,,3,OPEN,0,,,,,,,,,,\n\
         pleach-a,pleach,,3,OPEN,3,127.0.0.1:18090,,,,,,,,,\n\
@@ -233,6 +249,8 @@ mod tests {
         let green = running.green.expect("a server");
         assert_eq!(green.address, Some("[::1]:1".parse().expect("an address")));
         assert_eq!(green.mode, Mode::Maint);
+        let flags = [("match-0-blue", Mode::Maint), ("match-0-green", Mode::Ready)];
+        assert_eq!(running.flags, BTreeMap::from(flags.map(|(name, mode)| (name.to_owned(), mode))));
         assert_eq!(backend_names(STATE), ["other", "pleach-a"]);
         assert!(parse_running("pleach-b", STATE, STAT).expect("two tables").is_absent());
         assert_eq!(parse_running("pleach-a", "Permission denied\n", STAT), None);

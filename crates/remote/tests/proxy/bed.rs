@@ -160,7 +160,7 @@ impl Bed {
 
     pub(crate) fn backend(&self, blue: Server, green: Server) -> Backend {
         let bind = format!("127.0.0.1:{}", self.port).parse().expect("an address");
-        Backend { name: "pleach-0123456789ab-app".parse().expect("a name"), bind, blue, green }
+        Backend { name: "pleach-0123456789ab-app".parse().expect("a name"), bind, blue, green, matched: None }
     }
 
     /// A release in its slot's port.

@@ -8,8 +8,9 @@ use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use pleach_remote::proxy::{Backend, EnsureRequest, Ensured, ProxyPlace, Server, Slot};
+use pleach_remote::proxy::{Backend, EnsureRequest, Ensured, Matched, ProxyPlace, Server, Slot};
 
+use crate::asked::matched;
 use crate::bed::{Bed, begin, end};
 use crate::load::{Client, version};
 use crate::service::Service;
@@ -98,6 +99,19 @@ fn a_switch_that_is_killed_anywhere_is_healed_by_the_next_or_by_a_reload() {
     let new = bed.backend(bed.used(Slot::Blue, 0), bed.used(Slot::Green, 256));
     let words = kill_everywhere(Some(&old), &new, &bed);
     assert!(words >= 6, "each question and the commands were places to be killed at: {words}");
+}
+
+#[test]
+fn a_rule_for_those_who_ask_that_is_killed_anywhere_is_healed_in_the_same_way() {
+    let bed = Bed::new();
+    let _services = [Service::start(bed.port_of(Slot::Blue), 1), Service::start(bed.port_of(Slot::Green), 2)];
+    let old = bed.backend(bed.used(Slot::Blue, 256), Server::Unused);
+    let mut asked = bed.backend(bed.used(Slot::Blue, 0), bed.used(Slot::Green, 256));
+    asked.matched = matched(r#"{ "header": "X-Canary" }"#, Some(Slot::Blue));
+    // There is no such rule at first; then it is only told to count no more.
+    kill_everywhere(Some(&old), &asked, &bed);
+    let over = Backend { matched: asked.matched.clone().map(Matched::by_weight), ..asked.clone() };
+    kill_everywhere(Some(&asked), &over, &bed);
 }
 
 #[test]

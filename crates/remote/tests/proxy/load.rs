@@ -12,12 +12,18 @@ pub(crate) struct Client {
     port: u16,
     keeps: bool,
     method: &'static str,
+    header: String,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
     pub(crate) fn new(port: u16, keeps: bool, method: &'static str) -> Self {
-        Self { port, keeps, method, stream: None }
+        Self { port, keeps, method, header: String::new(), stream: None }
+    }
+
+    /// The same with one header more, such as `X-Canary: always`.
+    pub(crate) fn with(self, header: &str) -> Self {
+        Self { header: format!("{header}\r\n"), ..self }
     }
 
     /// Asks once, and never a second time. A connection that was said to be closed is not used again, as HTTP has it.
@@ -34,8 +40,9 @@ impl Client {
         let connection = if self.keeps { "keep-alive" } else { "close" };
         let body = if self.method == "POST" { "pay once" } else { "" };
         let request = format!(
-            "{} {path} HTTP/1.1\r\nHost: app\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
+            "{} {path} HTTP/1.1\r\nHost: app\r\n{}Content-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
             self.method,
+            self.header,
             body.len()
         );
         stream.get_mut().write_all(request.as_bytes())?;

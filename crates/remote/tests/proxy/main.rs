@@ -6,6 +6,7 @@
     reason = "a test ends where it finds something wrong"
 )]
 
+mod asked;
 mod bad_luck;
 mod bed;
 mod by_hand;

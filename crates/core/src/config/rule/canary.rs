@@ -14,8 +14,24 @@ pub(super) fn canaries_can_be_shared(config: &Config, found: &mut Vec<Finding>) 
         if let Some((at, what)) = canary.wrong_step() {
             let finding = Finding::new(key.at("steps").at(at), what);
             found.push(
-                finding.expected("expected whole percentages from `1%` to `99%`, each larger than the one before"),
+                finding.expected(
+                    "expected whole percentages from `1%` to `99%`, each larger than the one before; `0%` comes first, with `match`",
+                ),
             );
+        }
+        if let Some(matching) = &canary.matching {
+            let of = key.at("match");
+            match (&matching.header, &matching.cookie) {
+                (Some(_), Some(_)) => {
+                    let finding = Finding::new(of.at("cookie"), "a header is named already");
+                    found.push(finding.because_of(of.at("header")).expected("expected `header` or `cookie`"));
+                }
+                (None, None) => {
+                    let finding = Finding::new(of, "this matches no request");
+                    found.push(finding.expected("expected `header` or `cookie`"));
+                }
+                _ => {}
+            }
         }
         if canary.wait < SHORTEST_WAIT {
             let finding = Finding::new(key.at("wait"), format!("{} shows nothing of a release", canary.wait));

@@ -38,7 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let AnalysisParameters { part, wait, .. } = cx.require_parameters()?;
-    let changes = vec![format!("watch `{}` for {wait} with {}% of the requests", part.release, part.percent)];
+    let changes = vec![format!("watch `{}` for {wait} with {part}", part.release)];
     Ok(Inspection::Pending { changes })
 }
 
@@ -101,7 +101,7 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
             );
             let seconds = begun.elapsed().as_secs_f64();
             return Err(Failure::new(Kind::Rejected, what)
-                .because(format!("with {}% of the requests for {seconds:.1} s: {new}, and {allowed}", part.percent))
+                .because(format!("with {part} for {seconds:.1} s: {new}, and {allowed}"))
                 .because(format!("the release before: {old}"))
                 .next(site.where_to_look(&part.release).await)
                 .output(site.last_lines(&part.release, secrets).await));
@@ -120,7 +120,7 @@ async fn watch(site: &Site<'_>, parameters: &AnalysisParameters, secrets: &dyn S
             }
             None => away = None,
             Some(why) if away.get_or_insert_with(Instant::now).elapsed() >= ABSENCE.0 => {
-                let what = format!("could not watch release `{}` with {}% of the requests", part.release, part.percent);
+                let what = format!("could not watch release `{}` with {part}", part.release);
                 return Err(Failure::new(Kind::Conflict, what)
                     .because(why)
                     .because(format!("that lasted for {ABSENCE}"))
@@ -180,7 +180,8 @@ impl Own {
             let until = Timestamp::now().saturating_add(pause.0).unwrap_or(Timestamp::MAX);
             let (percent, lines) = (part.percent, site.call.lines);
             let (program, directory) = (place.program.clone(), place.directory.clone());
-            let awaited = AwaitedConsent { service, run, release, percent, until, program, directory };
+            let matching = part.matching.clone();
+            let awaited = AwaitedConsent { service, run, release, percent, matching, until, program, directory };
             site.ask_for_consent(&awaited).await?;
             lines.line(Stream::Stdout, &format!("waits for `pleach confirm`, at most {pause}"));
         }
@@ -199,7 +200,7 @@ impl Own {
         }
         let what = format!("nobody let release `{}` of service `{}` go on", part.release, place.service);
         Err(Failure::new(Kind::Rejected, what)
-            .because(format!("it waited for `pleach confirm` for {pause} with {}% of the requests", part.percent))
+            .because(format!("it waited for `pleach confirm` for {pause} with {part}"))
             .next("deploy it again when somebody is there to answer"))
     }
 }
@@ -207,17 +208,18 @@ impl Own {
 fn passed(parameters: &AnalysisParameters, new: &Tally, old: &Tally, own: &[String]) -> Applied {
     let AnalysisParameters { part, wait, requests, .. } = parameters;
     let own: String = own.iter().map(|own| format!("; {own}")).collect();
-    let evidence = format!("{}% for {wait}: {new} (the release before: {old}){own}", part.percent);
-    if new.requests() >= u64::from(*requests) {
+    let asked = part.matching.as_ref().map(|matching| format!(" and {matching}")).unwrap_or_default();
+    let evidence = format!("{}%{asked} for {wait}: {new} (the release before: {old}){own}", part.percent);
+    // Where only those get it who ask for it, nobody has to ask.
+    if part.percent == 0 || new.requests() >= u64::from(*requests) {
         return Applied::unchanged(evidence);
     }
-    let warning =
-        format!("with {}% of the requests there were fewer than the {requests} that it is judged by", part.percent);
+    let warning = format!("with {part} there were fewer than the {requests} that it is judged by");
     Applied { change: Change::Warned(warning), ..Applied::unchanged(evidence) }
 }
 
 fn stopped(parameters: &AnalysisParameters) -> Failure {
     let AnalysisParameters { part, .. } = parameters;
-    let what = format!("stopped watching release `{}` with {}% of the requests", part.release, part.percent);
+    let what = format!("stopped watching release `{}` with {part}", part.release);
     Failure::new(Kind::Cancelled, what).because("the run was asked to stop").next("go on with `pleach resume`")
 }

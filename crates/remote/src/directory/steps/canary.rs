@@ -1,4 +1,4 @@
-//! `canary`: a part of the requests goes to the new release. It is taken back as `lead` is.
+//! `canary`: a part of the requests goes to the new release, and all that ask for it. It is taken back as `lead` is.
 
 use pleach_core::error::Failure;
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
@@ -7,12 +7,15 @@ use serde_json::Value;
 use super::lead;
 use crate::directory::parameter::{CanaryParameters, LeadParameters};
 use crate::directory::site::Site;
-use crate::proxy::{LeadRequest, LeadTo, Leads, Part};
+use crate::proxy::{LeadRequest, LeadTo, Leads, LedMatch, Part};
 
 /// Whether exactly this part goes there, and all others where they went before.
 pub(super) fn is_shared(leads: &Leads, part: &Part) -> bool {
     let wanted = [(&part.release, part.percent), (&part.beside, 100u8.saturating_sub(part.percent))];
-    leads.shares.len() == 2 && wanted.iter().all(|(release, percent)| leads.shares.get(*release) == Some(percent))
+    let matched = part.matching.clone().map(|matching| LedMatch { release: part.release.clone(), matching });
+    leads.shares.len() == 2
+        && leads.matched == matched
+        && wanted.iter().all(|(release, percent)| leads.shares.get(*release) == Some(percent))
 }
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
@@ -22,7 +25,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     Ok(if is_shared(&leads, &part) {
         Inspection::Settled { evidence: Evidence::seen(leads.evidence), output: Value::Null }
     } else {
-        Inspection::Pending { changes: vec![format!("lead {}% of {} to `{}`", part.percent, led.bind, part.release)] }
+        Inspection::Pending { changes: vec![format!("lead {part} of {} to `{}`", led.bind, part.release)] }
     })
 }
 

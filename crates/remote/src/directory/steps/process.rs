@@ -89,6 +89,10 @@ pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, 
             changes.push(format!("give up port {port}"));
         }
     }
+    // What the proxy still has of it is only seen by waiting for it.
+    if let Some(standby) = parameters.standby.as_ref().filter(|_| parameters.led.is_some()) {
+        changes.push(format!("wait until requests to release `{standby}` have ended"));
+    }
     Ok(if changes.is_empty() {
         Inspection::Settled { evidence: Evidence::seen(told(&parameters)), output: Value::Null }
     } else {
@@ -107,16 +111,21 @@ pub(super) fn warning(release: &ReleaseId, stopped: Stopped, grace: Period) -> O
 
 fn told(parameters: &RetireParameters) -> String {
     let names: Vec<String> = parameters.releases.iter().map(|release| format!("`{release}`")).collect();
-    match names.as_slice() {
+    let ended = match names.as_slice() {
         [] => "nothing had to end".to_owned(),
         names => format!("nothing of release {} runs", names.join(", ")),
+    };
+    match &parameters.standby {
+        Some(standby) => format!("release `{standby}` stands by; {ended}"),
+        None => ended,
     }
 }
 
 pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: RetireParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
-    let (mut changed, mut warnings) = (false, Vec::new());
+    // Taken back first of all: who leads back to what stands by has seen that it runs.
+    let (mut changed, mut warnings) = (parameters.standby.is_some(), Vec::new());
     for (_, port) in &parameters.routers {
         changed |= site.ensure_unrouted(*port, parameters.drain).await?;
     }
@@ -129,6 +138,11 @@ pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         let stopped = site.ensure_stopped(release, parameters.drain, parameters.stop_grace).await?;
         changed |= stopped.was_running;
         warnings.extend(warning(release, stopped, parameters.stop_grace));
+    }
+    if let Some(standby) = &parameters.standby
+        && !site.is_up(standby).await?
+    {
+        warnings.push(format!("nothing of release `{standby}` runs any more, so `pleach rollback` would start it"));
     }
     let told = told(&parameters);
     if warnings.is_empty() {
@@ -144,7 +158,7 @@ pub(super) async fn undo_stop(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Re
     let parameters: RetireParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let mut seen = Vec::new();
-    for release in &parameters.releases {
+    for release in parameters.releases.iter().chain(&parameters.standby) {
         let record = site.require_record(release).await?;
         if record.spec.is_kept_running() {
             let healthy = site.ensure_healthy(&record, secrets).await?;
