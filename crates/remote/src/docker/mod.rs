@@ -38,6 +38,7 @@ mod name;
 mod registry;
 mod seen;
 mod spec;
+mod volume;
 mod way;
 
 pub use bring::{BringError, bring_image};
@@ -53,6 +54,7 @@ pub use image::{Image, LayerId};
 pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
 pub use registry::RegistryError;
 pub use seen::SeenImage;
+pub(crate) use volume::Volume;
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
 pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};
