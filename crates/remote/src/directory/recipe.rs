@@ -16,7 +16,6 @@ use super::command::typed;
 use super::compose::{commands, project};
 use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
-use super::volumes::{self, kept_volumes, owner};
 use super::lead::place;
 use super::parameter::{
     Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
@@ -27,6 +26,7 @@ use super::release::ReleaseSpec;
 use super::routing::asked;
 use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
+use super::volumes::{self, kept_volumes, owner};
 use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
 use crate::ssh::Destination;

@@ -54,7 +54,7 @@ pub use image::{Image, LayerId};
 pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
 pub use registry::RegistryError;
 pub use seen::SeenImage;
-pub(crate) use volume::Volume;
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
+pub(crate) use volume::Volume;
 pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};

@@ -74,6 +74,7 @@ pub(super) fn file_digest(path: &Path) -> io::Result<String> {
 
 /// Puts the archive in a file into the volume of a holder.
 pub(super) async fn unpack(engine: &Engine, holder: &str, path: &Path) -> Result<(), Failure> {
-    let file = tokio::fs::File::open(path).await.map_err(|error| cannot("read what is kept of a volume", path, &error))?;
+    let file =
+        tokio::fs::File::open(path).await.map_err(|error| cannot("read what is kept of a volume", path, &error))?;
     Ok(engine.write_volume(holder, ReaderStream::with_capacity(file, 256 << 10)).await?)
 }

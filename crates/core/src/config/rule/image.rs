@@ -67,7 +67,9 @@ fn wrong_volume(volume: &str) -> Option<&'static str> {
     match (source, place) {
         (_, None) => Some("names no path in the container"),
         (_, Some(place)) if !place.starts_with('/') || place == "/" => Some("has no path in the container behind `:`"),
-        _ if !is_volume_name(source) && !source.starts_with('/') => Some("begins with neither a name nor an absolute path"),
+        _ if !is_volume_name(source) && !source.starts_with('/') => {
+            Some("begins with neither a name nor an absolute path")
+        }
         _ if parts.next().is_some() => Some("has too many parts"),
         _ if mode.is_some_and(|mode| !matches!(mode, "ro" | "rw" | "z" | "Z")) => Some("ends with something unknown"),
         _ => None,

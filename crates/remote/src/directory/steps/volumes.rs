@@ -20,5 +20,9 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     require_kept(&site, cx.run).await?;
     let place = site.layout().kept_volumes(cx.run);
     let many = if parameters.volumes.len() == 1 { "" } else { "s" };
-    Ok(Applied::changed(format!("{} volume{many} can be put back from `{}`", parameters.volumes.len(), place.display())))
+    Ok(Applied::changed(format!(
+        "{} volume{many} can be put back from `{}`",
+        parameters.volumes.len(),
+        place.display()
+    )))
 }
