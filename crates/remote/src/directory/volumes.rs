@@ -134,9 +134,10 @@ impl Snapshot for VolumesSnapshot {
         let site = Site::of_snapshot(cx, &parameters.place)?;
         let done = put_back(&site, &parameters, cx.run).await?;
         let names: Vec<String> = done.volumes.iter().map(|name| format!("`{name}`")).collect();
-        let mut seen = format!("volumes {} as before the run", names.join(", "));
+        let many = if names.len() == 1 { "" } else { "s" };
+        let mut seen = format!("volume{many} {} as before the run", names.join(", "));
         if !done.aside.is_empty() {
-            seen = format!("{seen}; what was in them lies in {}", quoted(&done.aside));
+            seen = format!("{seen}; what was there lies in {}", quoted(&done.aside));
         }
         if done.stopped
             && let Some(anew) = start_again(&site, self.secrets.as_ref()).await?

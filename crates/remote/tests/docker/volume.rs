@@ -33,30 +33,21 @@ fn answer(words: &[&str], request: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{words:?}: {error}: {output:?}"))
 }
 
-/// Runs a line in a container that has the volume, to its end.
-async fn run_on(engine: &Engine, volume: &str, name: &str, line: &str) {
+/// Starts a container that has the volume, and waits until it has run a line.
+async fn start_on(engine: &Engine, volume: &str, name: &str, line: &str) {
     let base = engine.image("base:1").await.expect("asked").expect("there").id;
-    let mut spec = shell(name, &base, line);
+    let mut spec = shell(name, &base, &format!("({line}) && echo done; exec /bin/busybox sleep 1000"));
     spec.volumes = vec![format!("{volume}:/data")];
     spec.labels.insert("pleach.directory".into(), "/srv/volume-test".into());
     engine.ensure_container(&spec).await.expect("made");
     engine.ensure_started(name).await.expect("started");
-    if !line.ends_with("sleep 1000") {
-        eventually(async || {
-            let there = engine.container(name).await.expect("asked").expect("there");
-            there
-                .state
-                .eq(&pleach_remote::docker::ContainerState::Ended {
-                    code: 0,
-                    out_of_memory: false,
-                    error: String::new(),
-                })
-                .then_some(())
-        })
-        .await;
-        engine.ensure_stopped(name, Duration::ZERO).await.expect("stopped");
-        engine.ensure_no_container(name).await.expect("removed");
-    }
+    eventually(async || (engine.last_lines(name, 1).await.expect("read") == ["done"]).then_some(())).await;
+}
+
+async fn run_on(engine: &Engine, volume: &str, name: &str, line: &str) {
+    start_on(engine, volume, name, line).await;
+    engine.ensure_stopped(name, Duration::ZERO).await.expect("stopped");
+    engine.ensure_no_container(name).await.expect("removed");
 }
 
 /// Asks for a volume to be kept; gives its digest.
@@ -77,11 +68,11 @@ async fn a_volume_is_as_it_was_wherever_whoever_puts_it_back_is_killed() {
     run_on(&engine, volume, "volume-first", FIRST).await;
     let wanted = keep(socket, &all.join("run-0"), volume);
     let mut cut = 0;
-    for (at, delay) in [1_u64, 30, 60, 100, 150, 200, 300].into_iter().enumerate() {
+    for (at, delay) in [1_u64, 50, 100, 150, 250].into_iter().enumerate() {
         let run = format!("run-{at}");
         assert_eq!(keep(socket, &all.join(&run), volume), wanted, "before {run}");
         run_on(&engine, volume, "volume-later", LATER).await;
-        run_on(&engine, volume, "volume-user", "exec /bin/busybox sleep 1000").await;
+        start_on(&engine, volume, "volume-user", "true").await;
         let request = json!({
             "all": all, "aside": aside, "socket": socket, "holder": "volume-holder",
             "owner": { "service": "/srv/volume-test" }, "stop-grace": "0s",
@@ -102,7 +93,7 @@ async fn a_volume_is_as_it_was_wherever_whoever_puts_it_back_is_killed() {
         assert_eq!(again, told, "twice is once");
         engine.ensure_no_container("volume-user").await.expect("removed");
     }
-    assert!(cut > 2, "it was killed under way only {cut} times");
+    assert!(cut > 1, "it was killed under way only {cut} times");
     assert!(engine.container("volume-holder").await.expect("asked").is_none());
     assert!(engine.container("volume-holder-empty").await.expect("asked").is_none());
 
