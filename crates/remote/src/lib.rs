@@ -37,6 +37,7 @@ pub mod proxy;
 pub mod route;
 pub mod ssh;
 pub mod supervise;
+mod volume;
 pub mod watchdog;
 
 pub use check::{CheckResult, CheckStage, verify_service};

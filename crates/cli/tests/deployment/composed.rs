@@ -6,7 +6,7 @@ use crate::dock::Dock;
 use crate::scene::told_in_four_parts;
 
 /// A web server that answers with the files of the commit, and a database that has a volume.
-const COMPOSE: &str = r#"services:
+pub(crate) const COMPOSE: &str = r#"services:
   web:
     build: .
     command: ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]
@@ -31,7 +31,7 @@ volumes: {data: {}}
 "#;
 
 /// Service `alpha` is a project, and nothing else is deployed.
-fn project(compose: &str) -> Option<Dock> {
+pub(crate) fn project(compose: &str) -> Option<Dock> {
     let dock = Dock::new()?;
     let config = pleach_testbed::compose::ensure().unwrap_or_else(|why| panic!("{why}"));
     let environment = config.map(|config| format!("environment = {{ DOCKER_CONFIG = \"{}\" }}\n", config.display()));

@@ -234,6 +234,15 @@ impl Dock {
         }
     }
 
+    /// The same for one of them.
+    pub(crate) fn becomes_alone(&self, service: &str, version: u32) {
+        let begun = Instant::now();
+        while self.answer(service) != Some(version) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "version {version} of {service} does not come");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Takes the engine and all that it runs away at once, and starts it again.
     pub(crate) fn restart_engine(&mut self) {
         let Self { engine, bed, .. } = self;

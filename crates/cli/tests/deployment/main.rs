@@ -51,4 +51,5 @@ mod sudo;
 mod tell;
 mod together;
 mod unit;
+mod volumes;
 mod watchdog;

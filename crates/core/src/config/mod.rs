@@ -34,6 +34,7 @@ mod rule;
 mod schema;
 mod script;
 mod service;
+mod snapshot;
 mod target;
 mod tree;
 mod validate;
@@ -58,6 +59,7 @@ pub use rule::Finding;
 pub use schema::schema;
 pub use script::{Interpreter, ScriptConfig, ScriptPlace, ScriptReversal};
 pub use service::{BuildPlace, CommandLine, EnvironmentValue, ServiceConfig};
+pub use snapshot::SnapshotSource;
 pub use target::{DirectoryConfig, HaproxyConfig, HostLimits, SshConfig, TargetConfig, TotalLimits};
 
 /// The file's name, at the root of the repository.

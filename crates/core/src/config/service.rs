@@ -10,6 +10,7 @@ use super::check::{CheckConfig, ServiceTest, Thresholds};
 use super::compose::ComposeConfig;
 use super::image::ImageConfig;
 use super::script::ScriptConfig;
+use super::snapshot::SnapshotSource;
 use crate::period::Period;
 use crate::port::SecretName;
 use crate::word::{ServiceName, TargetName};
@@ -93,13 +94,14 @@ pub struct ServiceConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["data/"])]
     pub shared: Vec<PathBuf>,
-    /// Files and directories on the target that are kept before a deployment and put back as they were if it is taken back:
-    /// paths in `shared`, or absolute ones such as a unit file, that whoever deploys may write. What runs on them is
-    /// started anew then. What was written in between lies beside, as `NAME.pleach-replaced.0`. The copies stay until the
-    /// next deployment has succeeded.
+    /// What is kept of the target before a deployment and put back as it was if that is taken back: paths in `shared`, or
+    /// absolute ones such as a unit file or a folder that containers see, that whoever deploys may write; and `volume:NAME`,
+    /// a named volume of the Docker engine, as `volumes` of `image` or the Compose file calls it. What runs on them is
+    /// started anew then. What was written in between lies beside, as `NAME.pleach-replaced.0`; of a volume, in an archive
+    /// that the report names. The copies stay until the next deployment has succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(example = ["data/", "/etc/pr-review.conf"])]
-    pub snapshot: Vec<PathBuf>,
+    #[schemars(example = ["data/", "/etc/pr-review.conf", "volume:odoo-data"])]
+    pub snapshot: Vec<SnapshotSource>,
     /// How to tell that a new release is healthy before it is switched to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = serde_json::json!({ "http": { "path": "/health" }, "period": "1s", "success": 2 }))]

@@ -34,6 +34,11 @@ impl Place {
         format!("{}-{release}-{}", self.service, self.mark())
     }
 
+    /// The name of the container through which its volumes are read and written.
+    pub(super) fn volume_holder(&self) -> String {
+        format!("pleach-volume-{}-{}", self.service, self.mark())
+    }
+
     /// The name that keeps a release's image on the target. Engines take no capitals there.
     pub(super) fn image_name(&self, release: &ReleaseId) -> String {
         format!("pleach/{}:{release}-{}", self.service.as_str().to_lowercase(), self.mark())

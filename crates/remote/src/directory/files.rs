@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pleach_core::config::ServiceConfig;
+use pleach_core::config::{ServiceConfig, SnapshotSource};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::Evidence;
 use pleach_core::port::Secrets;
@@ -36,7 +36,7 @@ pub(super) fn kept_paths(config: &ServiceConfig, place: &Place) -> Vec<PathBuf> 
     let shared = place.layout().shared();
     // Joined by their parts: a path that ends in `/` names the same directory as one that does not.
     let clean = |path: &Path| path.components().collect::<PathBuf>();
-    config.snapshot.iter().map(|path| clean(&shared.join(path))).collect()
+    config.snapshot.iter().filter_map(SnapshotSource::path).map(|path| clean(&shared.join(path))).collect()
 }
 
 /// See the module.
@@ -49,34 +49,34 @@ impl FilesSnapshot {
     pub(super) fn new(secrets: Arc<dyn Secrets>) -> Option<Self> {
         Some(Self { kind: SnapshotKind::new(KIND).ok()?, secrets })
     }
+}
 
-    /// What runs of the current release is started anew; tells what was seen, if anything runs.
-    async fn start_anew(&self, site: &Site<'_>) -> Result<Option<String>, Failure> {
-        let Some(release) = site.current().await? else { return Ok(None) };
-        let record = site.require_record(&release).await?;
-        if let Some(start) = &record.spec.start {
-            if is_halted(site.files, &site.layout(), &record).await? {
-                return Ok(None);
-            }
-            // What runs of a project and has not changed would go on with the files that were moved aside.
-            if let (Some(_), Some(stop)) = (&record.spec.compose, &record.spec.stop) {
-                site.run_line(ServiceCommand::Stop, stop, &record, self.secrets.as_ref()).await?;
-            }
-            return site.run_line(ServiceCommand::Start, start, &record, self.secrets.as_ref()).await.map(Some);
-        }
-        if !site.is_up(&release).await? {
+/// What runs of the current release is started anew; tells what was seen, if anything runs.
+pub(super) async fn start_anew(site: &Site<'_>, secrets: &dyn Secrets) -> Result<Option<String>, Failure> {
+    let Some(release) = site.current().await? else { return Ok(None) };
+    let record = site.require_record(&release).await?;
+    if let Some(start) = &record.spec.start {
+        if is_halted(site.files, &site.layout(), &record).await? {
             return Ok(None);
         }
-        let request = AgainRequest {
-            directory: site.place.directory.clone(),
-            release: release.clone(),
-            stop_grace: record.spec.stop_grace,
-        };
-        let again: StartedAgain = site.ask(["supervise", "again"], &request).await?;
-        let Some(process) = again.process else { return Ok(None) };
-        let healthy = site.require_healthy(&release, &asked(&record.spec), None, self.secrets.as_ref()).await?;
-        Ok(Some(format!("release `{release}` runs on them as process {process}: {healthy}")))
+        // What runs of a project and has not changed would go on with the files that were moved aside.
+        if let (Some(_), Some(stop)) = (&record.spec.compose, &record.spec.stop) {
+            site.run_line(ServiceCommand::Stop, stop, &record, secrets).await?;
+        }
+        return site.run_line(ServiceCommand::Start, start, &record, secrets).await.map(Some);
     }
+    if !site.is_up(&release).await? {
+        return Ok(None);
+    }
+    let request = AgainRequest {
+        directory: site.place.directory.clone(),
+        release: release.clone(),
+        stop_grace: record.spec.stop_grace,
+    };
+    let again: StartedAgain = site.ask(["supervise", "again"], &request).await?;
+    let Some(process) = again.process else { return Ok(None) };
+    let healthy = site.require_healthy(&release, &asked(&record.spec), None, secrets).await?;
+    Ok(Some(format!("release `{release}` runs on them as process {process}: {healthy}")))
 }
 
 fn kept(layout: &ServiceLayout, cx: &SnapshotContext<'_>) -> KeptFiles {
@@ -131,7 +131,7 @@ impl Snapshot for FilesSnapshot {
             seen = format!("{seen}; what was there lies in {}", quoted(&done.aside));
         }
         if done.changed
-            && let Some(anew) = self.start_anew(&site).await?
+            && let Some(anew) = start_anew(&site, self.secrets.as_ref()).await?
         {
             seen = format!("{seen}; {anew}");
         }

@@ -151,6 +151,21 @@ impl ServiceLayout {
         self.all_kept().join(run.as_str())
     }
 
+    /// What snapshots of volumes keep.
+    pub fn all_kept_volumes(&self) -> PathBuf {
+        self.directory.join(".pleach/volumes")
+    }
+
+    /// What the snapshot of volumes of one run keeps.
+    pub fn kept_volumes(&self, run: &RunId) -> PathBuf {
+        self.all_kept_volumes().join(run.as_str())
+    }
+
+    /// What was in volumes that were put back, in a folder for each run.
+    pub fn replaced_volumes(&self) -> PathBuf {
+        self.directory.join(".pleach/replaced")
+    }
+
     /// Where names of images led before runs changed them.
     pub fn all_names(&self) -> PathBuf {
         self.directory.join(".pleach/names")

@@ -19,6 +19,8 @@
 //! PATH/SERVICE/run/canary-asked.json      a canary that waits for a person; canary-given.json has the answer
 //! PATH/SERVICE/.pleach/releases/0007-ab12cd34.json   commit, run, settings, digest of that release
 //! PATH/SERVICE/.pleach/kept/RUN/          copies of what `snapshot` names, until a later run succeeds
+//! PATH/SERVICE/.pleach/volumes/RUN/       copies of the volumes that `snapshot` names, until a later run succeeds
+//! PATH/SERVICE/.pleach/replaced/RUN/      what was in volumes when that run put them back, until somebody removes it
 //! PATH/SERVICE/.pleach/mounts/DIGEST/     what containers of a Compose project see of releases, until no release has it
 //! PATH/SERVICE/.pleach/names/RUN.json     where names of images led before that run changed them
 //! PATH/SERVICE/.pleach/pins/RUN.json      the release that a restore point of that run relies on
@@ -29,6 +31,7 @@
 //! | step | does | is taken back by |
 //! |---|---|---|
 //! | `files` | nothing: with `snapshot`, it is there to be taken back | putting those paths back as they were, and starting anew what runs on them |
+//! | `volumes` | nothing: with volumes in `snapshot`, it is there to be taken back | having those volumes be as they were, and starting anew what runs on them |
 //! | `build-image` | builds an image of the commit where Pleach runs, or takes one that is proven | nothing: it stays there |
 //! | `push` | pushes it to the service's registry, where there is one | nothing: it stays there |
 //! | `image` | brings the layers that the target lacks, and names the image | removing the release with its container and image, if this run made it |
@@ -49,7 +52,7 @@
 //! | `verify` | asks through the public port | nothing |
 //! | `retire` | ends what the old releases run, after their connections have ended; with `standby` not the last one's | starting them again |
 //! | `channel` | gives its image the names of the channel, on the target's engine and where images are built | having those that still lead to it lead where they did |
-//! | `prune` | removes old releases, and what earlier runs kept of files; starts the current one again where it has ended since | nothing: what a way back needs is kept |
+//! | `prune` | removes old releases, and what earlier runs kept of files and volumes; starts the current one again where it has ended since | nothing: what a way back needs is kept |
 //! | `close`, `stop` | end router and process, of `pleach stop` | starting them again |
 //! | `halt` | runs the service's `stop` command | running its `start` command |
 //! | `renew` | ends the current release's process and starts it anew, of `pleach restart` | starting it where it does not run |
@@ -91,6 +94,7 @@ mod steps;
 mod sudo;
 mod tally;
 mod up;
+mod volumes;
 mod way_back;
 
 pub use compose::compose_version;

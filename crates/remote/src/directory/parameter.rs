@@ -14,6 +14,7 @@ use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
 use crate::proxy::{Led, Part};
 use crate::ssh::quote_text;
+use crate::volume::Owner;
 
 /// A path as one word of a command that a person types.
 pub(super) fn word(path: &Path) -> String {
@@ -91,6 +92,20 @@ pub(super) struct FilesParameters {
     pub(super) place: Place,
     /// Absolute paths on the target.
     pub(super) paths: Vec<PathBuf>,
+}
+
+/// Of `volumes`, and of the snapshot that it names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct VolumesParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// As the config names them.
+    pub(super) volumes: Vec<String>,
+    /// Whose containers run on them.
+    pub(super) owner: Owner,
+    /// How long each of these may take to end.
+    pub(super) stop_grace: Period,
 }
 
 /// Of `upload`.

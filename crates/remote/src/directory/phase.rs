@@ -21,6 +21,7 @@ pub(super) struct Means {
 pub(super) enum Work {
     Install,
     Files,
+    Volumes,
     BuildImage,
     Push,
     Image,
@@ -50,9 +51,10 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Install,
         Self::Files,
+        Self::Volumes,
         Self::BuildImage,
         Self::Push,
         Self::Image,
@@ -86,6 +88,7 @@ impl Work {
         match self {
             Self::Install => "install",
             Self::Files => "files",
+            Self::Volumes => "volumes",
             Self::BuildImage => "build-image",
             Self::Push => "push",
             Self::Image => "image",

@@ -19,13 +19,14 @@ use super::files::{self, kept_paths};
 use super::lead::place;
 use super::parameter::{
     Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
-    RouteParameters, StartParameters, SwitchParameters, UploadParameters, word,
+    RouteParameters, StartParameters, SwitchParameters, UploadParameters, VolumesParameters, word,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
 use super::routing::asked;
 use super::script::{ScriptDraft, ScriptParameters, draft_scripts};
 use super::snapshot::KIND;
+use super::volumes::{self, kept_volumes, owner};
 use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
 use crate::ssh::Destination;
@@ -231,15 +232,44 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    /// Whether the executable there is needed for that alone.
+    fn keeps_volumes(&self) -> bool {
+        !kept_volumes(self.request.service_config).is_empty()
+    }
+
+    /// The same for volumes of the engine, which come back before what the paths have.
+    fn guard_volumes(&self, steps: &mut Steps) -> Result<(), Failure> {
+        let volumes = kept_volumes(self.request.service_config);
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        let id = SnapshotId::new(format!("{}/{}@{}", volumes::KIND, self.request.service, self.request.target));
+        let names: Vec<String> = volumes.iter().map(|name| format!("`{name}`")).collect();
+        let many = if names.len() == 1 { "" } else { "s" };
+        let summary = format!("have volume{many} {} as before, if all is taken back", names.join(", "));
+        let kept = VolumesParameters {
+            place: self.place.clone(),
+            volumes,
+            owner: owner(self.request.service_config, &self.place),
+            stop_grace: self.request.service_config.stop_grace,
+        };
+        steps.add(Work::Volumes, summary, &kept, FILES)?.restored_from(id.map_err(wrong)?);
+        steps.volumes = Some(kept);
+        Ok(())
+    }
+
     /// Expectations, snapshot and steps in their place.
     fn draft(&self, release: Option<ReleaseId>, mut steps: Steps) -> Result<Draft, Failure> {
-        let kept = steps.kept.take();
+        let (kept, volumes) = (steps.kept.take(), steps.volumes.take());
         let mut draft = self.draft_without_snapshot(release, steps)?;
         if !draft.steps.is_empty() {
             draft.snapshots.push((SnapshotKind::new(KIND).map_err(wrong)?, value(&self.place)?));
         }
         if let Some(kept) = kept {
             draft.snapshots.push((SnapshotKind::new(files::KIND).map_err(wrong)?, value(&kept)?));
+        }
+        if let Some(kept) = volumes {
+            draft.snapshots.push((SnapshotKind::new(volumes::KIND).map_err(wrong)?, value(&kept)?));
         }
         Ok(draft)
     }
@@ -265,8 +295,9 @@ impl<'a> Scene<'a> {
         let number: u64 = fact(self.request, &self.of("last-number"))?;
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
         let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
-        let mut steps = self.steps(spec.is_kept_running())?;
+        let mut steps = self.steps(spec.is_kept_running() || self.keeps_volumes())?;
         self.guard_files(&mut steps)?;
+        self.guard_volumes(&mut steps)?;
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
@@ -485,6 +516,7 @@ impl<'a> Scene<'a> {
             wanted: &wanted,
             led: led.clone(),
             kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
+            volumes: steps.volumes.as_ref(),
             drain: DRAIN,
             build_limit: self.request.service_config.build_limit,
         };
@@ -570,8 +602,9 @@ impl<'a> Scene<'a> {
         if self.previous.release.as_ref() == Some(release) && runs {
             return self.draft(Some(release.clone()), Steps::default());
         }
-        let mut steps = self.steps(kept.spec.is_kept_running())?;
+        let mut steps = self.steps(kept.spec.is_kept_running() || self.keeps_volumes())?;
         self.guard_files(&mut steps)?;
+        self.guard_volumes(&mut steps)?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
         self.add_channel(&mut steps, &kept.spec, release, None)?;
         self.draft(Some(release.clone()), steps)
@@ -646,11 +679,13 @@ pub(super) struct Steps {
     way_back: Vec<Instruction>,
     /// What the snapshot of files keeps, if there is to be one.
     kept: Option<FilesParameters>,
+    /// What the snapshot of volumes keeps, if there is to be one.
+    volumes: Option<VolumesParameters>,
 }
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { steps: Vec::new(), turn: Turn::Main, way_back: Vec::new(), kept: None }
+        Self { steps: Vec::new(), turn: Turn::Main, way_back: Vec::new(), kept: None, volumes: None }
     }
 }
 

@@ -12,6 +12,7 @@ use super::phase::{Means, Work};
 use super::recipe::DirectoryRecipe;
 use super::snapshot::ReleaseSnapshot;
 use super::steps::DirectoryPhase;
+use super::volumes::VolumesSnapshot;
 use crate::watchdog::{ConfirmPhase, WatchdogSnapshot};
 
 /// Adds the phases, the snapshots and the recipe of the kinds `directory` and `ssh`.
@@ -25,11 +26,14 @@ pub fn register(registry: &mut Registry, source: Arc<dyn Source>, secrets: Arc<d
             registry.add_phase(Arc::new(phase));
         }
     }
-    if let (Some(release), Some(files)) =
-        (ReleaseSnapshot::new(means.secrets.clone()), FilesSnapshot::new(means.secrets))
-    {
+    if let (Some(release), Some(files), Some(volumes)) = (
+        ReleaseSnapshot::new(means.secrets.clone()),
+        FilesSnapshot::new(means.secrets.clone()),
+        VolumesSnapshot::new(means.secrets),
+    ) {
         registry.add_snapshot(Arc::new(release));
         registry.add_snapshot(Arc::new(files));
+        registry.add_snapshot(Arc::new(volumes));
     }
     if let (Some(watchdog), Some(confirm)) = (WatchdogSnapshot::new(), ConfirmPhase::new()) {
         registry.add_snapshot(Arc::new(watchdog));

@@ -110,8 +110,17 @@ impl<'a> Site<'a> {
         words: [&str; 2],
         request: &(impl Serialize + Sync),
     ) -> Result<T, Failure> {
+        self.ask_with(&words, request).await
+    }
+
+    /// The same with more words than a command and its verb.
+    pub(super) async fn ask_with<T: DeserializeOwned>(
+        &self,
+        words: &[&str],
+        request: &(impl Serialize + Sync),
+    ) -> Result<T, Failure> {
         let program = self.place.program.to_string_lossy().into_owned();
-        let mut command = Command::write([program.as_str(), words[0], words[1]]);
+        let mut command = Command::write([program.as_str()].iter().chain(words).copied());
         let bytes = serde_json::to_vec(request)
             .map_err(|error| Failure::new(Kind::Internal, "could not send a request").because(error.to_string()))?;
         command.stdin = Some(bytes.into());

@@ -6,6 +6,8 @@
 //!
 //! What `snapshot` names is put back before any of these commands.
 //!
+//! Volumes that `snapshot` names are put back once the new release has ended, and before the old one is started.
+//!
 //! | the service | instructions |
 //! |---|---|
 //! | Pleach keeps it running | `current` as it was, and the proxy's requests to it; the new release's process ends, and routers that were not there; with `snapshot`, the old one's process is started again |
@@ -20,7 +22,7 @@ use pleach_core::period::Period;
 use pleach_core::word::ReleaseId;
 use serde::Serialize;
 
-use super::parameter::{Place, Previous};
+use super::parameter::{Place, Previous, VolumesParameters};
 use super::recipe::FILES;
 use super::release::ReleaseSpec;
 use crate::kept::KeptFiles;
@@ -33,8 +35,13 @@ use crate::watchdog::{Change, Instruction};
 const ASK: &str = r#"program=$1; request=$2; shift 2; [ -x "$program" ] || exit 0
 printf '%s' "$request" | "$program" "$@""#;
 
-/// Runs a command of a release, if the run that the note tells of is this one.
-const IF_NOTED: &str = r#"run=$1; note=$2; shift 2; grep -qF "\"$run\"" "$note" 2>/dev/null || exit 0
+/// Asks it to put volumes back, unless the run came not even as far as keeping them.
+const PUT_BACK_VOLUMES: &str = r#"[ -x "$1" ] && [ -e "$3/$4/volumes.json" ] || exit 0
+printf '%s' "$2" | "$1" supervise put-back-volumes "$4""#;
+
+/// Runs a command of a release, if the run that the note tells of is this one, or volumes were put back and what ran was ended.
+const IF_NOTED: &str = r#"run=$1; note=$2; volumes=$3; shift 3
+[ -e "$volumes/$run/stopped" ] || grep -qF "\"$run\"" "$note" 2>/dev/null || exit 0
 cd "$1" || exit 1; shift; exec "$@""#;
 
 /// What a command needs beyond its own time.
@@ -61,6 +68,8 @@ pub(super) struct WayBack<'a> {
     pub(super) led: Option<Led>,
     /// What is put back as it was besides.
     pub(super) kept: Kept,
+    /// Volumes that are put back as they were besides.
+    pub(super) volumes: Option<&'a VolumesParameters>,
     pub(super) drain: Period,
     pub(super) build_limit: Period,
 }
@@ -99,13 +108,17 @@ impl WayBack<'_> {
                 };
                 instructions.push(self.ask(["supervise", "stop"], &stop, self.spec.stop_grace.0)?);
             }
-            // What ran before has gone on, and holds on to the files that were moved aside.
-            if let (Kept::Files, Some(release), Some(old)) = (self.kept, &self.previous.release, self.old) {
+            instructions.extend(self.put_back_volumes()?);
+            // What ran before has gone on, and holds on to the files that were moved aside; or was ended for its volumes.
+            if self.puts_back()
+                && let (Some(release), Some(old)) = (&self.previous.release, self.old)
+            {
                 let directory = self.place.directory.clone();
                 let again = AgainRequest { directory, release: release.clone(), stop_grace: old.stop_grace };
                 instructions.push(self.ask(["supervise", "again"], &again, old.stop_grace.0)?);
             }
         } else {
+            instructions.extend(self.put_back_volumes()?);
             let old = self.old.zip(self.previous.release.as_ref());
             let start = old.and_then(|(old, release)| Some((old.start.as_ref()?, old, release)));
             let stop = self.spec.stop.as_ref().map(|line| (line, self.spec, self.release));
@@ -116,15 +129,28 @@ impl WayBack<'_> {
         Ok(instructions)
     }
 
+    fn puts_back(&self) -> bool {
+        self.kept == Kept::Files || self.volumes.is_some()
+    }
+
+    /// Behind the end of the new release, and before anything else is started: it ends all that runs on them.
+    fn put_back_volumes(&self) -> Result<Option<Instruction>, Failure> {
+        let Some(volumes) = self.volumes else { return Ok(None) };
+        let kept = self.place.layout().all_kept_volumes().to_string_lossy().into_owned();
+        let request = request(&volumes.put_back())?;
+        let program = self.place.program.to_string_lossy().into_owned();
+        let words = ["sh", "-c", PUT_BACK_VOLUMES, "pleach", &program, &request, &kept, "{run}"];
+        let argv = words.map(str::to_owned).to_vec();
+        Ok(Some(Instruction::Command { directory: self.root(), limit: FILES.0 + MARGIN, argv }))
+    }
+
     /// Where commands begin: the target's directory, which is there.
     fn root(&self) -> PathBuf {
         self.place.directory.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
     fn ask(&self, verb: [&str; 2], request: &impl Serialize, limit: Duration) -> Result<Instruction, Failure> {
-        let request = serde_json::to_string(request).map_err(|error| {
-            Failure::new(Kind::Internal, "could not write what a watchdog asks for").because(error.to_string())
-        })?;
+        let request = self::request(request)?;
         let program = self.place.program.to_string_lossy().into_owned();
         let words = ["sh", "-c", ASK, "pleach", &program, &request, verb[0], verb[1]];
         Ok(Instruction::Command {
@@ -138,7 +164,7 @@ impl WayBack<'_> {
         let layout = self.place.layout();
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut argv: Vec<String> = ["sh", "-c", IF_NOTED, "pleach", "{run}"].map(str::to_owned).to_vec();
-        argv.extend([text(layout.last_command()), text(layout.release(release))]);
+        argv.extend([text(layout.last_command()), text(layout.all_kept_volumes()), text(layout.release(release))]);
         if let Some(user) = &spec.sudo {
             argv.extend(["sudo", "-n", "-u", user, "--"].map(str::to_owned));
         }
@@ -159,6 +185,12 @@ impl WayBack<'_> {
         argv.extend(line.argv());
         Instruction::Command { directory: self.root(), limit: self.build_limit.0 + MARGIN, argv }
     }
+}
+
+fn request(request: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(request).map_err(|error| {
+        Failure::new(Kind::Internal, "could not write what a watchdog asks for").because(error.to_string())
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +220,7 @@ mod tests {
             previous: &previous,
             old,
             kept: Kept::Nothing,
+            volumes: None,
             wanted: &[],
             led: None,
             drain,

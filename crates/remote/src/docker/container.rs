@@ -99,6 +99,12 @@ impl Container {
     pub fn runs(&self) -> bool {
         self.state == ContainerState::Running
     }
+
+    /// Whether it runs, also where it is frozen or about to run again.
+    pub(crate) fn is_up(&self) -> bool {
+        use ContainerState::{Paused, Restarting, Running};
+        matches!(self.state, Running | Restarting { .. } | Paused)
+    }
 }
 
 impl Engine {

@@ -39,6 +39,7 @@ mod name;
 mod registry;
 mod seen;
 mod spec;
+mod volume;
 mod way;
 
 pub use bring::{BringError, bring_image};
@@ -55,5 +56,6 @@ pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
 pub use registry::RegistryError;
 pub use seen::SeenImage;
 pub use spec::{ContainerSpec, HealthCheck, Made, Published};
+pub(crate) use volume::Volume;
 pub(crate) use way::SOCKET;
 pub use way::{EngineWay, WayError};

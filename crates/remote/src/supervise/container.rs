@@ -66,7 +66,7 @@ impl Starting<'_> {
             self.require_own(there)?;
         }
         let mut record = self.record();
-        if let Some(there) = there.as_ref().filter(|there| is_up(&there.state)) {
+        if let Some(there) = there.as_ref().filter(|there| there.is_up()) {
             // Whose run it is stays: this one has not started it.
             return match self.earlier().filter(|earlier| earlier.activity == Activity::Running) {
                 Some(mut earlier) => {
@@ -215,10 +215,6 @@ fn is_taken(port: u16) -> bool {
     TcpListener::bind((PRIVATE, port)).is_err()
 }
 
-fn is_up(state: &ContainerState) -> bool {
-    matches!(state, ContainerState::Running | ContainerState::Restarting { .. } | ContainerState::Paused)
-}
-
 /// What the engine knows better than whoever wrote the record.
 fn fill(record: &mut InstanceRecord, container: &Container) {
     record.restarts = u32::try_from(container.restarts).unwrap_or(u32::MAX);
@@ -284,7 +280,7 @@ pub(super) fn stop(
     run(async {
         let engine = Engine::connect(EngineWay::socket(&container.socket)).await?;
         let before = engine.container(&container.name).await?;
-        let was_running = before.is_some_and(|before| is_up(&before.state));
+        let was_running = before.is_some_and(|before| before.is_up());
         let begun = Instant::now();
         engine.ensure_stopped(&container.name, grace).await?;
         record.killed = was_running && begun.elapsed() >= grace;

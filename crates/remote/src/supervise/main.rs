@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pleach_core::error::{Failure, Kind};
-use pleach_core::word::ReleaseId;
+use pleach_core::word::{ReleaseId, RunId};
 
 use super::request::StartRequest;
 use super::{again, child, container, daemon, name, start, stop};
 use crate::daemon::{answer, read_request};
+use crate::volume;
 
 /// Runs the hidden command `supervise` with the arguments behind it. The executable that calls it must come here again when
 /// it is started with `supervise` as its first argument.
@@ -33,6 +34,14 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         Some("remove") => answer(read_request().and_then(|request| container::remove(&request))),
         Some("stop") => answer(read_request().and_then(|request| stop::stop(&request))),
         Some("again") => answer(read_request().and_then(|request| again::again(&request))),
+        Some("keep-volumes") => {
+            answer(read_request().and_then(|request| container::run(async { volume::keep(&request).await })))
+        }
+        Some("prove-volumes") => answer(read_request().and_then(|place: PathBuf| volume::prove(&place))),
+        Some("put-back-volumes") => answer(run_of(&mut arguments).and_then(|run| {
+            let request = read_request()?;
+            container::run(async { volume::put_back(&request, &run).await })
+        })),
         Some("run") => daemon::run(),
         Some("child") => child::become_service(arguments),
         verb => answer::<()>(Err(Failure::new(
@@ -40,6 +49,12 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             format!("`supervise` has no verb `{}`", verb.unwrap_or_default()),
         ))),
     }
+}
+
+/// Not part of the request: a target that asks this by itself learns it last.
+fn run_of(arguments: &mut impl Iterator<Item = String>) -> Result<RunId, Failure> {
+    let run = arguments.next().and_then(|run| RunId::new(run).ok());
+    run.ok_or_else(|| Failure::new(Kind::Internal, "`supervise` is not told of a run"))
 }
 
 /// A service's directory and one of its releases. What only looks is told by arguments, of which none is secret: so it can share a

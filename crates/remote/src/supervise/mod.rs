@@ -17,6 +17,7 @@
 //! | `rename` | the `channel` phase, its undo | has them lead elsewhere |
 //! | `surplus`, `forget` | `prune` | tells of versions of a channel that nothing needs, and removes their names |
 //! | `remove` | undo, `prune` | removes a release's container and its image |
+//! | `keep-volumes`, `prove-volumes`, `put-back-volumes` | the snapshot of volumes, a watchdog | see the module `volume` |
 //! | `run` | `start` | is the supervisor: a session of its own, a lock, a record, a process |
 //! | `child` | `run` | waits until the record names it, then becomes the service's process |
 //!

@@ -12,4 +12,5 @@ mod bring;
 mod build;
 mod container;
 mod name;
+mod volume;
 mod way;

@@ -95,6 +95,7 @@ const RULES: &[Rule] = &[
     super::port::ports_are_free,
     super::port::worktree_ports_suffice,
     super::location::paths_stay_inside,
+    super::volume::volumes_can_be_kept,
     super::location::directories_are_apart,
     super::environment::environments_can_work,
     super::canary::canaries_can_be_shared,

@@ -3,6 +3,7 @@
 use super::Finding;
 use super::location::{leads_outside, outside};
 use super::process::variable_name;
+use super::volume::is_volume_name;
 use crate::config::{Config, ImageConfig, KeyPath, ServiceConfig};
 use crate::size::Size;
 
@@ -63,13 +64,12 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
 fn wrong_volume(volume: &str) -> Option<&'static str> {
     let mut parts = volume.split(':');
     let (source, place, mode) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    let is_name = source.len() > 1
-        && source.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && source.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     match (source, place) {
         (_, None) => Some("names no path in the container"),
         (_, Some(place)) if !place.starts_with('/') || place == "/" => Some("has no path in the container behind `:`"),
-        _ if !is_name && !source.starts_with('/') => Some("begins with neither a name nor an absolute path"),
+        _ if !is_volume_name(source) && !source.starts_with('/') => {
+            Some("begins with neither a name nor an absolute path")
+        }
         _ if parts.next().is_some() => Some("has too many parts"),
         _ if mode.is_some_and(|mode| !matches!(mode, "ro" | "rw" | "z" | "Z")) => Some("ends with something unknown"),
         _ => None,

@@ -61,7 +61,8 @@ pub(super) fn paths_stay_inside(config: &Config, found: &mut Vec<Finding>) {
 fn snapshot_paths(service: &ServiceConfig, key: &KeyPath, found: &mut Vec<Finding>) {
     let shared: Vec<PathBuf> = service.shared.iter().map(|path| normal(path)).collect();
     let mut seen: Vec<(PathBuf, &Path)> = Vec::new();
-    for (at, path) in service.snapshot.iter().enumerate() {
+    let paths = service.snapshot.iter().enumerate().filter_map(|(at, source)| Some((at, source.path()?)));
+    for (at, path) in paths {
         let key = key.at("snapshot").at(at);
         let plain = normal(path);
         if path.components().any(|part| part == Component::ParentDir)

@@ -15,6 +15,7 @@ mod process;
 mod reference;
 mod registry;
 mod script;
+mod volume;
 
 pub(super) use finding::Aim;
 pub use finding::Finding;

@@ -8,7 +8,7 @@ use pleach_core::word::PhaseName;
 
 use super::{
     analysis, build_here, canary, channel, command, compose, files, health, image, install, lead, process, prune, push,
-    renew, route, script, switch, upload,
+    renew, route, script, switch, upload, volumes,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -33,7 +33,7 @@ impl Phase for DirectoryPhase {
 
     fn needs(&self) -> &[Facet] {
         match self.work {
-            Work::Files | Work::Upload | Work::Prune => &[Facet::Files],
+            Work::Files | Work::Volumes | Work::Upload | Work::Prune => &[Facet::Files],
             Work::BuildHere => &[],
             Work::BuildImage | Work::Push => &[Facet::Containers],
             Work::Image | Work::Channel => &[Facet::Containers, Facet::Files, Facet::Shell],
@@ -47,6 +47,7 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::inspect(cx).await,
             Work::Files => files::inspect(cx).await,
+            Work::Volumes => volumes::inspect(cx).await,
             Work::BuildImage => image::inspect_built(cx).await,
             Work::Push => push::inspect(cx),
             Work::Image => image::inspect(cx).await,
@@ -77,6 +78,7 @@ impl Phase for DirectoryPhase {
         match self.work {
             Work::Install => install::apply(cx).await,
             Work::Files => files::apply(cx).await,
+            Work::Volumes => volumes::apply(cx).await,
             Work::BuildImage => image::build(cx, &self.means).await,
             Work::Push => push::apply(cx, secrets).await,
             Work::Image => image::apply(cx, secrets).await,
@@ -122,6 +124,7 @@ impl Phase for DirectoryPhase {
             Work::Push => Ok(Evidence::seen("what was pushed stays in the registry")),
             Work::Install
             | Work::Files
+            | Work::Volumes
             | Work::Build
             | Work::Health
             | Work::Analysis

@@ -26,8 +26,17 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
 pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let place: Place = cx.require_parameters()?;
     let site = Site::of_step(cx, &place)?;
+    let was_there = site.files.stat(&place.program).await?.is_some();
+    ensure_program(&site).await?;
+    let seen = runs(&site).await?.to_string();
+    Ok(if was_there { Applied::unchanged(seen) } else { Applied::changed(seen) })
+}
+
+/// Puts this executable where the plan says that it lies, unless there is one. Nothing refers to it yet, so nothing is changed by that.
+pub(in crate::directory) async fn ensure_program(site: &Site<'_>) -> Result<(), Failure> {
+    let place = site.place;
     if site.files.stat(&place.program).await?.is_some() {
-        return Ok(Applied::unchanged(runs(&site).await?.to_string()));
+        return Ok(());
     }
     let own = tokio::task::spawn_blocking(|| Ok::<_, Failure>((own_digest()?, read_own()?))).await;
     let (digest, bytes) =
@@ -43,8 +52,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     if let Some(folder) = place.program.parent() {
         site.files.ensure_directory(folder, site.token()).await?;
     }
-    site.files.write(&place.program, &bytes, Permissions::Executable, site.token()).await?;
-    Ok(Applied::changed(runs(&site).await?.to_string()))
+    site.files.write(&place.program, &bytes, Permissions::Executable, site.token()).await
 }
 
 /// Whether a path is named for an executable of this digest.

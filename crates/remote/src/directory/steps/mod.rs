@@ -20,5 +20,7 @@ mod route;
 mod script;
 mod switch;
 mod upload;
+mod volumes;
 
 pub(super) use dispatch::DirectoryPhase;
+pub(super) use install::ensure_program;

@@ -20,7 +20,7 @@ use crate::directory::site::Site;
 struct Surplus {
     releases: Vec<ReleaseId>,
     pins: Vec<Pin>,
-    /// Runs whose copies of files nobody puts back any more: this one's have taken their place.
+    /// Runs whose copies of files and volumes nobody puts back any more: this one's have taken their place.
     copies: Vec<RunId>,
     kept: usize,
     /// Whether the current release has a process and has lost it.
@@ -86,9 +86,10 @@ async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure
 }
 
 async fn copies(cx: &StepContext<'_>, site: &Site<'_>) -> Result<Vec<RunId>, Failure> {
-    let kept = site.files.list(&site.layout().all_kept()).await?;
-    let runs = kept.into_iter().filter_map(|stat| RunId::new(&stat.name).ok());
-    Ok(runs.filter(|run| run != cx.run).collect())
+    let mut kept = site.files.list(&site.layout().all_kept()).await?;
+    kept.extend(site.files.list(&site.layout().all_kept_volumes()).await?);
+    let runs: BTreeSet<RunId> = kept.into_iter().filter_map(|stat| RunId::new(&stat.name).ok()).collect();
+    Ok(runs.into_iter().filter(|run| run != cx.run).collect())
 }
 
 /// Records without a tree: a removal that was interrupted goes on with them.
@@ -119,7 +120,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
         Inspection::Settled { evidence, output: Value::Null }
     } else {
         let releases = surplus.releases.iter().map(|release| format!("remove release `{release}`"));
-        let copies = surplus.copies.iter().map(|run| format!("remove what run `{run}` kept of files"));
+        let copies = surplus.copies.iter().map(|run| format!("remove what run `{run}` kept of files and volumes"));
         let ended = surplus.ended.then(|| format!("start release `{}` again", parameters.release));
         let names = names.iter().map(|name| format!("remove the name `{name}`"));
         Inspection::Pending { changes: ended.into_iter().chain(releases).chain(copies).chain(names).collect() }
@@ -142,6 +143,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     }
     for run in &surplus.copies {
         site.files.remove(&site.layout().kept(run), site.token()).await?;
+        site.files.remove(&site.layout().kept_volumes(run), site.token()).await?;
     }
     for release in &surplus.releases {
         // Nothing of it runs, but a starter that was interrupted may have left a sleeping process.

@@ -1,0 +1,165 @@
+//! Named volumes of containers: kept before a deployment, put back when it is taken back, by whomever.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::composed::{COMPOSE, project};
+use crate::dock::Dock;
+
+/// What the first version makes of an empty volume.
+const FIRST: &str = "[ -e /data/deep ] || { mkdir -p /data/deep/empty; echo one >/data/deep/file; ln -s deep/file /data/link;\n\
+                     ln /data/deep/file /data/other; chmod 640 /data/deep/file; chown 1234:5678 /data/deep/file; chmod 700 /data/deep; }\n";
+
+/// What a later one makes of that.
+const LATER: &str = "rm -r /data/deep /data/link; echo two >/data/other; mkdir -p /data/more/.hidden; echo x >/data/more/x; chmod 777 /data\n";
+
+/// Service `alpha` is a container that brings its volume up to date when it starts, and nothing else is deployed.
+fn with_data(environment: &str) -> Option<Dock> {
+    let dock = Dock::new()?;
+    let service = format!(
+        "[services.alpha]\nbranch = \"skill/alpha\"\nport = {}\nstop-grace = \"1s\"\nsnapshot = [\"volume:alpha-data\"]\n\
+         image = {{ port = 8080, volumes = [\"alpha-data:/data\"], command = [\"/bin/busybox\", \"sh\", \"-c\", \
+         \". /www/migrate; exec /bin/busybox httpd -f -p $PORT -h /www\"] }}\n\
+         health = {{ http = {{ path = \"/health\" }}, period = \"20ms\", success = 2, within = \"2s\" }}\n",
+        dock.scene.port("alpha"),
+    );
+    dock.configure(&service, "");
+    let file = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    let name = "[environments.uat]\n";
+    dock.scene.write("pleach.toml", &config.replace(name, &format!("{name}{environment}")));
+    dock.scene.git(&["commit", "-qam", "A volume", "--allow-empty"]);
+    dock.scene.commit("alpha", "migrate", Some(FIRST));
+    Some(dock)
+}
+
+/// The folder of a volume, as seen from here.
+fn folder(dock: &Dock, volume: &str) -> PathBuf {
+    let inspected = dock.ask(&format!("/volumes/{volume}"));
+    let place = inspected["Mountpoint"].as_str().unwrap_or_else(|| panic!("no volume: {inspected}"));
+    dock.machine().see(place.as_ref())
+}
+
+/// All that is in a volume: kinds, modes, owners, links, times and contents of files.
+fn content(dock: &Dock, volume: &str) -> String {
+    let script = "find . -printf '%P %y %m %U:%G %l\\n' | sort; find . -type f -printf '%P %n %Ts\\n' | sort; \
+                  find . -type f -exec sha256sum {} + | sort";
+    let output = Command::new("sh").args(["-c", script]).current_dir(folder(dock, volume)).output().expect("find");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The new container has changed the volume by then.
+fn kill_once_it_started(dock: &Dock) {
+    let mut working = dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+    working.says("alpha@vm: start done");
+    working.signal(Signal::KILL);
+    working.ends();
+}
+
+/// The runs whose copies are there.
+fn copies(dock: &Dock) -> usize {
+    std::fs::read_dir(dock.live().join("alpha/.pleach/volumes")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back() {
+    let Some(dock) = with_data("lease = \"8s\"\nwatchdog = \"9s\"\n") else { return };
+    let first = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    assert!(first.stderr.contains("volume `alpha-data` (not there)"), "{}", first.stderr);
+    let before = content(&dock, "alpha-data");
+    assert!(before.contains("deep/file f 640 1234:5678"), "{before}");
+    let container = dock.containers("alpha");
+
+    // By the run itself.
+    dock.scene.commit("alpha", "migrate", Some(LATER));
+    dock.scene.commit("alpha", "health", None);
+    let failed = dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]);
+    println!("{}{}", failed.stderr, failed.stdout);
+    assert_eq!(failed.code, 110, "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("equal copies are kept of volume `alpha-data` (1 file, 4 bytes)"),
+        "{}",
+        failed.stderr
+    );
+    assert_eq!(content(&dock, "alpha-data"), before);
+    assert_eq!(dock.containers("alpha"), container, "the same one runs on it again");
+    dock.require_settled(1);
+    let aside = dock.live().join("alpha/.pleach/replaced");
+    let kept = std::fs::read_dir(&aside).expect("kept").next().expect("of the run").expect("read").path();
+    let listed = Command::new("tar").arg("-tf").arg(kept.join("alpha-data.tar")).output().expect("tar");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("volume/more/x"), "what was in it meanwhile is kept");
+
+    // By the next one, after its deployer was killed.
+    kill_once_it_started(&dock);
+    let resumed = dock.scene.ends(110, &["resume"]);
+    assert_eq!(content(&dock, "alpha-data"), before, "{}", resumed.stderr);
+    dock.require_settled(1);
+
+    // By the host itself.
+    kill_once_it_started(&dock);
+    let begun = Instant::now();
+    loop {
+        let status: Value =
+            serde_json::from_str(&dock.scene.ends(0, &["status", "uat", "--json"]).stdout).expect("JSON");
+        if status["watchdogs"].as_array().is_some_and(|all| all.iter().any(|one| one["phase"] == "restored")) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not take itself back: {status:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(content(&dock, "alpha-data"), before);
+    dock.becomes_alone("alpha", 1);
+    dock.scene.pleach(&["rollback", "uat", "--yes"]);
+    assert_eq!(content(&dock, "alpha-data"), before);
+    assert_eq!(dock.containers("alpha"), container);
+
+    // What somebody else runs on it would be ended: told before anything is touched.
+    let other = r#"{"Image":"base:1","Cmd":["/bin/sleep","1000"],"HostConfig":{"Binds":["alpha-data:/x"]}}"#;
+    dock.engine.ask("POST", "/containers/create?name=other", "application/json", other.as_bytes()).expect("made");
+    dock.engine.ask("POST", "/containers/other/start", "", &[]).expect("started");
+    let refused = dock.scene.pleach(&["deploy", "uat", "--yes"]);
+    assert!(refused.code >= 100 && refused.stderr.contains("container `other`"), "{} {}", refused.code, refused.stderr);
+    assert!(refused.stderr.contains("docker stop other"), "{}", refused.stderr);
+    dock.engine.ask("DELETE", "/containers/other?force=1", "", &[]).expect("removed");
+
+    // What succeeds keeps what is new, and needs no older copies.
+    dock.scene.commit("alpha", "health", Some("ok"));
+    dock.version_of("alpha", 2);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answer("alpha"), Some(2));
+    assert!(content(&dock, "alpha-data").contains("more/.hidden d"));
+    assert_eq!(copies(&dock), 1, "of the last run");
+    assert!(dock.ask("/containers/json?all=1").to_string().find("pleach-volume").is_none(), "nothing of ours is left");
+}
+
+#[test]
+fn a_volume_of_a_project_comes_back_while_nothing_of_it_runs() {
+    let Some(dock) = project(COMPOSE) else { return };
+    let file = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    dock.scene.write("pleach.toml", &config.replace("compose = {}\n", "compose = {}\nsnapshot = [\"volume:data\"]\n"));
+    dock.scene.git(&["commit", "-qam", "A volume"]);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let before = content(&dock, "alpha_data");
+    assert!(before.contains("ready f"), "{before}");
+
+    dock.version_of("alpha", 2);
+    let later = COMPOSE.replace("echo ready >/data/ready;", "echo later >/data/ready; echo x >/data/more;");
+    dock.scene.commit("alpha", "compose.yml", Some(&later));
+    dock.scene.commit("alpha", "health", None);
+    let failed = dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]);
+    println!("{}{}", failed.stderr, failed.stdout);
+    assert_eq!(failed.code, 110, "{}", failed.stderr);
+    assert_eq!(dock.answer("alpha"), Some(1));
+    let after = content(&dock, "alpha_data");
+    // The old database writes its file again when it starts.
+    let apart_from_time =
+        |text: &str| text.lines().filter(|line| !line.starts_with("ready 1 ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(apart_from_time(&after), apart_from_time(&before));
+    dock.require_settled(1);
+}
