@@ -79,6 +79,8 @@ pub struct ImageBuild {
     pub dockerfile: PathBuf,
     /// What its `ARG`s get. They can be read from the image, so nothing secret belongs here.
     pub arguments: BTreeMap<String, String>,
+    /// What its steps can mount (`RUN --mount=type=secret,id=ID`), by id. None of it stays in the image.
+    pub secrets: BTreeMap<String, Secret>,
     /// What is written on the image.
     pub labels: BTreeMap<String, String>,
     /// The stage to build; the last one if absent.

@@ -42,9 +42,12 @@ impl Place {
 
 /// What is written on an image: built from the same, it bears the same.
 pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<String, String> {
-    let made = serde_json::json!({
+    let mut made = serde_json::json!({
         "path": spec.path, "file": image.file, "stage": image.stage, "arguments": image.arguments,
     });
+    if !image.secrets.is_empty() {
+        made["secrets"] = image.secrets.keys().map(String::as_str).collect();
+    }
     let settings = hex(&Sha256::digest(made.to_string()));
     label::labels([
         (label::SERVICE, Some(spec.service.as_str())),
@@ -53,12 +56,13 @@ pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<
     ])
 }
 
-/// What is built.
+/// What is built; its secrets are not fetched yet.
 pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild {
     ImageBuild {
         tree: SourceRef { commit: spec.commit.clone(), path: spec.path.clone() },
         dockerfile: image.file.clone(),
         arguments: image.arguments.clone(),
+        secrets: BTreeMap::new(),
         labels: image_labels(spec, image),
         stage: image.stage.clone(),
         names: vec![format!("pleach/{}:{}", spec.service.as_str().to_lowercase(), spec.commit.short())],

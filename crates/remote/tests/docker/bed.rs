@@ -59,6 +59,7 @@ pub(crate) fn build(labels: &[(&str, &str)], names: &[&str]) -> ImageBuild {
         tree: SourceRef { commit: CommitId::new("c".repeat(40)).expect("an id"), path: PathBuf::new() },
         dockerfile: "Dockerfile".into(),
         arguments: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         stage: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),

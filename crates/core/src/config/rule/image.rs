@@ -44,6 +44,13 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
         found.push(outside(within.at("file"), &image.file, why, "the service's directory"));
     }
     found.extend(image.arguments.keys().filter_map(|name| variable_name(&within.at("arguments"), name)));
+    for id in image.secrets.keys().filter(|id| !is_secret_id(id)) {
+        let finding =
+            Finding::new(within.at("secrets").at(id.as_str()), format!("`{id}` cannot be an `id` in a Dockerfile"));
+        found.push(
+            finding.at_key().expected("expected letters, digits, `_`, `-` and `.`, with one of the first two in front"),
+        );
+    }
     if let Some(memory) = image.memory.filter(|memory| *memory < LEAST_MEMORY) {
         let finding = Finding::new(within.at("memory"), format!("{memory} are too little for any container"));
         found.push(finding.expected(format!("expected at least {LEAST_MEMORY}")));
@@ -57,6 +64,12 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
             );
         }
     }
+}
+
+/// It is one value in a list of them, and the name of a file.
+fn is_secret_id(id: &str) -> bool {
+    id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// As the engine reads it: a name or a folder of the target, a path in the container, and how it may be used.
@@ -79,6 +92,13 @@ fn wrong_volume(volume: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_secrets_are_written_as_a_dockerfile_takes_them() {
+        for (id, good) in [("pip", true), ("npm_token-1.x", true), ("", false), ("a,b", false), ("../x", false)] {
+            assert_eq!(is_secret_id(id), good, "{id}");
+        }
+    }
 
     #[test]
     fn volumes_are_written_as_the_engine_reads_them() {

@@ -51,7 +51,11 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     if let Some(image) = &parameters.image {
         return take_proven(cx, &parameters, image).await;
     }
-    let mut build = image_build(&parameters.spec, config(&parameters)?);
+    let image = config(&parameters)?;
+    let mut build = image_build(&parameters.spec, image);
+    for (id, name) in &image.secrets {
+        build.secrets.insert(id.clone(), means.secrets.fetch(name).await?);
+    }
     let wanted = build.labels.clone();
     build.labels.extend(label::labels([
         (label::VERSION, parameters.spec.version.as_deref()),
