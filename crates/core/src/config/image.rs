@@ -41,6 +41,11 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = serde_json::json!({ "PYTHON": "3.12" }))]
     pub arguments: BTreeMap<String, String>,
+    /// The platforms that it can be built for. Each target gets an image for the platform of its own engine; one whose platform
+    /// is not among these is refused before anything is touched. Any platform if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["linux/amd64", "linux/arm64"])]
+    pub platforms: Vec<String>,
     /// What its steps can mount, by id: where each secret lies. `RUN --mount=type=secret,id=pip` finds it in
     /// `/run/secrets/pip`; nothing of it stays in the image. A secret that changes is no reason to build again. Needs an engine
     /// with BuildKit: Docker 18.09 or newer.

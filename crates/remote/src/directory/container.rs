@@ -41,12 +41,19 @@ impl Place {
 }
 
 /// What is written on an image: built from the same, it bears the same.
-pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<String, String> {
+pub(super) fn image_labels(
+    spec: &ReleaseSpec,
+    image: &ImageConfig,
+    platform: Option<&str>,
+) -> BTreeMap<String, String> {
     let mut made = serde_json::json!({
         "path": spec.path, "file": image.file, "stage": image.stage, "arguments": image.arguments,
     });
     if !image.secrets.is_empty() {
         made["secrets"] = image.secrets.keys().map(String::as_str).collect();
+    }
+    if let Some(platform) = platform {
+        made["platform"] = platform.into();
     }
     let settings = hex(&Sha256::digest(made.to_string()));
     label::labels([
@@ -57,15 +64,19 @@ pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<
 }
 
 /// What is built; its secrets are not fetched yet.
-pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild {
+pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig, platform: Option<&str>) -> ImageBuild {
+    let (service, short) = (spec.service.as_str().to_lowercase(), spec.commit.short());
+    // A hyphen would make it the name of a release.
+    let foreign = platform.map(|platform| format!("_{}", platform.replace('/', "_"))).unwrap_or_default();
     ImageBuild {
         tree: SourceRef { commit: spec.commit.clone(), path: spec.path.clone() },
         dockerfile: image.file.clone(),
         arguments: image.arguments.clone(),
         secrets: BTreeMap::new(),
-        labels: image_labels(spec, image),
+        labels: image_labels(spec, image, platform),
         stage: image.stage.clone(),
-        names: vec![format!("pleach/{}:{}", spec.service.as_str().to_lowercase(), spec.commit.short())],
+        platform: platform.map(str::to_owned),
+        names: vec![format!("pleach/{service}:{short}{foreign}")],
     }
 }
 

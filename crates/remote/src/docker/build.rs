@@ -66,15 +66,19 @@ pub enum BuildError {
         commit: String,
         /// The ids of its secrets.
         secrets: Vec<String>,
+        /// What it was built for, where the builder runs on something else.
+        platform: Option<String>,
         /// The last lines that the build printed.
         output: Vec<String>,
         /// Which, as the engine says it.
         #[source]
         source: Said,
     },
-    /// Only BuildKit hands secrets to a build.
-    #[error("could not hand the build its secrets: the Docker engine of `{place}` has no BuildKit")]
+    /// Only BuildKit can do it.
+    #[error("could not {what}: the Docker engine of `{place}` has no BuildKit")]
     NoBuildKit {
+        /// What was to be done.
+        what: String,
         /// The engine's host.
         place: String,
         /// How one knows.
@@ -108,10 +112,18 @@ impl Explain for BuildError {
     fn next(&self) -> Option<String> {
         match self {
             Self::Source { source, .. } => source.next.clone(),
-            Self::Step { dockerfile, secrets, .. } => {
-                let secrets: String = secrets.iter().map(|id| format!("--secret id={id} ")).collect();
-                let by_hand = format!("docker build {secrets}-f '{dockerfile}' .");
-                Some(format!("try it in the worktree with `{by_hand}`, mend and commit it"))
+            Self::Step { dockerfile, secrets, platform, .. } => {
+                let secrets = secrets.iter().map(|id| format!("--secret id={id} "));
+                let options: String = platform.iter().map(|one| format!("--platform {one} ")).chain(secrets).collect();
+                let by_hand = format!("try it in the worktree with `docker build {options}-f '{dockerfile}' .`");
+                let processor = platform.as_ref().and_then(|platform| platform.split('/').nth(1));
+                Some(match processor {
+                    None => format!("{by_hand}, mend and commit it"),
+                    Some(processor) => format!(
+                        "{by_hand}, mend and commit it; programs of {processor} run where it is built once it has QEMU: \
+                         `docker run --privileged --rm tonistiigi/binfmt --install {processor}`"
+                    ),
+                })
             }
             Self::NoBuildKit { .. } => Some(
                 "build with Docker 18.09 or newer: name its engine, `DOCKER_HOST=unix:///PATH`, and see with `docker version`"
@@ -171,8 +183,10 @@ impl Engine {
                     never = serving => match never {},
                 }
             }
-            Err(_) if build.secrets.is_empty() => self.build_as_before(build, body).await,
-            Err(source) => Err(BuildError::NoBuildKit { place: self.place(), source }),
+            Err(source) => match needs_kit(build) {
+                Some(what) => Err(BuildError::NoBuildKit { what, place: self.place(), source }),
+                None => self.build_as_before(build, body).await,
+            },
         }
     }
 
@@ -258,10 +272,20 @@ impl Engine {
         match self.failed(&format!("build `{dockerfile}`"))(Error::DockerStreamError { error: message }) {
             EngineError::Refused { source, .. } => {
                 let (commit, secrets) = (build.tree.commit.to_string(), build.secrets.keys().cloned().collect());
-                BuildError::Step { dockerfile, commit, secrets, output, source }
+                let platform = build.platform.clone();
+                BuildError::Step { dockerfile, commit, secrets, platform, output, source }
             }
             other => other.into(),
         }
+    }
+}
+
+/// What only BuildKit can do for a build.
+fn needs_kit(build: &ImageBuild) -> Option<String> {
+    match &build.platform {
+        _ if !build.secrets.is_empty() => Some("hand the build its secrets".to_owned()),
+        Some(platform) => Some(format!("build for `{platform}`")),
+        None => None,
     }
 }
 
@@ -271,6 +295,10 @@ fn options(build: &ImageBuild) -> BuildImageOptionsBuilder {
         .dockerfile(&build.dockerfile.display().to_string())
         .buildargs(&pairs(&build.arguments))
         .labels(&pairs(&build.labels));
+    let options = match &build.platform {
+        Some(platform) => options.platform(platform),
+        None => options,
+    };
     match &build.stage {
         Some(stage) => options.target(stage),
         None => options,

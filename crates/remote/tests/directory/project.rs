@@ -257,7 +257,7 @@ impl Project {
             commit: commit(version),
             subject: "version".into(),
             scripts: self.source.texts(version),
-            image: None,
+            images: BTreeMap::new(),
             version: Some(format!("1.0.{version}")),
         };
         plan(&PlanInput {

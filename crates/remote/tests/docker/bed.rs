@@ -62,6 +62,7 @@ pub(crate) fn build(labels: &[(&str, &str)], names: &[&str]) -> ImageBuild {
         secrets: BTreeMap::new(),
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         stage: None,
+        platform: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
