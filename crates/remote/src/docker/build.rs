@@ -167,6 +167,11 @@ impl Engine {
         Ok(Built { image, files: context.files(), output })
     }
 
+    /// Why it cannot build with BuildKit, where it cannot; asked by beginning a session with it.
+    pub async fn lacks_build_kit(&self) -> Result<Option<String>, EngineError> {
+        Ok(Session::open(self).await?.err().map(|said| said.0))
+    }
+
     /// With BuildKit, which builds for `docker build` too since Docker 23, wherever the engine has it; else with its older builder.
     async fn build_from(&self, build: &ImageBuild, body: impl Archive) -> Result<(ImageId, Vec<String>), BuildError> {
         match Session::open(self).await? {

@@ -171,5 +171,30 @@ async fn without_build_kit_images_are_built_but_none_that_needs_secrets() {
     assert_eq!(failure.kind, Kind::Unsupported);
     assert!(failure.what.contains("has no BuildKit") && failure.because[0].contains("404"), "{failure:?}");
     assert!(failure.state.is_some() && failure.next.is_some(), "{failure:?}");
+    let foreign = ImageBuild { platform: Some("linux/arm64".into()), ..build(&[], &["build-none:1"]) };
+    let failure: Failure = engine.build(&foreign, &running("true")).await.expect_err("refused").into();
+    assert!(failure.what.starts_with("could not build for `linux/arm64`"), "{failure:?}");
     assert!(engine.image("build-none:1").await.expect("asked").is_none());
+}
+
+#[tokio::test]
+async fn an_image_is_built_for_another_platform_than_the_builders_own() {
+    let Some((_, engine)) = shared().await else { return };
+    let tree = [("Dockerfile", "FROM scratch\nCOPY page /page\n"), ("page", "page")];
+    let own = engine.build(&build(&[], &[]), &Tree::of(&tree)).await.expect("built").image;
+    assert_eq!(engine.require_image(&own).await.expect("there").platform, engine.facts().platform);
+    for platform in ["linux/arm64", "linux/s390x"] {
+        let wanted = ImageBuild { platform: Some(platform.into()), ..build(&[], &[]) };
+        let image = engine.build(&wanted, &Tree::of(&tree)).await.expect("built").image;
+        assert_ne!(image, own);
+        assert_eq!(engine.require_image(&image).await.expect("there").platform, platform);
+    }
+    // No processor runs its programs, whatever is installed here.
+    let foreign = ImageBuild { platform: Some("linux/alpha".into()), ..build(&[], &[]) };
+    let step = "FROM scratch\nCOPY page /bin/page\nRUN [\"/bin/page\"]\n";
+    let tree = Tree::of(&[("Dockerfile", step), ("page", "page")]);
+    let failure: Failure = engine.build(&foreign, &tree).await.expect_err("it cannot run").into();
+    let next = failure.next.expect("a command");
+    assert!(next.contains("docker build --platform linux/alpha -f"), "{next}");
+    assert!(next.contains("binfmt --install alpha"), "{next}");
 }
