@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pleach_testbed::between::between;
 
 use crate::dock::Dock;
 use crate::scene::{Said, told_in_four_parts};
 
-const VARIABLE: &str = "PLEACH_TRIAL_OF_BUILDS";
+const VARIABLE: &str = "PLEACH_TRIAL_PIP";
 const SECRET: &str = "a-canary-in-a-build";
 /// Of SECRET, by SHA-256.
 const DIGEST: &str = "b3cdcf169b4ad8339ed6449a979f65fa2ac24bc7c86a4cbe77ed63c37d8e0c2d";
@@ -82,16 +84,20 @@ fn a_secret_reaches_the_build_of_an_image_and_is_nowhere_else_and_an_image_fits_
     fits_the_engine(&mut dock);
 }
 
-/// The same engine behind a socket that says that it runs on another processor.
+/// The same engine behind a socket that says that it runs on another processor, once it is told to.
 fn fits_the_engine(dock: &mut Dock) {
     let arm = dock.bed.at("arm.sock");
+    let lies = Arc::new(AtomicBool::new(true));
+    let lie = lies.clone();
     between(
         dock.engine.socket(),
         &arm,
         |_| {},
-        |answer| {
+        move |answer| {
             let own = b"\"Arch\":\"amd64\"";
-            if let Some(at) = answer.windows(own.len()).position(|window| window == own) {
+            while lie.load(Ordering::Relaxed)
+                && let Some(at) = answer.windows(own.len()).position(|window| window == own)
+            {
                 answer[at + 8..at + 13].copy_from_slice(b"arm64");
             }
         },
@@ -111,12 +117,7 @@ fn fits_the_engine(dock: &mut Dock) {
     let dockerfile = "FROM --platform=linux/amd64 base:1 AS base\nFROM scratch\nCOPY --from=base / /\nCOPY . /www\n\
                       STOPSIGNAL SIGKILL\nCMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n";
     dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
-    let said = dock.scene.ends(0, &far);
-    assert!(
-        said.stderr.contains("here for linux/arm64") || said.stdout.contains("here for linux/arm64"),
-        "{}",
-        said.stderr
-    );
+    dock.scene.ends(0, &far);
     assert!(dock.built("beta").iter().any(|tag| tag.ends_with("_linux_arm64")), "{:?}", dock.built("beta"));
     let running = dock.containers("beta").into_iter().filter(|seen| seen.state == "running");
     let platforms = running.map(|seen| dock.ask(&format!("/images/{}/json", seen.image))["Architecture"].clone());
@@ -126,22 +127,40 @@ fn fits_the_engine(dock: &mut Dock) {
     let nothing = dock.scene.ends(0, &far);
     assert!(nothing.stdout.starts_with("nothing to do"), "{}", nothing.stdout);
 
-    // What names its platform itself is not what the host runs, and is not sent there.
-    let dockerfile = "FROM --platform=linux/amd64 base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n";
+    // Before anything is touched, where that is known.
     let before = dock.seen();
-    dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
-    let said = dock.scene.pleach(&far);
-    println!("{} {}{}", said.code, said.stdout, said.stderr);
-
+    let refused = |arguments: &[&str], what: &str| {
+        let refused = dock.scene.pleach(arguments);
+        assert!(matches!(refused.code, 100 | 102), "{arguments:?}: {}: {}", refused.code, refused.stderr);
+        assert!(refused.stderr.contains(what), "{}", refused.stderr);
+        told_in_four_parts(&refused);
+        assert_eq!(dock.seen(), before);
+        println!("$ pleach {}\n{}", arguments.join(" "), refused.stderr);
+    };
+    refused(&["promote", "uat", "far", "--only", "beta", "--yes"], "no image of `beta` is proven for `arm`");
     let file = dock.scene.root().join("pleach.toml");
     let config = std::fs::read_to_string(&file).expect("a config");
-    std::fs::write(&file, config.replace("secrets =", "platforms = [\"linux/amd64\"], secrets =")).expect("written");
-    let refused = dock.scene.pleach(&far);
-    assert!(matches!(refused.code, 100 | 102), "{}: {}", refused.code, refused.stderr);
-    assert!(refused.stderr.contains("service `beta` has no image for `arm`"), "{}", refused.stderr);
-    told_in_four_parts(&refused);
-    assert_eq!(dock.seen().len(), before.len());
+    let narrow = config.replace("secrets =", "platforms = [\"linux/amd64\"], secrets =");
+    std::fs::write(&file, narrow).expect("written");
+    refused(&far, "service `beta` has no image for `arm`");
     let doctor = dock.scene.pleach(&["doctor", "far"]);
     assert!(doctor.stdout.contains("linux/arm64"), "{}", doctor.stdout);
+    std::fs::write(&file, config).expect("written");
+
+    // And before anything is sent, where it has become another one since the plan was made.
+    dock.version_of("beta", 9);
+    lies.store(false, Ordering::Relaxed);
+    dock.scene.ends(0, &["plan", "far", "--only", "beta", "--out", "../plan.json"]);
+    dock.scene.ends(0, &["approve", "../plan.json", "--yes"]);
+    lies.store(true, Ordering::Relaxed);
+    let failed = dock.scene.ends(110, &["deploy", "far", "--plan", "../plan.json"]);
+    assert!(failed.stderr.contains("of `beta` does not run on `arm`"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("it is for `linux/amd64`, and the engine there runs `linux/arm64`"),
+        "{}",
+        failed.stderr
+    );
+    told_in_four_parts(&failed);
+    assert_eq!(dock.seen(), before);
     dock.scene.ends(0, &["stop", "far", "--yes"]);
 }

@@ -198,3 +198,25 @@ async fn an_image_is_built_for_another_platform_than_the_builders_own() {
     assert!(next.contains("docker build --platform linux/alpha -f"), "{next}");
     assert!(next.contains("binfmt --install alpha"), "{next}");
 }
+
+#[tokio::test]
+async fn a_build_that_is_given_up_ends_where_it_runs_and_can_be_begun_again() {
+    let Some((_, engine)) = shared().await else { return };
+    let sleep = format!("sleep 9{:09}", std::process::id());
+    let runs = || {
+        let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.into_iter().any(|line| String::from_utf8_lossy(&line).replace('\0', " ").contains(&sleep))
+    };
+    let line = format!("test x$TRY != x || exec busybox {sleep}");
+    let (building, tree) = (engine.clone(), running(&line));
+    let build = tokio::spawn(async move { building.build(&with_secret("build-given-up:1"), &tree).await.map(drop) });
+    eventually(async || runs().then_some(())).await;
+    build.abort();
+    eventually(async || (!runs()).then_some(())).await;
+    assert!(engine.image("build-given-up:1").await.expect("asked").is_none());
+    let mut again = with_secret("build-given-up:1");
+    again.arguments.insert("TRY".into(), "2".into());
+    engine.build(&again, &running(&line)).await.expect("built");
+    engine.ensure_no_image("build-given-up:1").await.expect("removed");
+}

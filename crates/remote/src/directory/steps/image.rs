@@ -103,11 +103,7 @@ async fn require_fit(cx: &StepContext<'_>, parameters: &UploadParameters, image:
         .state("nothing was sent")
         .next(match &parameters.image {
             Some(_) => format!("prove one on a target that runs `{runs}`, then promote that"),
-            None => format!(
-                "`pleach deploy {}` builds for what `{target}` runs, unless its Dockerfile names another platform: \
-                 `FROM --platform`",
-                parameters.spec.environment
-            ),
+            None => format!("`pleach deploy {}` builds for what `{target}` runs now", parameters.spec.environment),
         }))
 }
 
