@@ -238,7 +238,7 @@ impl Engine {
         Ok((image, lines))
     }
 
-    /// For an engine that has no BuildKit: one before 18.09, or another one than Docker's.
+    /// For an engine that has no BuildKit, as others than Docker's.
     async fn build_as_before(
         &self,
         build: &ImageBuild,
