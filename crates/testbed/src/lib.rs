@@ -1,5 +1,6 @@
 //! What tests and benchmarks talk to: real servers on this machine.
 
+pub mod between;
 mod boot;
 pub mod clock;
 pub mod compose;

@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use crate::args::Globals;
 use crate::deployment::block_on;
 use crate::doctor::{
-    Finding, Level, clock_findings, config_findings, host_findings, machine_findings, place_findings, port_findings,
-    run_findings, secret_findings, worktree_findings,
+    Finding, Level, builder_finding, clock_findings, config_findings, host_findings, machine_findings, place_findings,
+    port_findings, run_findings, secret_findings, worktree_findings,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, Style, answer, fit, width};
@@ -78,6 +78,7 @@ fn of_project(project: &Project, environment: Option<&EnvironmentName>) -> Resul
         findings.extend(port_findings(project, name, config));
         findings.extend(block_on(of_hosts(project, name, config))?);
     }
+    findings.extend(block_on(async { Ok(builder_finding(project).await) })?);
     findings.extend(block_on(async { Ok(secret_findings(project).await) })?);
     Ok(findings)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pleach_core::config::EnvironmentConfig;
+use pleach_core::engine::RunTargets;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Operation;
 use pleach_core::port::ImageId;
@@ -77,22 +78,35 @@ async fn bring_back(
     proven: impl Iterator<Item = (&ServiceName, &ProvenService)>,
 ) -> Result<(), Failure> {
     let (targets, _) = project.workspace.open_with_leases(from, &project.planned_targets(from, &[])?)?;
-    for (service, ProvenService { commit, image }) in proven {
-        let Some(image) = image else { continue };
-        for (name, target) in &targets {
-            let Some(containers) = target.containers() else { continue };
-            if containers.is_built(image).await? {
-                break;
-            }
-            if containers.has(image).await? {
-                let brought = containers.fetch(image, &built_name(service, commit)).await?;
-                let (short, bytes) = (image.short(), bytes_text(brought.bytes));
-                narrate(&format!("image {short} of `{service}` came back from `{name}` of `{from}`: {bytes}"));
-                break;
+    for (service, ProvenService { commit, images }) in proven {
+        for (platform, image) in images {
+            // Of several platforms one at most is that of the engine that builds.
+            let name = built_name(service, commit, Some(platform.as_str()).filter(|_| images.len() > 1));
+            if let Some((target, bytes)) = fetched(&targets, image, &name).await? {
+                let (short, bytes) = (image.short(), bytes_text(bytes));
+                narrate(&format!("image {short} of `{service}` came back from `{target}` of `{from}`: {bytes}"));
             }
         }
     }
     Ok(())
+}
+
+/// From where an image came back, and how large what travelled was; nothing where it is where images are built, or nowhere.
+async fn fetched<'a>(
+    targets: &'a RunTargets,
+    image: &ImageId,
+    name: &str,
+) -> Result<Option<(&'a TargetName, u64)>, Failure> {
+    for (target, at) in targets {
+        let Some(containers) = at.containers() else { continue };
+        if containers.is_built(image).await? {
+            return Ok(None);
+        }
+        if containers.has(image).await? {
+            return Ok(Some((target, containers.fetch(image, name).await?.bytes)));
+        }
+    }
+    Ok(None)
 }
 
 /// The second environment takes what comes from the first.
@@ -136,21 +150,27 @@ async fn require_proven(project: &Project, args: &Args, services: &[ServiceName]
     if failures.is_empty() { Ok(proven) } else { Err(Ended { exit: Exit::REFUSED, ..failures.into() }) }
 }
 
-/// The one commit and image that a service has on all targets that have it.
+/// The one commit that a service has on all targets that have it, and the one image on those of the same platform.
 fn agreed(facts: &BTreeMap<TargetName, Facts>, service: &ServiceName) -> Result<ProvenService, String> {
-    let mut seen: Option<(&TargetName, ProvenService)> = None;
+    let mut seen: BTreeMap<String, (&TargetName, CommitId, Option<ImageId>)> = BTreeMap::new();
     for (target, facts) in facts {
         let Some(commit) = fact::<CommitId>(facts, service, "commit") else { continue };
-        let here = ProvenService { commit, image: fact::<ImageId>(facts, service, "image") };
-        match &seen {
-            Some((other, there)) if *there != here => {
-                return Err(format!("`{other}` and `{target}` do not run the same of it"));
-            }
-            Some(_) => {}
-            None => seen = Some((target, here)),
+        let image = fact::<ImageId>(facts, service, "image");
+        let platform = image.as_ref().and_then(|_| facts.get("docker/platform")?.as_str()).unwrap_or_default();
+        let differs = |(of, (_, there, other)): &(&String, &(&TargetName, CommitId, Option<ImageId>))| {
+            // Of one that does not tell its platform, it may be the same.
+            let may_be_same = *of == platform || of.is_empty() || platform.is_empty();
+            *there != commit || image.is_some() != other.is_some() || (may_be_same && *other != image)
+        };
+        if let Some((_, (other, ..))) = seen.iter().find(differs) {
+            return Err(format!("`{other}` and `{target}` do not run the same of it"));
         }
+        seen.insert(platform.to_owned(), (target, commit, image));
     }
-    seen.map(|(_, seen)| seen).ok_or_else(|| "it is not live there".to_owned())
+    let commit = seen.values().next().map(|(_, commit, _)| commit.clone());
+    let images = seen.into_iter().filter_map(|(platform, (_, _, image))| Some((platform, image?))).collect();
+    let commit = commit.ok_or_else(|| "it is not live there".to_owned())?;
+    Ok(ProvenService { commit, images })
 }
 
 fn fact<T: DeserializeOwned>(facts: &Facts, service: &ServiceName, name: &str) -> Option<T> {
@@ -162,6 +182,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn targets_of_several_platforms_have_one_image_each_of_the_same_commit() {
+        let service: ServiceName = "shop".parse().expect("a name");
+        let image = |digit: char| ImageId::new(format!("sha256:{}", digit.to_string().repeat(64))).expect("a digest");
+        let facts = |platform: &str, digit: char| {
+            Facts::from([
+                ("service/shop/commit".to_owned(), json!("a".repeat(40))),
+                ("service/shop/image".to_owned(), json!(image(digit))),
+                ("docker/platform".to_owned(), json!(platform)),
+            ])
+        };
+        let all = |seen: &[(&str, char)]| -> BTreeMap<TargetName, Facts> {
+            let named = seen.iter().enumerate();
+            named.map(|(at, (of, digit))| (format!("vm{at}").parse().expect("a name"), facts(of, *digit))).collect()
+        };
+        let proven = agreed(&all(&[("linux/amd64", '1'), ("linux/arm64", '2'), ("linux/amd64", '1')]), &service);
+        let images = proven.expect("proven").images;
+        assert_eq!((&images["linux/amd64"], &images["linux/arm64"]), (&image('1'), &image('2')));
+        let differ = agreed(&all(&[("linux/amd64", '1'), ("linux/arm64", '2'), ("linux/arm64", '3')]), &service);
+        assert_eq!(differ.expect_err("two"), "`vm1` and `vm2` do not run the same of it");
+    }
 
     #[test]
     fn what_targets_do_not_agree_about_is_not_proven() {

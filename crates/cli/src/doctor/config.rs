@@ -111,6 +111,7 @@ pub(crate) async fn secret_findings(project: &Project) -> Vec<Finding> {
     });
     let values = tables.flat_map(|table| table.values());
     let targets = project.config.environments.values().flat_map(|environment| environment.targets.values());
+    let images = project.config.services.values().filter_map(|service| service.image.as_ref());
     let passwords = targets.filter_map(|target| target.sudo_password());
     let names: BTreeSet<&SecretName> = values
         .filter_map(|value| match value {
@@ -118,6 +119,7 @@ pub(crate) async fn secret_findings(project: &Project) -> Vec<Finding> {
             EnvironmentValue::Plain(_) => None,
         })
         .chain(passwords)
+        .chain(images.flat_map(|image| image.secrets.values()))
         .collect();
     let secrets = LocalSecrets::new(project.workspace.repository.root());
     let mut findings = Vec::new();

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use pleach_core::config::ServiceConfig;
+use pleach_core::config::{ImageConfig, ServiceConfig};
 use pleach_core::error::Failure;
+use pleach_core::port::is_same_platform;
 use pleach_core::target::{Facts, Target as _};
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_remote::directory::compose_version;
@@ -15,7 +16,7 @@ use super::Finding;
 use crate::print::duration_text;
 
 /// Longer than any login takes that works.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Certificates, logs and expiries of leases are read by clocks.
 const CLOCK_OFFSET: i64 = 5;
 const ROOM_WANTED: u64 = 1024 * 1024 * 1024;
@@ -49,7 +50,10 @@ pub(crate) async fn host_findings(
         Ok(Ok((facts, target))) => {
             let mut findings = judge(&subject, &facts, &target, begun.elapsed());
             findings.push(judge_sudo(&subject, &facts, wanted.as_deref()));
-            findings.extend(contained.map(|(service, _)| judge_engine(&subject, &facts, &service)));
+            if let Some((service, config)) = contained {
+                findings.push(judge_engine(&subject, &facts, &service));
+                findings.extend(config.image.and_then(|image| judge_platform(&subject, &facts, &service, &image)));
+            }
             if let Some((service, config)) = composed {
                 findings.push(ask_compose(&subject, &target, &service, &config).await);
             }
@@ -129,6 +133,32 @@ fn judge_engine(subject: &str, facts: &Facts, service: &ServiceName) -> Finding 
     }
 }
 
+/// Whether images can be made for what the host's engine runs; nothing where it has not told that.
+fn judge_platform(subject: &str, facts: &Facts, service: &ServiceName, image: &ImageConfig) -> Option<Finding> {
+    let platform = |name: &str| facts.get(name).and_then(Value::as_str);
+    let (runs, subject) = (platform("docker/platform")?, format!("platform of {subject}"));
+    if !image.platforms.is_empty() && !image.platforms.iter().any(|named| is_same_platform(named, runs)) {
+        return Some(Finding::fail(
+            subject,
+            format!("its engine runs {runs}, and `{service}` has images for {}", image.platforms.join(", ")),
+            format!("add it: `services.{service}.image.platforms`"),
+        ));
+    }
+    let builder = platform("docker/builder")?;
+    Some(if is_same_platform(runs, builder) {
+        Finding::ok(subject, format!("{runs}, as where images are built"))
+    } else {
+        let processor = runs.split('/').nth(1).unwrap_or_default();
+        Finding::warn(
+            subject,
+            format!(
+                "its engine runs {runs}, and images are built on {builder}: a build that runs programs needs QEMU there"
+            ),
+            format!("where images are built: `docker run --privileged --rm tonistiigi/binfmt --install {processor}`"),
+        )
+    })
+}
+
 /// Whether the host has a `docker compose` that can run a service's project.
 async fn ask_compose(subject: &str, target: &SshTarget, service: &ServiceName, config: &ServiceConfig) -> Finding {
     let subject = format!("compose of {subject}");
@@ -199,6 +229,25 @@ mod tests {
         assert_eq!(levels(&facts(-3600, 1)), [Ok, Warn, Fail, Fail, Warn]);
         assert_eq!(levels(&facts(2, 100_000_000)), [Ok, Ok, Warn, Fail, Warn]);
         assert_eq!(levels(&Facts::new()), [Ok, Ok], "nothing is claimed of what was not told");
+    }
+
+    #[test]
+    fn a_platform_that_no_image_is_for_is_wrong_and_one_that_needs_help_is_told() {
+        let service: ServiceName = "web".parse().expect("a name");
+        let level = |platforms: &[&str], runs: &str, builder: &str| {
+            let image: ImageConfig = serde_json::from_value(json!({ "platforms": platforms })).expect("a config");
+            let facts = [("docker/platform", runs), ("docker/builder", builder)];
+            let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
+            let facts: Facts = known.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+            judge_platform("vm of uat", &facts, &service, &image).map(|finding| finding.level)
+        };
+        use Level::{Fail, Ok, Warn};
+        let (amd, arm) = ("linux/amd64", "linux/arm64");
+        assert_eq!(level(&[], amd, amd), Some(Ok));
+        assert_eq!(level(&[], arm, amd), Some(Warn));
+        assert_eq!(level(&[amd], arm, amd), Some(Fail));
+        assert_eq!(level(&[amd, arm], arm, arm), Some(Ok));
+        assert_eq!((level(&[], "", amd), level(&[], arm, "")), (None, None), "nothing is claimed of what was not told");
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub(crate) struct Project {
 pub(crate) struct ProvenService {
     /// The commit.
     pub(crate) commit: CommitId,
-    /// The image, where it runs as a container.
-    pub(crate) image: Option<ImageId>,
+    /// The images, where it runs as a container, by what the engines run that they are proven on.
+    pub(crate) images: BTreeMap<String, ImageId>,
 }
 
 /// All of those.
@@ -104,9 +104,9 @@ impl Project {
         for (name, service) in &self.config.services {
             // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.
             let branch = || repository.resolve(&format!("refs/heads/{}", service.branch)).ok();
-            let (commit, image) = match proven.get(name) {
-                Some(proven) => (Some(proven.commit.clone()), proven.image.clone()),
-                None => (branch(), None),
+            let (commit, images) = match proven.get(name) {
+                Some(proven) => (Some(proven.commit.clone()), proven.images.clone()),
+                None => (branch(), BTreeMap::new()),
             };
             let Some(commit) = commit else {
                 if wanted.contains(name) {
@@ -136,7 +136,7 @@ impl Project {
             });
             match repository.commit_info(&commit) {
                 Ok(info) => {
-                    let source = ServiceSource { commit, subject: info.subject, scripts, image, version };
+                    let source = ServiceSource { commit, subject: info.subject, scripts, images, version };
                     drop(sources.insert(name.clone(), source));
                 }
                 Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),

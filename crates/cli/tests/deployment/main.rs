@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod builds;
 mod canaried;
 mod channels;
 mod clock;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::port::SecretName;
 use crate::size::Size;
 use crate::word::ServiceName;
 
@@ -40,6 +41,17 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(example = serde_json::json!({ "PYTHON": "3.12" }))]
     pub arguments: BTreeMap<String, String>,
+    /// The platforms that it can be built for. Each target gets an image for the platform of its own engine; one whose platform
+    /// is not among these is refused before anything is touched. Any platform if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(example = ["linux/amd64", "linux/arm64"])]
+    pub platforms: Vec<String>,
+    /// What its steps can mount, by id: where each secret lies. `RUN --mount=type=secret,id=pip` finds it in
+    /// `/run/secrets/pip`; nothing of it stays in the image. A secret that changes is no reason to build again. Needs an engine
+    /// with BuildKit: Docker 18.09 or newer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = serde_json::json!({ "pip": "env:PIP_TOKEN" }))]
+    pub secrets: BTreeMap<String, SecretName>,
     /// What the container runs, instead of what the image says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["odoo", "--workers=2"])]

@@ -31,8 +31,9 @@ pub struct ServiceSource {
     pub subject: String,
     /// The files of that commit that the service's scripts name, by their paths in the repository.
     pub scripts: BTreeMap<PathBuf, String>,
-    /// The image that was made of that commit and is to be used as it is, by its digest; one is built if absent.
-    pub image: Option<ImageId>,
+    /// The images that were made of that commit and are to be used as they are, by their digests; one is built if there are
+    /// none. Each by the platform that it was proven on, such as `linux/amd64`, which is empty where nobody told.
+    pub images: BTreeMap<String, ImageId>,
     /// Which version that commit is, for the names of images: see [`version_of`](super::version_of).
     pub version: Option<String>,
 }
@@ -154,7 +155,7 @@ fn draft(
             service_config: &input.config.services[service],
             commit: &input.sources[service].commit,
             scripts: &input.sources[service].scripts,
-            image: input.sources[service].image.as_ref(),
+            images: &input.sources[service].images,
             version: input.sources[service].version.as_deref(),
             target,
             target_config: &selection.environment.targets[target],

@@ -30,8 +30,8 @@ pub struct DraftRequest<'a> {
     pub commit: &'a CommitId,
     /// The files of that commit that its scripts name, by their paths in the repository.
     pub scripts: &'a BTreeMap<PathBuf, String>,
-    /// The image to use as it is, by its digest; one is built if absent.
-    pub image: Option<&'a ImageId>,
+    /// The images to use as they are, by platform and digest; one is built if there are none.
+    pub images: &'a BTreeMap<String, ImageId>,
     /// Which version the commit is, where that was read.
     pub version: Option<&'a str>,
     /// Where to.

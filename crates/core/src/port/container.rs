@@ -79,12 +79,39 @@ pub struct ImageBuild {
     pub dockerfile: PathBuf,
     /// What its `ARG`s get. They can be read from the image, so nothing secret belongs here.
     pub arguments: BTreeMap<String, String>,
+    /// What its steps can mount (`RUN --mount=type=secret,id=ID`), by id. None of it stays in the image.
+    pub secrets: BTreeMap<String, Secret>,
     /// What is written on the image.
     pub labels: BTreeMap<String, String>,
     /// The stage to build; the last one if absent.
     pub stage: Option<String>,
+    /// What it is to run on, such as `linux/arm64`; what the builder itself runs on if absent.
+    pub platform: Option<String>,
     /// Names that lead to the image once it is built: `NAME:TAG`.
     pub names: Vec<String>,
+}
+
+/// What an image is for, and what a target's engine runs: `linux/amd64`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platforms {
+    /// Of the image, as the engine that has built it says.
+    pub image: String,
+    /// Of the target's engine.
+    pub target: String,
+}
+
+impl Platforms {
+    /// Whether the image is for what the engine runs.
+    pub fn fit(&self) -> bool {
+        is_same_platform(&self.image, &self.target)
+    }
+}
+
+/// Whether two platforms have the same system and processor. Its variant, `v7` of `linux/arm/v7`, counts where both name one.
+pub fn is_same_platform(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    let same = (0..2).all(|_| one.next() == other.next());
+    same && one.next().zip(other.next()).is_none_or(|(one, other)| one == other)
 }
 
 /// What became of bringing an image.
@@ -151,6 +178,9 @@ pub trait Containers: Send + Sync {
         source: Arc<dyn Source>,
     ) -> Result<ImageId, Failure>;
 
+    /// What an image that was built is for, and what the target runs.
+    async fn platforms(&self, image: &ImageId) -> Result<Platforms, Failure>;
+
     /// Whether an image is where images are built.
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure>;
 
@@ -188,6 +218,19 @@ pub trait Containers: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn platforms_differ_in_system_or_processor_and_in_variants_that_are_named() {
+        for (one, other, same) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64", "linux/arm64", false),
+            ("linux/amd64", "windows/amd64", false),
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm/v7", "linux/arm/v6", false),
+        ] {
+            assert_eq!((is_same_platform(one, other), is_same_platform(other, one)), (same, same), "{one} {other}");
+        }
+    }
 
     #[test]
     fn only_a_whole_digest_is_one() {

@@ -153,7 +153,7 @@ impl World {
             commit: commit(digit),
             subject: "Answer faster".into(),
             scripts: BTreeMap::new(),
-            image: None,
+            images: BTreeMap::new(),
             version: None,
         };
         let sources = config.services.keys().cloned().zip("abcdef0123456789".chars().map(source)).collect();

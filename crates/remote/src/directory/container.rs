@@ -46,10 +46,20 @@ impl Place {
 }
 
 /// What is written on an image: built from the same, it bears the same.
-pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<String, String> {
-    let made = serde_json::json!({
+pub(super) fn image_labels(
+    spec: &ReleaseSpec,
+    image: &ImageConfig,
+    platform: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut made = serde_json::json!({
         "path": spec.path, "file": image.file, "stage": image.stage, "arguments": image.arguments,
     });
+    if !image.secrets.is_empty() {
+        made["secrets"] = image.secrets.keys().map(String::as_str).collect();
+    }
+    if let Some(platform) = platform {
+        made["platform"] = platform.into();
+    }
     let settings = hex(&Sha256::digest(made.to_string()));
     label::labels([
         (label::SERVICE, Some(spec.service.as_str())),
@@ -58,21 +68,25 @@ pub(super) fn image_labels(spec: &ReleaseSpec, image: &ImageConfig) -> BTreeMap<
     ])
 }
 
-/// What is built.
-pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig) -> ImageBuild {
+/// What is built; its secrets are not fetched yet.
+pub(super) fn image_build(spec: &ReleaseSpec, image: &ImageConfig, platform: Option<&str>) -> ImageBuild {
     ImageBuild {
         tree: SourceRef { commit: spec.commit.clone(), path: spec.path.clone() },
         dockerfile: image.file.clone(),
         arguments: image.arguments.clone(),
-        labels: image_labels(spec, image),
+        secrets: BTreeMap::new(),
+        labels: image_labels(spec, image, platform),
         stage: image.stage.clone(),
-        names: vec![built_name(&spec.service, &spec.commit)],
+        platform: platform.map(str::to_owned),
+        names: vec![built_name(&spec.service, &spec.commit, platform)],
     }
 }
 
-/// The name of what was built of a commit, where images are built.
-pub fn built_name(service: &ServiceName, commit: &CommitId) -> String {
-    format!("pleach/{}:{}", service.as_str().to_lowercase(), commit.short())
+/// The name of what was built of a commit, where images are built; with the platform where that is not the builder's own.
+pub fn built_name(service: &ServiceName, commit: &CommitId, platform: Option<&str>) -> String {
+    // A hyphen would make it the name of a release.
+    let foreign = platform.map(|platform| format!("_{}", platform.replace('/', "_"))).unwrap_or_default();
+    format!("pleach/{}:{}{foreign}", service.as_str().to_lowercase(), commit.short())
 }
 
 /// Where an image of a service is in its registry. The same image is always there by the same name, and no other one.

@@ -2,6 +2,7 @@
 
 use pleach_core::config::{ImageConfig, RegistryConfig};
 use pleach_core::error::{Failure, Kind};
+use pleach_core::port::{ImageId, is_same_platform};
 use pleach_core::word::ReleaseId;
 
 use super::parameter::UploadParameters;
@@ -21,7 +22,10 @@ impl Scene<'_> {
         let (limit, short) = (self.request.service_config.build_limit, self.request.commit.short());
         let summary = match &upload.image {
             Some(proven) => format!("take image {} of {short} as it is", proven.short()),
-            None => format!("build `{}` of {short} here", image.file.display()),
+            None => {
+                let platform = upload.platform.as_ref().map(|platform| format!(" for {platform}")).unwrap_or_default();
+                format!("build `{}` of {short} here{platform}", image.file.display())
+            }
         };
         steps.add(Work::BuildImage, summary, upload, limit)?;
         if let Some(registry) = &image.registry {
@@ -37,6 +41,55 @@ impl Scene<'_> {
         let summary = format!("{whence} the layers of the image that `{}` lacks", self.request.target);
         steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
         Ok(())
+    }
+
+    /// What the target's engine runs, such as `linux/amd64`; empty where nobody told.
+    fn platform(&self) -> Result<String, Failure> {
+        fact(self.request, "docker/platform")
+    }
+
+    /// The image that was proven for what the target runs, where one is to be taken as it is.
+    pub(super) fn proven_image(&self, spec: &ReleaseSpec) -> Result<Option<ImageId>, Failure> {
+        let (images, platform) = (self.request.images, self.platform()?);
+        if images.is_empty() || spec.image.is_none() {
+            return Ok(None);
+        }
+        // Where one of both is not known, the step that takes it looks whether it fits.
+        let is_for_it = |of: &str| of.is_empty() || platform.is_empty() || is_same_platform(of, &platform);
+        if let Some((_, image)) = images.iter().find(|(of, _)| is_for_it(of)) {
+            return Ok(Some(image.clone()));
+        }
+        let (service, target) = (self.request.service, self.request.target);
+        let proven: Vec<String> = images.keys().map(|of| format!("`{of}`")).collect();
+        Err(Failure::new(Kind::Rejected, format!("no image of `{service}` is proven for `{target}`"))
+            .because(format!("its engine runs `{platform}`, and what is proven is for {}", proven.join(" and ")))
+            .state("nothing was touched")
+            .next(format!(
+                "prove one on a target with `{platform}`, or leave `{target}` out with `targets` of the service"
+            )))
+    }
+
+    /// What an image has to be built for, where that is not what the builder itself runs on.
+    pub(super) fn foreign_platform(&self, spec: &ReleaseSpec) -> Result<Option<String>, Failure> {
+        let Some(image) = &spec.image else { return Ok(None) };
+        let (platform, builder) = (self.platform()?, fact::<String>(self.request, "docker/builder")?);
+        if platform.is_empty() {
+            return Ok(None);
+        }
+        let named = image.platforms.iter().find(|named| is_same_platform(named, &platform));
+        if named.is_none() && !image.platforms.is_empty() {
+            let (service, target) = (self.request.service, self.request.target);
+            let named: Vec<String> = image.platforms.iter().map(|named| format!("`{named}`")).collect();
+            return Err(Failure::new(Kind::Rejected, format!("service `{service}` has no image for `{target}`"))
+                .because(format!("its engine runs `{platform}`, and `platforms` has {}", named.join(" and ")))
+                .state("nothing was touched")
+                .next(format!(
+                    "add `{platform}` to `services.{service}.image.platforms`, or leave `{target}` out with `targets` of the \
+                     service"
+                )));
+        }
+        let wanted = named.unwrap_or(&platform);
+        Ok((!builder.is_empty() && *wanted != builder).then(|| wanted.clone()))
     }
 
     /// How one logs in to the registry of the service's images, where the config says so.

@@ -121,6 +121,9 @@ pub(super) struct UploadParameters {
     /// The image that is taken as it is; one is built if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) image: Option<ImageId>,
+    /// What the image is built for, where that is another platform than the builder's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) platform: Option<String>,
     /// How one logs in to its registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) login: Option<RegistryConfig>,

@@ -307,7 +307,8 @@ impl<'a> Scene<'a> {
             release: release.clone(),
             spec: spec.clone(),
             previous: self.previous.clone(),
-            image: self.request.image.filter(|_| spec.image.is_some()).cloned(),
+            image: self.proven_image(&spec)?,
+            platform: self.foreign_platform(&spec)?,
             login: self.login(&spec),
         };
         if let Some(image) = &spec.image {
@@ -367,7 +368,8 @@ impl<'a> Scene<'a> {
         let runs = runs && !self.halted && fallen.is_none();
         let same = commit == spec.commit.as_str() && settings == spec.settings();
         let image: Option<ImageId> = fact(self.request, &self.of("image"))?;
-        let proven = self.request.image.is_none() || spec.image.is_none() || image.as_ref() == self.request.image;
+        let proven = self.proven_image(spec)?;
+        let proven = proven.is_none() || image == proven;
         Ok((same && runs && routed && led && proven).then(|| current.clone()))
     }
 

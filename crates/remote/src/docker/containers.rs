@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pleach_core::error::Failure;
 use pleach_core::port::{
-    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, RegistryLogin, RegistryPlace,
-    Source,
+    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Platforms, RegistryLogin,
+    RegistryPlace, Source,
 };
+use pleach_core::target::Facts;
+use serde_json::json;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::bring::bring_image;
 use super::bringing::Bringing;
@@ -41,6 +45,9 @@ impl Reached {
 /// How many images of a service stay where they are built: what is deployed again, or promoted, is not built again.
 const KEPT: usize = 5;
 
+/// The longest that an engine is waited for where it is asked only for its platform.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is being built in this process: several targets want the same image at the same time.
 type Turns = Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>;
 
@@ -51,6 +58,18 @@ impl DockerContainers {
     pub fn new(builder: EngineWay, target: EngineWay) -> Self {
         let reached = |way| Reached { way, engine: OnceCell::new() };
         Self { builder: reached(builder), target: reached(target), bringing: Bringing::default() }
+    }
+
+    /// `docker/platform` and `docker/builder`: what the target's engine runs, and what the one that builds runs on. One that says
+    /// nothing, or not soon, has no such fact.
+    pub(crate) async fn facts(&self) -> Facts {
+        let ask = async |reached: &Reached| {
+            let engine = timeout(PATIENCE, reached.engine()).await.ok()?.ok()?;
+            Some(json!(engine.facts().platform))
+        };
+        let (target, builder) = tokio::join!(ask(&self.target), ask(&self.builder));
+        let named = [("docker/platform", target), ("docker/builder", builder)];
+        named.into_iter().filter_map(|(name, platform)| Some((name.to_owned(), platform?))).collect()
     }
 
     fn turn(&self, wanted: &BTreeMap<String, String>) -> Arc<tokio::sync::Mutex<()>> {
@@ -73,8 +92,10 @@ async fn forget_old(builder: &Engine, build: &ImageBuild, newest: &ImageId) -> R
     for image in images.iter().skip(KEPT - 1) {
         let commit = image.labels.get(label::COMMIT).map(String::as_str).unwrap_or_default();
         let own = |name: &&String| {
-            let parts = name.rsplit_once(':');
-            parts.is_some_and(|(left, tag)| repositories.contains(&left) && commit.starts_with(tag))
+            let Some((left, tag)) = name.rsplit_once(':') else { return false };
+            // A platform may stand behind the commit.
+            let tag = tag.split('_').next().unwrap_or_default();
+            repositories.contains(&left) && commit.starts_with(tag)
         };
         for name in image.names.iter().filter(own) {
             match builder.ensure_no_image(name).await {
@@ -123,6 +144,11 @@ impl Containers for DockerContainers {
 
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
         Ok(self.builder.engine().await?.image(image.as_str()).await?.is_some())
+    }
+
+    async fn platforms(&self, image: &ImageId) -> Result<Platforms, Failure> {
+        let image = self.builder.engine().await?.require_image(image).await?.platform;
+        Ok(Platforms { image, target: self.target.engine().await?.facts().platform.clone() })
     }
 
     async fn push(

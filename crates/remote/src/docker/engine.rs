@@ -4,6 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use pleach_core::error::Failure;
@@ -17,6 +22,9 @@ use crate::ssh::{SshShell, TunnelError, quote_text};
 /// Time limits belong to whoever asks: the longest that a request may be without an answer, in seconds.
 const LONG: u64 = 30 * 24 * 60 * 60;
 
+/// A host is named because HTTP wants one; all requests go to the engine's socket.
+const ADDRESS: &str = "http://engine";
+
 /// Connections that wait for the next request.
 const IDLE: usize = 4;
 
@@ -24,10 +32,14 @@ const IDLE: usize = 4;
 const NOT_THERE: i32 = 3;
 const NO_RIGHTS: i32 = 4;
 
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+type Requests = Client<Connector, UnsyncBoxBody<Bytes, Broken>>;
+
 /// An engine that has been spoken to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
+    client: Requests,
     way: EngineWay,
     facts: Arc<EngineFacts>,
 }
@@ -52,7 +64,8 @@ impl Engine {
         }
         let place = way.place();
         let of = |error| EngineError::of("tell its version", &place, error, |command| pasted(&way, command));
-        let docker = client(way.clone()).map_err(of)?.negotiate_version().await.map_err(of)?;
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE).build(Connector(way.clone()));
+        let docker = library(client.clone()).map_err(of)?.negotiate_version().await.map_err(of)?;
         let version = docker.version().await.map_err(of)?;
         let spoken = docker.client_version();
         let has = format!("{}.{}", spoken.major_version, spoken.minor_version);
@@ -64,7 +77,7 @@ impl Engine {
             return Err(EngineError::Answer { what: "tell its version".into(), place, source });
         };
         let facts = EngineFacts { version: engine, api: has, platform: format!("{os}/{arch}") };
-        Ok(Self { docker, way, facts: Arc::new(facts) })
+        Ok(Self { docker, client, way, facts: Arc::new(facts) })
     }
 
     /// What it says of itself.
@@ -79,6 +92,19 @@ impl Engine {
 
     pub(super) fn docker(&self) -> &Docker {
         &self.docker
+    }
+
+    /// Where a request goes that the library does not know.
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{ADDRESS}/v{}{path}", self.facts.api)
+    }
+
+    /// Asks past the library.
+    pub(super) async fn ask<B>(&self, request: Request<B>) -> Result<Response<Incoming>, bollard::errors::Error>
+    where
+        B: Body<Data = Bytes, Error: Into<Broken>> + Send + 'static,
+    {
+        ask(&self.client, request).await
     }
 
     /// Tells what became of a request.
@@ -98,16 +124,20 @@ fn pasted(way: &EngineWay, command: &str) -> String {
     format!("`{}`", way.command(command))
 }
 
-fn client(way: EngineWay) -> Result<Docker, bollard::errors::Error> {
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(IDLE).build(Connector(way));
+fn library(client: Requests) -> Result<Docker, bollard::errors::Error> {
     let transport = move |request: BollardRequest| {
         let client = client.clone();
-        async move {
-            let answer = client.request(request).await;
-            answer.map_err(|error| bollard::errors::Error::IOError { err: io::Error::other(Chain::of(&error)) })
-        }
+        async move { ask(&client, request).await }
     };
-    Docker::connect_with_custom_transport(transport, Some("http://engine"), LONG, API_DEFAULT_VERSION)
+    Docker::connect_with_custom_transport(transport, Some(ADDRESS), LONG, API_DEFAULT_VERSION)
+}
+
+async fn ask<B>(client: &Requests, request: Request<B>) -> Result<Response<Incoming>, bollard::errors::Error>
+where
+    B: Body<Data = Bytes, Error: Into<Broken>> + Send + 'static,
+{
+    let answer = client.request(request.map(|body| body.map_err(Into::into).boxed_unsync())).await;
+    answer.map_err(|error| bollard::errors::Error::IOError { err: io::Error::other(Chain::of(&error)) })
 }
 
 /// All of an error's causes in one line: the library that hands it on drops its sources.

@@ -12,6 +12,7 @@
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
 //! | [`ImageBuild`] | an image from a commit |
+//! | `session`, `kit` | BuildKit: what it asks while it builds, and what it tells |
 //! | [`DockerContainers`] | both of them as core's port for images |
 //! | [`ContainerSpec`], [`Container`] | one container: made, started, watched, stopped, removed |
 //! | [`label`] | how what is ours is known |
@@ -34,10 +35,12 @@ mod error;
 mod health;
 mod ignore;
 mod image;
+mod kit;
 pub mod label;
 mod name;
 mod registry;
 mod seen;
+mod session;
 mod spec;
 mod volume;
 mod way;

@@ -159,7 +159,10 @@ impl Target for DirectoryTarget {
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("rights"),
             Err(_) => Some("absent"),
         };
-        facts.extend(missing.map(|missing| ("docker/missing".to_owned(), json!(missing))));
+        match missing {
+            Some(missing) => drop(facts.insert("docker/missing".to_owned(), json!(missing))),
+            None => facts.extend(self.containers.facts().await),
+        }
         let owners = tokio::task::spawn_blocking(process::port_owners).await.unwrap_or_default();
         facts.extend(owners.into_iter().map(|(port, owner)| (format!("port/{port}"), json!(owner.to_string()))));
         Ok(facts)

@@ -12,6 +12,7 @@
 //! | `host/sudo` | whether `sudo` asks for nothing |
 //! | `host/missing` | programs that it lacks and that this target needs |
 //! | `docker/missing` | `absent` where there is no Docker engine, `rights` where its socket may not be used |
+//! | `docker/platform`, `docker/builder` | what its Docker engine runs, and what the one that builds images runs on: `linux/amd64` |
 //! | `program/missing` | why `program` cannot be used yet |
 //! | `program/install` | whether Pleach can put its own executable there |
 //! | `port/N` | that somebody listens on port N |
@@ -258,7 +259,12 @@ impl Target for SshTarget {
 
     async fn probe(&self) -> Result<Facts, Failure> {
         let mut facts = self.host_facts().await?;
-        facts.extend(probe_directory(&self.files, &self.shell, &self.settings.path, &self.settings.program).await?);
+        let has_engine = !facts.contains_key("docker/missing");
+        let engine = async { if has_engine { self.containers.facts().await } else { Facts::new() } };
+        let directory = probe_directory(&self.files, &self.shell, &self.settings.path, &self.settings.program);
+        let (engine, directory) = tokio::join!(engine, directory);
+        facts.extend(engine);
+        facts.extend(directory?);
         Ok(facts)
     }
 

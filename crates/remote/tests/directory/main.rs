@@ -20,6 +20,7 @@ mod kept;
 mod killed;
 mod machine;
 mod phase;
+mod platform;
 mod project;
 mod restart;
 mod scripts;

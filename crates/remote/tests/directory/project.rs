@@ -17,7 +17,7 @@ use pleach_core::journal::Outcome;
 use pleach_core::plan::{
     ApprovedPlan, Consent, Operation, Plan, PlanInput, PlannedTarget, ServiceSource, TargetDescription, approve, plan,
 };
-use pleach_core::port::EntryMode;
+use pleach_core::port::{EntryMode, ImageId};
 use pleach_core::registry::Registry;
 use pleach_core::report::Report;
 use pleach_core::target::{Facts, Target};
@@ -65,6 +65,8 @@ pub(crate) struct Project {
     events: Arc<RecordingEvents>,
     runs: AtomicU32,
     keep: u32,
+    /// Images that are taken as they are, by platform.
+    pub(crate) proven: BTreeMap<String, ImageId>,
 }
 
 /// In memory where the system has such a place: every step flushes its files.
@@ -145,7 +147,20 @@ impl Project {
         };
         let settings = settings + "stop-grace = \"1s\"\nbranch = \"main\"\n";
         let (way, runs) = ("kind = \"directory\"".to_owned(), AtomicU32::new(0));
-        Self { home, live, port, source, registry, settings, way, engine, events, runs, keep: 5 }
+        Self {
+            home,
+            live,
+            port,
+            source,
+            registry,
+            settings,
+            way,
+            engine,
+            events,
+            runs,
+            keep: 5,
+            proven: BTreeMap::new(),
+        }
     }
 
     /// The same directory as a target over SSH.
@@ -257,7 +272,7 @@ impl Project {
             commit: commit(version),
             subject: "version".into(),
             scripts: self.source.texts(version),
-            image: None,
+            images: self.proven.clone(),
             version: Some(format!("1.0.{version}")),
         };
         plan(&PlanInput {

@@ -1,16 +1,15 @@
 //! Engines, images and containers of tests.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use pleach_core::error::Failure;
 use pleach_core::port::{EntryMode, Source, SourceEntry, SourceRef};
 use pleach_core::word::CommitId;
 use pleach_remote::docker::{ContainerSpec, Engine, EngineWay, Image, ImageBuild, ImageId};
+pub(crate) use pleach_testbed::between::between;
 pub(crate) use pleach_testbed::docker::DockerBed;
 use pleach_testbed::docker::Engine as Daemon;
 
@@ -59,8 +58,10 @@ pub(crate) fn build(labels: &[(&str, &str)], names: &[&str]) -> ImageBuild {
         tree: SourceRef { commit: CommitId::new("c".repeat(40)).expect("an id"), path: PathBuf::new() },
         dockerfile: "Dockerfile".into(),
         arguments: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         stage: None,
+        platform: None,
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
@@ -103,40 +104,4 @@ pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T 
         assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it does not come to that");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-}
-
-/// A socket that leads to another one. What is asked there is shown to `asked` before it is passed on; what is answered is
-/// handed to `answered`, which may change it.
-pub(crate) fn between(
-    socket: &Path,
-    at: &Path,
-    asked: impl FnMut(&[u8]) + Send + 'static,
-    answered: impl FnMut(&mut [u8]) + Send + 'static,
-) {
-    let listener = UnixListener::bind(at).expect("a socket");
-    let (asked, answered) = (Arc::new(Mutex::new(asked)), Arc::new(Mutex::new(answered)));
-    let socket = socket.to_owned();
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let client = client.expect("a connection");
-            let Ok(server) = UnixStream::connect(&socket) else { continue };
-            let (asked, answered) = (asked.clone(), answered.clone());
-            let ways = [client.try_clone(), server.try_clone()].map(|way| way.expect("a descriptor"));
-            let [back, forth] = ways;
-            std::thread::spawn(move || pass(client, forth, |bytes| asked.lock().expect("held")(bytes)));
-            std::thread::spawn(move || pass(server, back, |bytes| answered.lock().expect("held")(bytes)));
-        }
-    });
-}
-
-fn pass(mut from: UnixStream, mut to: UnixStream, mut shown: impl FnMut(&mut [u8])) {
-    let mut part = vec![0; 64 << 10];
-    while let Ok(count @ 1..) = from.read(&mut part) {
-        shown(&mut part[..count]);
-        if to.write_all(&part[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(std::net::Shutdown::Write);
-    let _ = from.shutdown(std::net::Shutdown::Read);
 }

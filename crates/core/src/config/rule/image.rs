@@ -45,6 +45,17 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
         found.push(outside(within.at("file"), &image.file, why, "the service's directory"));
     }
     found.extend(image.arguments.keys().filter_map(|name| variable_name(&within.at("arguments"), name)));
+    for id in image.secrets.keys().filter(|id| !is_secret_id(id)) {
+        let finding =
+            Finding::new(within.at("secrets").at(id.as_str()), format!("`{id}` cannot be an `id` in a Dockerfile"));
+        found.push(
+            finding.at_key().expected("expected letters, digits, `_`, `-` and `.`, with one of the first two in front"),
+        );
+    }
+    for (at, platform) in image.platforms.iter().enumerate().filter(|(_, platform)| !is_platform(platform)) {
+        let finding = Finding::new(within.at("platforms").at(at), format!("`{platform}` is no platform"));
+        found.push(finding.expected("expected a system and a processor as Docker calls them, such as `linux/arm64`"));
+    }
     if let Some(memory) = image.memory.filter(|memory| *memory < LEAST_MEMORY) {
         let finding = Finding::new(within.at("memory"), format!("{memory} are too little for any container"));
         found.push(finding.expected(format!("expected at least {LEAST_MEMORY}")));
@@ -58,6 +69,20 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
             );
         }
     }
+}
+
+/// `SYSTEM/PROCESSOR`, or with its variant behind that.
+fn is_platform(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let is_word =
+        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    (2..=3).contains(&parts.len()) && parts.iter().all(is_word)
+}
+
+/// It is one value in a list of them, and the name of a file.
+fn is_secret_id(id: &str) -> bool {
+    id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// As the engine reads it: a name or a folder of the target, a path in the container, and how it may be used.
@@ -79,6 +104,27 @@ fn wrong_volume(volume: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_secrets_are_written_as_a_dockerfile_takes_them() {
+        for (id, good) in [("pip", true), ("npm_token-1.x", true), ("", false), ("a,b", false), ("../x", false)] {
+            assert_eq!(is_secret_id(id), good, "{id}");
+        }
+    }
+
+    #[test]
+    fn platforms_are_written_as_docker_writes_them() {
+        for (text, good) in [
+            ("linux/amd64", true),
+            ("linux/arm/v7", true),
+            ("amd64", false),
+            ("linux/", false),
+            ("Linux/amd64", false),
+            ("linux/arm/v7/x", false),
+        ] {
+            assert_eq!(is_platform(text), good, "{text}");
+        }
+    }
 
     #[test]
     fn volumes_are_written_as_the_engine_reads_them() {

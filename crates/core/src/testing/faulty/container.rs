@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::FaultPlan;
 use crate::error::Failure;
 use crate::port::{
-    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, RegistryLogin, RegistryPlace,
-    Source,
+    BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Platforms, RegistryLogin,
+    RegistryPlace, Source,
 };
 
 /// Builds and brings images, except where it is planned otherwise.
@@ -37,6 +37,10 @@ impl Containers for FaultyContainers {
 
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
         self.plan.around("containers.is_built", || self.inner.is_built(image)).await
+    }
+
+    async fn platforms(&self, image: &ImageId) -> Result<Platforms, Failure> {
+        self.plan.around("containers.platforms", || self.inner.platforms(image)).await
     }
 
     async fn push(

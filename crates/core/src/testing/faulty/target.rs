@@ -10,8 +10,8 @@ use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
     BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http,
-    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, RegistryLogin, RegistryPlace,
-    Shell, Source, SourceRef, TreeDigest,
+    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms, RegistryLogin,
+    RegistryPlace, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -128,6 +128,10 @@ impl Containers for Facets {
 
     async fn is_built(&self, image: &ImageId) -> Result<bool, Failure> {
         self.containers()?.is_built(image).await
+    }
+
+    async fn platforms(&self, image: &ImageId) -> Result<Platforms, Failure> {
+        self.containers()?.platforms(image).await
     }
 
     async fn push(

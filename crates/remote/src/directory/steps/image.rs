@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
-use pleach_core::port::{BroughtImage, ImageId, RegistryLogin, Secrets};
+use pleach_core::port::{BroughtImage, ImageId, Platforms, RegistryLogin, Secrets};
 use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,17 +31,18 @@ fn config(parameters: &UploadParameters) -> Result<&ImageConfig, Failure> {
 
 pub(super) async fn inspect_built(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
-    let labels = image_labels(&parameters.spec, config(&parameters)?);
+    let labels = image_labels(&parameters.spec, config(&parameters)?, parameters.platform.as_deref());
     let containers = cx.require_containers()?;
     let built = match &parameters.image {
         Some(image) => containers.is_built(image).await?.then(|| image.clone()),
         None => containers.built(&labels).await?,
     };
     Ok(match built {
-        Some(image) => Inspection::Settled {
-            evidence: Evidence::seen(format!("image {} is built", image.short())),
-            output: json!(Output { image }),
-        },
+        Some(image) => {
+            require_fit(cx, &parameters, &image).await?;
+            let evidence = Evidence::seen(format!("image {} is built", image.short()));
+            Inspection::Settled { evidence, output: json!(Output { image }) }
+        }
         None => Inspection::Pending { changes: vec![format!("build an image of {}", parameters.spec.commit.short())] },
     })
 }
@@ -51,7 +52,11 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     if let Some(image) = &parameters.image {
         return take_proven(cx, &parameters, image).await;
     }
-    let mut build = image_build(&parameters.spec, config(&parameters)?);
+    let image = config(&parameters)?;
+    let mut build = image_build(&parameters.spec, image, parameters.platform.as_deref());
+    for (id, name) in &image.secrets {
+        build.secrets.insert(id.clone(), means.secrets.fetch(name).await?);
+    }
     let wanted = build.labels.clone();
     build.labels.extend(label::labels([
         (label::VERSION, parameters.spec.version.as_deref()),
@@ -63,6 +68,7 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
         () = cx.cancel.cancelled() => return Err(stopped(&parameters)),
         image = building => image?,
     };
+    require_fit(cx, &parameters, &image).await?;
     let evidence = format!("image {} holds {}", image.short(), parameters.spec.commit.short());
     Ok(Applied::changed(evidence).output(json!(Output { image })))
 }
@@ -70,6 +76,7 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
 /// What is promoted is what was proven: another build of the same commit is another image.
 async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image: &ImageId) -> Result<Applied, Failure> {
     if cx.require_containers()?.is_built(image).await? {
+        require_fit(cx, parameters, image).await?;
         let evidence =
             format!("image {} of {} is there as it was proven", image.short(), parameters.spec.commit.short());
         return Ok(Applied::unchanged(evidence).output(json!(Output { image: image.clone() })));
@@ -82,6 +89,22 @@ async fn take_proven(cx: &StepContext<'_>, parameters: &UploadParameters, image:
             "bring it back from where it runs: `pleach promote` again; or prove another one there: `pleach deploy --only {}`",
             parameters.spec.service
         )))
+}
+
+/// Before anything is sent: the target's engine runs what the image is for.
+async fn require_fit(cx: &StepContext<'_>, parameters: &UploadParameters, image: &ImageId) -> Result<(), Failure> {
+    let platforms = cx.require_containers()?.platforms(image).await?;
+    if platforms.fit() {
+        return Ok(());
+    }
+    let (target, service, Platforms { image: built, target: runs }) = (cx.target.id(), cx.service, platforms);
+    Err(Failure::new(Kind::Rejected, format!("image {} of `{service}` does not run on `{target}`", image.short()))
+        .because(format!("it is for `{built}`, and the engine there runs `{runs}`"))
+        .state("nothing was sent")
+        .next(match &parameters.image {
+            Some(_) => format!("prove one on a target that runs `{runs}`, then promote that"),
+            None => format!("`pleach deploy {}` builds for what `{target}` runs now", parameters.spec.environment),
+        }))
 }
 
 fn stopped(parameters: &UploadParameters) -> Failure {
