@@ -8,7 +8,9 @@ use pleach_core::port::is_same_platform;
 use pleach_core::target::{Facts, Target as _};
 use pleach_core::word::{EnvironmentName, ServiceName, TargetName};
 use pleach_remote::directory::compose_version;
+use pleach_remote::docker::MissingEngine;
 use pleach_remote::ssh::SshTarget;
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -118,17 +120,19 @@ fn judge(subject: &str, facts: &Facts, target: &SshTarget, took: Duration) -> Ve
 /// Whether the host's Docker engine can be asked to run a service's container.
 fn judge_engine(subject: &str, facts: &Facts, service: &ServiceName) -> Finding {
     let subject = format!("docker of {subject}");
-    match facts.get("docker/missing").and_then(Value::as_str) {
+    let missing = facts.get("docker/missing").and_then(|missing| MissingEngine::deserialize(missing).ok());
+    let advice = |missing: MissingEngine| format!("there: {}", missing.advice(|command| format!("`{command}`")));
+    match missing {
         None => Finding::ok(subject, format!("its engine can be asked to run `{service}`")),
-        Some("rights") => Finding::fail(
+        Some(missing @ MissingEngine::Rights) => Finding::fail(
             subject,
             format!("the user may not use its engine, and `{service}` is a container"),
-            "there: `sudo usermod -aG docker \"$(id -un)\"`, then log in anew",
+            advice(missing),
         ),
-        Some(_) => Finding::fail(
+        Some(missing @ MissingEngine::Absent) => Finding::fail(
             subject,
             format!("it has no Docker engine that listens, and `{service}` is a container"),
-            "there: `sudo systemctl start docker`, or `sudo apt-get install docker.io`",
+            advice(missing),
         ),
     }
 }

@@ -9,6 +9,7 @@ use super::parameter::UploadParameters;
 use super::phase::Work;
 use super::recipe::{FILES, Scene, Steps, fact};
 use super::release::ReleaseSpec;
+use crate::docker::MissingEngine;
 
 impl Scene<'_> {
     /// Builds the image where Pleach runs, and brings it.
@@ -100,23 +101,16 @@ impl Scene<'_> {
 
     /// There is an engine that runs containers, and it may be asked to.
     pub(super) fn require_engine(&self) -> Result<(), Failure> {
-        let missing: Option<String> = fact(self.request, "docker/missing")?;
+        let missing: Option<MissingEngine> = fact(self.request, "docker/missing")?;
         let Some(missing) = missing else { return Ok(()) };
         let (service, target) = (&self.request.service, &self.request.target);
         let socket = self.place.socket().display().to_string();
-        let typed = |command: &str| format!("`{}`", self.place.typed(command.to_owned()));
-        let (because, next) = match missing.as_str() {
-            "rights" => (
-                format!("the user may not use `{socket}`"),
-                format!("{}, then log in anew", typed("sudo usermod -aG docker \"$(id -un)\"")),
-            ),
-            _ => (
+        let advice = missing.advice(|command| format!("`{}`", self.place.typed(command.to_owned())));
+        let (because, next) = match missing {
+            MissingEngine::Rights => (format!("the user may not use `{socket}`"), advice),
+            MissingEngine::Absent => (
                 format!("there is no `{socket}`, so no Docker engine listens there"),
-                format!(
-                    "start it with {}, install it with {}, or name another `docker-socket`",
-                    typed("sudo systemctl start docker"),
-                    typed("sudo apt-get install docker.io")
-                ),
+                format!("{advice}; or name another `docker-socket`"),
             ),
         };
         Err(Failure::new(Kind::Rejected, format!("service `{service}` cannot run as a container on `{target}`"))

@@ -16,6 +16,7 @@ use pleach_core::port::{Call, Command, ExitStatus, NoLines, Shell};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{EngineError, OLDEST_API, Said};
+use super::missing::MissingEngine;
 use super::way::{Connector, EngineWay, WayError};
 use crate::ssh::{SshShell, TunnelError, quote_text};
 
@@ -179,17 +180,13 @@ fn error_of(error: &io::Error, way: &EngineWay) -> WayError {
 }
 
 fn absent(way: &EngineWay, source: WayError) -> EngineError {
-    let start = format!(
-        "start it with {}, or install it with {}",
-        pasted(way, "sudo systemctl start docker"),
-        pasted(way, "sudo apt-get install docker.io")
-    );
+    let start = MissingEngine::Absent.advice(|command| pasted(way, command));
     EngineError::Absent { place: way.place(), start, source: Box::new(source) }
 }
 
 fn no_rights(way: &EngineWay, source: WayError) -> EngineError {
-    let grant = pasted(way, "sudo usermod -aG docker \"$(id -un)\"");
-    EngineError::NoRights { place: way.place(), grant: format!("{grant}, then log in anew"), source: Box::new(source) }
+    let grant = MissingEngine::Rights.advice(|command| pasted(way, command));
+    EngineError::NoRights { place: way.place(), grant, source: Box::new(source) }
 }
 
 /// Of a socket that it does not lead to, a host says no more than that it does not; so it is looked at.

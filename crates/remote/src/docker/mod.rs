@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`EngineWay`] | the way to an engine's socket, here or through a host |
 //! | [`Engine`] | one engine: its version negotiated, its refusals told in four parts |
+//! | [`MissingEngine`] | why an engine cannot be asked, and what its host needs |
 //! | `image` | what images an engine has |
 //! | `name` | names that lead to images, and which of a channel nothing needs |
 //! | [`SeenImage`] | an image of a service, as people want to see it |
@@ -37,6 +38,7 @@ mod ignore;
 mod image;
 mod kit;
 pub mod label;
+mod missing;
 mod name;
 mod registry;
 mod seen;
@@ -55,6 +57,7 @@ pub use error::{EngineError, Said};
 pub(crate) use health::how_it_ended;
 pub use health::{HealthError, HealthState};
 pub use image::{Image, LayerId};
+pub use missing::MissingEngine;
 pub use pleach_core::port::{BroughtImage, ImageBuild, ImageId, NotADigest};
 pub use registry::RegistryError;
 pub use seen::SeenImage;

@@ -19,7 +19,7 @@ use super::fence::Fence;
 use super::files::LocalFiles;
 use super::shell::LocalShell;
 use crate::directory::probe_directory;
-use crate::docker::{DockerContainers, EngineWay, SOCKET};
+use crate::docker::{DockerContainers, EngineWay, MissingEngine, SOCKET};
 use crate::http::HttpClient;
 use crate::process;
 
@@ -156,8 +156,8 @@ impl Target for DirectoryTarget {
         let socket = self.settings.docker_socket.as_deref().unwrap_or(SOCKET.as_ref());
         let missing = match access(socket, Access::WRITE_OK) {
             Ok(()) => None,
-            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("rights"),
-            Err(_) => Some("absent"),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some(MissingEngine::Rights),
+            Err(_) => Some(MissingEngine::Absent),
         };
         match missing {
             Some(missing) => drop(facts.insert("docker/missing".to_owned(), json!(missing))),

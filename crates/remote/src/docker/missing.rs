@@ -1,0 +1,27 @@
+//! Why an engine cannot be asked, and what its host needs for that.
+
+use serde::{Deserialize, Serialize};
+
+/// What is missing, as fact `docker/missing` of a target says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingEngine {
+    /// Nothing listens at the socket.
+    Absent,
+    /// The user may not use the socket.
+    Rights,
+}
+
+impl MissingEngine {
+    /// What to do about it; `typed` says how somebody types a command that the host is to run.
+    pub fn advice(self, typed: impl Fn(&str) -> String) -> String {
+        match self {
+            Self::Absent => format!(
+                "start it with {}, or install it with {}",
+                typed("sudo systemctl start docker"),
+                typed("sudo apt-get install docker.io")
+            ),
+            Self::Rights => format!("{}, then log in anew", typed("sudo usermod -aG docker \"$(id -un)\"")),
+        }
+    }
+}
