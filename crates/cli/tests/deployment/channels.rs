@@ -140,18 +140,38 @@ fn promotion_names_the_very_image_on_the_other_channel_and_only_where_it_succeed
         assert!(names.contains_key("alpha:prod-v1.0.0") && names.contains_key("alpha:prod-latest"), "{names:#?}");
     }
 
-    // Somebody removes what is proven from where it was built.
+    // Somebody has a container of theirs by the name that production's is to have.
     deploy(&dock, 2);
+    let containers: Vec<String> = dock.containers("alpha").into_iter().map(|seen| seen.name).collect();
+    let parts = |name: &str| name.rsplit_once('-').map(|(front, mark)| (front.to_owned(), mark.to_owned()));
+    let newest = containers.iter().find(|name| name.starts_with("alpha-0002-")).and_then(|name| parts(name));
+    let (front, own) = newest.expect("the second release");
+    let marks = containers.iter().filter_map(|name| parts(name)).map(|(_, mark)| mark);
+    let name = format!("{front}-{}", marks.into_iter().find(|mark| *mark != own).expect("production's mark"));
+    let path = format!("/containers/create?name={name}");
+    let body = br#"{"Image":"alpha:uat-v1.0.0","Cmd":["/bin/busybox","true"]}"#;
+    let made = dock.engine.ask("POST", &path, "application/json", body).expect("it answers");
+    assert!(made.contains(" 201 "), "{made}");
+    let failed = dock.scene.ends(110, &promote);
+    told_in_four_parts(&failed);
+    let prod = |engine: &Engine| -> Vec<String> {
+        tags(engine, "alpha").into_iter().filter(|tag| tag.starts_with("prod")).collect()
+    };
+    for engine in [&dock.engine, &builder.engine] {
+        assert_eq!(prod(engine), ["prod-latest", "prod-v1.0.0"]);
+        assert_eq!(names(engine, "alpha")["alpha:prod-latest"], wanted);
+    }
+
+    // They take it away, and somebody removes what is proven from where it was built.
+    dock.engine.ask("DELETE", &format!("/containers/{name}"), "", &[]).expect("it answers");
     let image = names(&builder.engine, "alpha")["alpha:uat-v2.0.0"].clone();
     let removed = builder.engine.ask("DELETE", &format!("/images/{image}?force=1"), "", &[]).expect("it answers");
     assert!(removed.contains(" 200 "), "{removed}");
-    let failed = dock.scene.ends(110, &promote);
-    assert!(failed.stderr.contains("is not where images are built"), "{}", failed.stderr);
-    told_in_four_parts(&failed);
+    let promoted = dock.scene.ends(0, &promote);
+    assert!(promoted.stderr.contains("came back from `vm` of `uat`"), "{}", promoted.stderr);
     for engine in [&dock.engine, &builder.engine] {
-        let prod: Vec<String> = tags(engine, "alpha").into_iter().filter(|tag| tag.starts_with("prod")).collect();
-        assert_eq!(prod, ["prod-latest", "prod-v1.0.0"]);
-        assert_eq!(names(engine, "alpha")["alpha:prod-latest"], wanted);
+        assert_eq!(prod(engine), ["prod-latest", "prod-v1.0.0", "prod-v2.0.0"]);
+        assert_eq!(names(engine, "alpha")["alpha:prod-latest"], image);
     }
 }
 
