@@ -20,6 +20,7 @@ mod far;
 mod flood;
 mod help;
 mod host;
+mod integrity;
 mod interrupt;
 mod life;
 mod look;

@@ -18,7 +18,7 @@ pub use clock::Clock;
 pub use container::{
     BroughtImage, Containers, ImageBuild, ImageId, NotADigest, RegistryLogin, RegistryPlace, is_digest,
 };
-pub use files::{FileKind, FileStat, Files, Permissions, TreeDigest};
+pub use files::{FileKind, FileStat, Files, HeldFile, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};
 pub use image_name::{ChannelNames, ImageNames, NameChange};
 pub use journal::{Journal, Replay, RunEntry, Runs, TornTail};

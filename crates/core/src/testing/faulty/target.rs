@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
-    BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http,
-    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, RegistryLogin, RegistryPlace,
-    Shell, Source, SourceRef, TreeDigest,
+    BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, HeldFile,
+    Http, HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, RegistryLogin,
+    RegistryPlace, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -184,6 +184,10 @@ impl Files for Facets {
 
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
         self.files()?.digest(path).await
+    }
+
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure> {
+        self.files()?.held_files(path).await
     }
 
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {
