@@ -175,10 +175,12 @@ fn alone(has: &BTreeMap<PathBuf, HeldFile>, lacks: &BTreeMap<PathBuf, HeldFile>,
         let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
         match above.filter(|folder| !folders.contains(folder)).last() {
             Some(folder) => {
-                *found.entry(folder).or_default() =
-                    found.get(folder).copied().flatten().map_or(Some(1), |n| Some(n + 1))
+                let files = found.entry(folder).or_default();
+                *files = Some(files.unwrap_or(0) + 1);
             }
-            None => drop(found.insert(path, None)),
+            None => {
+                found.insert(path, None);
+            }
         }
     }
     found.into_iter().map(|(path, files)| Difference { path: path.to_owned(), change, files }).collect()
@@ -244,16 +246,16 @@ impl Telling<'_> {
         match (difference.change, difference.files) {
             (Change::Changed, _) if !is_link => {
                 let diff = self.scope.typed(&format!("diff - {}", word(&in_release)));
-                format!("see how: `git show {object} | {diff}`")
+                format!("compare with `git show {object} | {diff}`")
             }
             (Change::Removed, None) if !is_link => {
                 let put = self.scope.typed(&format!("tee {} >/dev/null", word(&in_release)));
-                format!("put it back: `git show {object} | {put}`")
+                format!("put it back with `git show {object} | {put}`")
             }
             (Change::Removed, Some(_)) => {
                 let prefix = quote_text(&format!("{}/", difference.path.display()));
                 let unpack = self.scope.typed(&format!("tar xf - -C {}", word(&release)));
-                format!("put it back: `git archive --prefix={prefix} {object} | {unpack}`")
+                format!("put it back with `git archive --prefix={prefix} {object} | {unpack}`")
             }
             _ => self.scope.look_at(if difference.change == Change::Removed { &release } else { &in_release }),
         }
