@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Logs(command::logs::Args),
     /// Run the checks of every service
     Verify(command::verify::Args),
+    /// Compare what is on the targets with what was deployed
+    Check(command::check::Args),
     /// Consent to a saved plan
     Approve(command::approve::Args),
     /// Go on with a run that stopped before its end

@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Version(args) => super::version::run(args, globals),
         Command::Logs(args) => super::logs::run(args, globals),
         Command::Verify(args) => super::verify::run(args, globals),
+        Command::Check(args) => super::check::run(args, globals),
         Command::Approve(args) => super::approve::run(args, globals),
         Command::Resume(args) => super::resume::run(args, globals),
         Command::Rollback(args) => super::rollback::run(args, globals),

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pleach_core::config::ServiceConfig;
+use pleach_core::config::{ServiceConfig, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::Operation;
 use pleach_core::port::{Leases as _, RunEntry};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
+use pleach_remote::ssh::Destination;
 use pleach_store::ProcessIdentity;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ pub(crate) struct TargetReader {
     pub(crate) name: TargetName,
     target: Result<Arc<dyn Target>, Failure>,
     settings: Value,
+    /// How one gets to a shell there, unless it is this machine.
+    reach: Option<String>,
     services: Vec<(ServiceName, ServiceConfig)>,
     /// All that the config has, wherever they go.
     configured: BTreeSet<ServiceName>,
@@ -60,6 +63,16 @@ impl TargetReader {
     /// The executable there that keeps services running.
     pub(crate) fn program(&self) -> Option<&str> {
         self.settings.get("program").and_then(Value::as_str)
+    }
+
+    /// How one gets to a shell there from here, such as `ssh vm1`; nothing on this machine.
+    pub(crate) fn reach(&self) -> Option<&str> {
+        self.reach.as_deref()
+    }
+
+    /// The services that go there.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.iter().map(|(service, _)| service)
     }
 
     fn unknown(&self, failure: &Failure) -> Vec<ServiceStanding> {
@@ -97,7 +110,11 @@ pub(crate) fn readers(project: &Project, environment: Option<&EnvironmentName>) 
             // Also one that nothing goes to any more: something may be left there.
             let (environment, name, settings) = (name.clone(), target_name.clone(), description.settings.clone());
             let configured = project.config.services.keys().cloned().collect();
-            readers.push(TargetReader { environment, name, target, settings, services, configured });
+            let reach = match config.targets.get(&name) {
+                Some(TargetConfig::Ssh(ssh)) => Some(Destination::of(ssh).command_line()),
+                _ => None,
+            };
+            readers.push(TargetReader { environment, name, target, settings, reach, services, configured });
         }
     }
     Ok(readers)

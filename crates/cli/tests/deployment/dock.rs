@@ -153,6 +153,13 @@ impl Dock {
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
     }
 
+    /// Gives a container another name.
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        let path = format!("/containers/{from}/rename?name={to}");
+        let answer = self.engine.ask("POST", &path, "", &[]).expect("the engine answers");
+        assert!(answer.contains(" 204 "), "{answer}");
+    }
+
     /// All containers of a service, by name.
     pub(crate) fn containers(&self, service: &str) -> Vec<Seen> {
         let all = self.ask("/containers/json?all=1");

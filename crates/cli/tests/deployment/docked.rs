@@ -49,6 +49,9 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
         assert_eq!(states, ["exited", "running"], "the old one is kept as it ended");
     }
 
+    let whole = dock.scene.ends(0, &["check", "uat"]);
+    assert_eq!(whole.stdout, "no difference was found\n", "{}", whole.stderr);
+    require_other_container_found(&dock);
     dock.without_a_lost_request(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
     assert_eq!(dock.answers(), Some(1));
     let listed = dock.scene.ends(0, &["ps", "uat"]);
@@ -66,6 +69,23 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     assert_eq!(dock.answers(), Some(2));
     dock.require_settled(2);
+}
+
+/// Somebody has put another container in the place of the current release's: it is found, and only there.
+fn require_other_container_found(dock: &Dock) {
+    let [old, new] = &dock.containers("alpha")[..] else { panic!("two containers") };
+    dock.rename(&new.name, "aside");
+    dock.rename(&old.name, &new.name);
+    let found = dock.scene.ends(2, &["check", "uat"]);
+    for words in ["is not that of release `0002-", "it is made of image", "its label `pleach.release` is `0001-"] {
+        assert!(found.stdout.contains(words), "{words}: {}{}", found.stdout, found.stderr);
+    }
+    assert!(!found.stdout.contains("beta"), "{}", found.stdout);
+    dock.rename(&new.name, &old.name);
+    let gone = dock.scene.ends(1, &["check", "uat", "--only", "alpha"]);
+    assert!(gone.stdout.contains("the engine has none of that name"), "{}", gone.stdout);
+    dock.rename("aside", &new.name);
+    dock.scene.ends(0, &["check", "uat"]);
 }
 
 /// Before, in and after what changes something, each time at another service.

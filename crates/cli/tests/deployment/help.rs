@@ -6,7 +6,7 @@ use std::process::Command;
 fn the_help_of_each_command() {
     let commands = [
         "", "plan", "deploy", "status", "logs", "verify", "approve", "resume", "rollback", "stop", "restart", "ps",
-        "images", "version", "runs", "report",
+        "images", "version", "check", "runs", "report",
     ];
     for command in commands {
         let mut words: Vec<&str> = command.split_whitespace().collect();

@@ -21,6 +21,7 @@ mod far;
 mod flood;
 mod help;
 mod host;
+mod integrity;
 mod interrupt;
 mod life;
 mod look;

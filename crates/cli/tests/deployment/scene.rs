@@ -378,6 +378,10 @@ impl Working {
         alive
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("asked").is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn ends(mut self) -> Said {
         self.stderr.read_to_string(&mut self.heard).expect("read");

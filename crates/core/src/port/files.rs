@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FencingToken, Source, SourceRef};
+use super::{EntryMode, FencingToken, FileDigest, Source, SourceRef};
 use crate::error::Failure;
 
 /// What lies under a name.
@@ -58,6 +58,17 @@ pub struct TreeDigest {
     pub bytes: u64,
 }
 
+/// One file or link of a tree, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFile {
+    /// Relative to the tree, with `/`.
+    pub path: PathBuf,
+    /// What it is; `None` for a socket, pipe or device, which holds nothing.
+    pub mode: Option<EntryMode>,
+    /// Of its content; of a link, of where it points.
+    pub digest: FileDigest,
+}
+
 /// Files of a target. Relative paths are refused.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
@@ -73,6 +84,9 @@ pub trait Files: Send + Sync {
 
     /// The digest of the tree at `path`.
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure>;
+
+    /// What each file of the tree at `path` holds, sorted by the bytes of their paths.
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure>;
 
     /// Makes a directory and those above it.
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure>;

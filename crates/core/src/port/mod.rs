@@ -19,7 +19,7 @@ pub use container::{
     BroughtImage, Containers, ImageBuild, ImageId, NotADigest, Platforms, RegistryLogin, RegistryPlace, is_digest,
     is_same_platform,
 };
-pub use files::{FileKind, FileStat, Files, Permissions, TreeDigest};
+pub use files::{FileKind, FileStat, Files, HeldFile, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};
 pub use image_name::{ChannelNames, ImageNames, NameChange};
 pub use journal::{Journal, Replay, RunEntry, Runs, TornTail};

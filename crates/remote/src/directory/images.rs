@@ -56,7 +56,7 @@ pub async fn service_images(
         let layout = ServiceLayout::new(root.join(service.as_str()));
         let read = async {
             if is_service(files, &layout).await? {
-                read_service(files, shell, &layout, &service).await
+                read_images(files, shell, &layout, &service).await
             } else {
                 Ok(None)
             }
@@ -74,7 +74,7 @@ pub async fn built_images(service: &ServiceName) -> Result<Vec<ServiceImage>, Fa
 }
 
 /// Nothing of a service that runs no containers.
-async fn read_service(
+pub(super) async fn read_images(
     files: &dyn Files,
     shell: &dyn Shell,
     layout: &ServiceLayout,

@@ -9,11 +9,19 @@ use serde::de::DeserializeOwned;
 
 use super::layout::ServiceLayout;
 use super::site::{ask_program, read_process_json};
-use crate::proxy::{Counted, Leads, Led, LedRecord};
+use crate::proxy::{Counted, Leads, Led, LedRecord, LookRequest, Looked};
 
 /// Asks the proxy where the requests to a service go.
 pub(super) async fn look(shell: &dyn Shell, program: &Path, led: &Led) -> Result<Leads, Failure> {
     ask(shell, program, "led", led).await
+}
+
+/// Asks what the proxy's file says of a service, and what the proxy runs of it.
+pub(super) async fn compare(shell: &dyn Shell, program: &Path, led: &Led) -> Result<Looked, Failure> {
+    let request = LookRequest { place: led.place.clone(), name: Some(led.name()) };
+    let request = serde_json::to_vec(&request).unwrap_or_default();
+    let what = || format!("compare HAProxy with its file for {}", led.bind);
+    ask_program(shell, program, &["proxy", "look"], Some(request), what).await
 }
 
 /// Asks the proxy what became of them, too.

@@ -5,10 +5,11 @@
 //! the last of them leads to the oldest of the releases that are kept.
 
 use pleach_core::error::Failure;
-use pleach_core::port::FencingToken;
+use pleach_core::port::{FencingToken, Files};
 use pleach_core::word::{ReleaseId, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::layout::ServiceLayout;
 use super::site::{Site, read_json};
 
 /// The release that a run's restore point relies on.
@@ -22,17 +23,22 @@ pub(super) struct Pin {
     pub(super) token: FencingToken,
 }
 
+/// All pins of a service, in no order.
+pub(super) async fn read_pins(files: &dyn Files, layout: &ServiceLayout) -> Result<Vec<Pin>, Failure> {
+    let mut pins = Vec::new();
+    for stat in files.list(&layout.pins()).await? {
+        if stat.name.ends_with(".json") {
+            let pin: Option<Pin> = read_json(files, &layout.pins().join(&stat.name)).await?;
+            pins.extend(pin);
+        }
+    }
+    Ok(pins)
+}
+
 impl Site<'_> {
     /// All pins, the newest first.
     pub(super) async fn pins(&self) -> Result<Vec<Pin>, Failure> {
-        let layout = self.layout();
-        let mut pins = Vec::new();
-        for stat in self.files.list(&layout.pins()).await? {
-            if stat.name.ends_with(".json") {
-                let pin: Option<Pin> = read_json(self.files, &layout.pins().join(&stat.name)).await?;
-                pins.extend(pin);
-            }
-        }
+        let mut pins = read_pins(self.files, &self.layout()).await?;
         pins.sort_by(|a, b| b.token.cmp(&a.token).then_with(|| b.run.cmp(&a.run)));
         Ok(pins)
     }

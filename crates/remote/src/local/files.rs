@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pleach_core::error::{Explain, Failure, Kind, quote_path};
-use pleach_core::port::{FencingToken, FileKind, FileStat, Files, Permissions, Source, SourceRef, TreeDigest};
+use pleach_core::port::{
+    FencingToken, FileKind, FileStat, Files, HeldFile, Permissions, Source, SourceRef, TreeDigest,
+};
 
 use super::fence::{Fence, beside, sync_folder};
-use super::tree::{remove_tree, tree_digest};
+use super::tree::{held_files, remove_tree, tree_digest};
 use super::work::Work;
 
 /// Why a file could not be read or changed.
@@ -147,6 +149,10 @@ impl Files for LocalFiles {
 
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
         self.look(path, |path| Ok(tree_digest(path)?)).await
+    }
+
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure> {
+        self.look(path, |path| Ok(held_files(path)?)).await
     }
 
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {

@@ -28,4 +28,4 @@ pub(crate) use shell::exit_status;
 pub use shell::{LocalShell, ShellError};
 pub use target::{DirectorySettings, DirectoryTarget, describe_directory, planned_directory};
 pub use tree::{TreeError, tree_digest};
-pub(crate) use tree::{collect, file_digest, hex};
+pub(crate) use tree::{collect, digest_of, file_digest, hex};

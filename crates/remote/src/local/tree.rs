@@ -20,7 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pleach_core::error::{Explain, Kind, quote_path};
-use pleach_core::port::TreeDigest;
+use pleach_core::port::{EntryMode, FileDigest, HeldFile, TreeDigest};
 use sha2::{Digest, Sha256};
 
 /// Why a tree could not be read or removed.
@@ -50,30 +50,50 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TreeErr
 
 /// The digest of the tree at `root`; `root` itself may be a link to it.
 pub fn tree_digest(root: &Path) -> Result<TreeDigest, TreeError> {
+    Ok(digest_of(&held_files(root)?))
+}
+
+/// What each file of the tree at `root` holds, sorted by the bytes of their paths; `root` itself may be a link to it.
+pub(super) fn held_files(root: &Path) -> Result<Vec<HeldFile>, TreeError> {
     let mut entries = Vec::new();
     collect(root, Path::new(""), &mut entries)?;
     entries.sort_by(|(a, _), (b, _)| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+    entries.into_iter().map(|(path, metadata)| held_file(root, path, &metadata)).collect()
+}
+
+fn held_file(root: &Path, path: PathBuf, metadata: &Metadata) -> Result<HeldFile, TreeError> {
+    let place = root.join(&path);
+    let (mode, digest) = if metadata.is_symlink() {
+        let to = fs::read_link(&place).map_err(failed("read the link", &place))?;
+        (Some(EntryMode::Symlink), FileDigest::of(to.as_os_str().as_bytes()))
+    } else if metadata.is_file() {
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        let (sha256, bytes) = file_digest(&place).map_err(failed("read", &place))?;
+        let mode = if executable { EntryMode::Executable } else { EntryMode::File };
+        (Some(mode), FileDigest { sha256, bytes })
+    } else {
+        (None, FileDigest::of(b""))
+    };
+    Ok(HeldFile { path, mode, digest })
+}
+
+/// The digest of a tree that holds these, which are sorted by the bytes of their paths.
+pub(crate) fn digest_of(held: &[HeldFile]) -> TreeDigest {
     let mut digest = Sha256::new();
     let (mut files, mut bytes) = (0, 0);
-    for (path, metadata) in entries {
-        let place = root.join(&path);
-        if metadata.is_symlink() {
-            let to = fs::read_link(&place).map_err(failed("read the link", &place))?;
-            digest.update(format!("link {} ", hex(&Sha256::digest(to.as_os_str().as_bytes()))));
-            files += 1;
-        } else if metadata.is_file() {
-            let mode = if metadata.permissions().mode() & 0o100 == 0 { 644 } else { 755 };
-            let (content, length) = file_digest(&place).map_err(failed("read", &place))?;
-            digest.update(format!("file {mode} {content} "));
-            files += 1;
-            bytes += length;
-        } else {
-            digest.update("other ");
-        }
+    for HeldFile { path, mode, digest: FileDigest { sha256, bytes: length } } in held {
+        digest.update(match mode {
+            Some(EntryMode::File) => format!("file 644 {sha256} "),
+            Some(EntryMode::Executable) => format!("file 755 {sha256} "),
+            Some(EntryMode::Symlink) => format!("link {sha256} "),
+            None => "other ".to_owned(),
+        });
         digest.update(path.as_os_str().as_bytes());
         digest.update([0]);
+        files += u64::from(mode.is_some());
+        bytes += if matches!(mode, Some(EntryMode::File | EntryMode::Executable)) { *length } else { 0 };
     }
-    Ok(TreeDigest { sha256: hex(&digest.finalize()), files, bytes })
+    TreeDigest { sha256: hex(&digest.finalize()), files, bytes }
 }
 
 /// All that is no folder below `folder` of `root`.

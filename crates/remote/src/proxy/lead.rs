@@ -151,7 +151,7 @@ pub struct LedMatch {
 }
 
 impl Led {
-    pub(super) fn name(&self) -> BackendName {
+    pub(crate) fn name(&self) -> BackendName {
         BackendName::of(&self.directory, &self.service)
     }
 

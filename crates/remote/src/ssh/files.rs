@@ -13,13 +13,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pleach_core::error::{Explain, Failure, Kind};
 use pleach_core::port::{
-    ExitStatus, FencingToken, FileStat, Files, Permissions, Source, SourceRef, Stream, TreeDigest,
+    ExitStatus, FencingToken, FileStat, Files, HeldFile, Permissions, Source, SourceRef, Stream, TreeDigest,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::execution::{Execution, Feed, Finish, Session, Sink, Twice};
 use super::fate::CommandId;
-use super::listing::{BATCHES, HASH, LIST_BATCH, digest, read_list, read_stat, read_tree};
+use super::listing::{BATCHES, HASH, LIST_BATCH, Tree, digest, held_files, read_list, read_stat, read_tree};
 use super::quote::quote_text;
 use super::shell::{ShellError, SshShell};
 use super::tree::put_tree;
@@ -277,10 +277,14 @@ impl SshFiles {
 
     /// The digest of a tree.
     pub(super) async fn tree_digest(&self, path: &Path) -> Result<TreeDigest, FilesError> {
+        Ok(digest(&self.tree(path).await?))
+    }
+
+    async fn tree(&self, path: &Path) -> Result<Tree, FilesError> {
         let script = [HASH, r#"cd -- "$__a" || exit 1; eval "$__tree""#].concat();
         let errand = Errand { doing: "read the tree", path, variables: &BATCHES, script: &script };
         let answer = self.look(&errand, Feed::Nothing).await?.unwrap_or_default();
-        Ok(digest(&read_tree(&answer).ok_or_else(|| self.nonsense(&errand))?))
+        read_tree(&answer).ok_or_else(|| self.nonsense(&errand))
     }
 }
 
@@ -321,6 +325,10 @@ find . -mindepth 1 -maxdepth 1 -exec sh -c "$__list" sh {} +"#;
 
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
         Ok(self.tree_digest(path).await?)
+    }
+
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure> {
+        Ok(held_files(&self.tree(path).await?))
     }
 
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {

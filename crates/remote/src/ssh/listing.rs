@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use pleach_core::port::{FileKind, FileStat, TreeDigest};
+use pleach_core::port::{EntryMode, FileDigest, FileKind, FileStat, HeldFile, TreeDigest};
 use sha2::{Digest, Sha256};
 
-use crate::local::hex;
+use crate::local::{digest_of, hex};
 
 /// Prints what lies in `.`: names, each ended by NUL, and an empty one; a line of mode and size each; where links point,
 /// each ended by NUL. `find` may call it more than once.
@@ -149,26 +149,23 @@ pub(super) type Tree = BTreeMap<Vec<u8>, TreeEntry>;
 
 /// The digest as [`tree_digest`](crate::local::tree_digest) makes it of a tree on this machine.
 pub(super) fn digest(tree: &Tree) -> TreeDigest {
-    let mut digest = Sha256::new();
-    let (mut files, mut bytes) = (0, 0);
-    for (path, entry) in tree {
-        match entry {
+    digest_of(&held_files(tree))
+}
+
+/// What each file of a tree holds, sorted by the bytes of their paths.
+pub(super) fn held_files(tree: &Tree) -> Vec<HeldFile> {
+    let held = |(name, entry): (&Vec<u8>, &TreeEntry)| {
+        let (mode, digest) = match entry {
             TreeEntry::File { executable, sha256, size } => {
-                let mode = if *executable { 755 } else { 644 };
-                digest.update(format!("file {mode} {sha256} "));
-                files += 1;
-                bytes += size;
+                let mode = if *executable { EntryMode::Executable } else { EntryMode::File };
+                (Some(mode), FileDigest { sha256: sha256.clone(), bytes: *size })
             }
-            TreeEntry::Link(to) => {
-                digest.update(format!("link {} ", hex(&Sha256::digest(to))));
-                files += 1;
-            }
-            TreeEntry::Other => digest.update("other "),
-        }
-        digest.update(path);
-        digest.update([0]);
-    }
-    TreeDigest { sha256: hex(&digest.finalize()), files, bytes }
+            TreeEntry::Link(to) => (Some(EntryMode::Symlink), FileDigest::of(to)),
+            TreeEntry::Other => (None, FileDigest::of(b"")),
+        };
+        HeldFile { path: path(name), mode, digest }
+    };
+    tree.iter().map(held).collect()
 }
 
 /// The digest that a line begins with; `sha256sum` writes a backslash in front where it escaped the name.

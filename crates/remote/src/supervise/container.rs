@@ -16,7 +16,7 @@ use pleach_core::error::{Failure, Kind, quote_path};
 use pleach_core::word::ReleaseId;
 
 use super::child::{free_port, has_release};
-use super::record::{Activity, ContainerRecord, InstanceRecord, Looked};
+use super::record::{Activity, ContainerRecord, InstanceRecord, Looked, MadeOf};
 use super::request::{ContainerRequest, ImageRequest, RemoveRequest, StartRequest, Stopped};
 use crate::daemon::{cannot_lock, lock_file};
 use crate::directory::{InstanceState, ServiceLayout};
@@ -234,7 +234,7 @@ pub(super) fn look(directory: &Path, release: &ReleaseId) -> Result<Option<Looke
     let layout = ServiceLayout::new(directory);
     let Some(mut record) = InstanceRecord::load(&layout.instance(release)) else { return Ok(None) };
     let Some(container) = record.container.clone().filter(|_| record.activity != Activity::Stopped) else {
-        return Ok(Some(Looked { record, state: InstanceState::Stopped }));
+        return Ok(Some(Looked { record, state: InstanceState::Stopped, made: None }));
     };
     let found = run(async {
         let engine = Engine::connect(EngineWay::socket(&container.socket)).await?;
@@ -248,7 +248,8 @@ pub(super) fn look(directory: &Path, release: &ReleaseId) -> Result<Option<Looke
     if let Some(found) = &found {
         fill(&mut record, found);
     }
-    Ok(Some(Looked { record, state }))
+    let made = found.map(|found| MadeOf { image: found.image, labels: found.labels });
+    Ok(Some(Looked { record, state, made }))
 }
 
 /// What a release's container printed, each line with the time of it: `[COUNT|all [SINCE]]`.

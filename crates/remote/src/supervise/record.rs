@@ -1,8 +1,10 @@
 //! What a supervisor writes down about its process.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use pleach_core::port::ImageId;
 use pleach_core::word::{ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,17 @@ pub struct ContainerRecord {
 pub(crate) struct Looked {
     pub(crate) record: InstanceRecord,
     pub(crate) state: InstanceState,
+    /// What its container is made of, where the engine has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<MadeOf>,
+}
+
+/// What a container was made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct MadeOf {
+    pub(crate) image: ImageId,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// The record of a release's process: `run/RELEASE.json`.

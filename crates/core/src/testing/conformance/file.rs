@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::port::{FencingToken, FileKind, Files, Permissions, Source, SourceRef};
+use crate::port::{EntryMode, FencingToken, FileDigest, FileKind, Files, HeldFile, Permissions, Source, SourceRef};
 
 const TOKEN: Option<FencingToken> = Some(FencingToken(1));
 
@@ -17,6 +17,7 @@ pub async fn files(files: &dyn Files, scratch: &Path, source: Arc<dyn Source>, t
     case.renames_replace_files_and_no_directories().await;
     case.removal_takes_all_below_and_nothing_else().await;
     case.digests_tell_trees_apart().await;
+    case.held_files_tell_what_each_file_holds().await;
     case.relative_paths_are_refused().await;
     case.a_tree_is_put_whole(source, tree).await;
 }
@@ -155,6 +156,28 @@ impl Case<'_> {
         }
     }
 
+    async fn held_files_tell_what_each_file_holds(&self) {
+        self.directory("held/below").await;
+        self.write("held/below/file", b"same").await;
+        self.write("held/below-file", b"").await;
+        let run = self.at("held/run");
+        self.files.write(&run, b"run", Permissions::Executable, TOKEN).await.unwrap();
+        self.files.link(&self.at("held/link"), Path::new("below"), TOKEN).await.unwrap();
+        let held = |path: &str, mode: EntryMode, content: &[u8]| HeldFile {
+            path: path.into(),
+            mode: Some(mode),
+            digest: FileDigest::of(content),
+        };
+        let wanted = [
+            held("below-file", EntryMode::File, b""),
+            held("below/file", EntryMode::File, b"same"),
+            held("link", EntryMode::Symlink, b"below"),
+            held("run", EntryMode::Executable, b"run"),
+        ];
+        assert_eq!(self.files.held_files(&self.at("held")).await.unwrap(), wanted, "a link is not followed");
+        assert!(self.files.held_files(&self.at("not-there")).await.is_err());
+    }
+
     async fn relative_paths_are_refused(&self) {
         let path = Path::new("relative-to-nothing");
         assert!(self.files.write(path, b"x", Permissions::Public, TOKEN).await.is_err());
@@ -169,7 +192,7 @@ impl Case<'_> {
         let put = self.files.put_tree(&path, source.clone(), tree, TOKEN).await.expect("a tree can be put");
         assert_eq!(put.files, u64::try_from(entries.len()).unwrap_or_default(), "every file and link is there");
         assert_eq!(put, self.files.digest(&path).await.unwrap(), "what it tells is what lies there");
-        for entry in entries.iter().filter(|entry| entry.mode != crate::port::EntryMode::Symlink) {
+        for entry in entries.iter().filter(|entry| entry.mode != EntryMode::Symlink) {
             let wanted = source.read(tree, entry).await.expect("the source has its files");
             assert_eq!(self.read(&path.join(&entry.path)).await, Some(wanted), "{:?}", entry.path);
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::FaultPlan;
 use crate::error::Failure;
-use crate::port::{FencingToken, FileStat, Files, Permissions, Source, SourceRef, TreeDigest};
+use crate::port::{FencingToken, FileStat, Files, HeldFile, Permissions, Source, SourceRef, TreeDigest};
 
 /// Reads and changes files, except where it is planned otherwise.
 pub struct FaultyFiles {
@@ -33,6 +33,10 @@ impl Files for FaultyFiles {
 
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
         self.plan.around("files.digest", || self.inner.digest(path)).await
+    }
+
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure> {
+        self.plan.around("files.held_files", || self.inner.held_files(path)).await
     }
 
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
-    BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, Http,
-    HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms, RegistryLogin,
+    BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, HeldFile,
+    Http, HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms, RegistryLogin,
     RegistryPlace, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
@@ -188,6 +188,10 @@ impl Files for Facets {
 
     async fn digest(&self, path: &Path) -> Result<TreeDigest, Failure> {
         self.files()?.digest(path).await
+    }
+
+    async fn held_files(&self, path: &Path) -> Result<Vec<HeldFile>, Failure> {
+        self.files()?.held_files(path).await
     }
 
     async fn ensure_directory(&self, path: &Path, token: Option<FencingToken>) -> Result<(), Failure> {

@@ -185,6 +185,20 @@ pub(in crate::directory) fn judge(services: &BTreeMap<String, ImageId>, members:
     if waits.is_empty() { Standing::Well(told.join(", ")) } else { Standing::Waits(waits.join(", ")) }
 }
 
+/// What does not run as it was pinned, however well: services without a container, and containers of another image.
+pub(in crate::directory) fn astray(services: &BTreeMap<String, ImageId>, members: &[Member]) -> Vec<String> {
+    let mut told = Vec::new();
+    for (service, image) in services {
+        let mut own = members.iter().filter(|member| member.service() == service).peekable();
+        if own.peek().is_none() {
+            told.push(format!("`{service}` has no container"));
+        }
+        let others = own.filter(|member| member.labels.image != image.as_str());
+        told.extend(others.map(|member| format!("container `{}` of `{service}` runs another image", member.name())));
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -23,8 +23,8 @@ mod version;
 
 pub(super) use draft::project;
 pub(super) use line::{commands, logs_line};
-pub(super) use member::{Member, Standing, judge};
+pub(super) use member::{Member, Standing, astray, judge};
 pub(super) use one_off::OneOff;
-pub(super) use project::{Project, members_of, unasked};
+pub(super) use project::{Project, WRITTEN, members_of, missing_image_of, unasked};
 pub(super) use resolved::PINNED;
 pub use version::compose_version;

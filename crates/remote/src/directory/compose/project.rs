@@ -20,6 +20,9 @@ use crate::directory::sudo::elevated;
 /// What the project is before it is pinned. It may hold secrets: only its owner reads it.
 const RESOLVED: &str = "compose.resolved.json";
 
+/// All that is written into a release beside what its commit has.
+pub(in crate::directory) const WRITTEN: [&str; 3] = [RESOLVED, PINNED, STARTING];
+
 /// One release's project.
 pub(in crate::directory) struct Project<'a> {
     pub(super) site: &'a Site<'a>,
@@ -133,7 +136,7 @@ impl<'a> Project<'a> {
         self.require_own().await?;
         let files = self.require_files().await?;
         // Images are built of all that lies there, and what holds secrets must not be among it: also not what a killed attempt left.
-        for stale in [RESOLVED, PINNED, STARTING] {
+        for stale in WRITTEN {
             self.site.files.remove(&self.folder().join(stale), self.site.token()).await?;
         }
         let mut resolved = self.resolve(&files).await?;
@@ -275,15 +278,8 @@ impl<'a> Project<'a> {
     pub(in crate::directory) async fn missing_image(&self) -> Result<Option<String>, Failure> {
         let line = images_line(self.socket(), self.services().values().map(ImageId::as_str));
         let output = self.ask(line, Effect::Read).await?;
-        if output.succeeded() {
-            return Ok(None);
-        }
-        if !String::from_utf8_lossy(&output.stderr).to_lowercase().contains("no such image") {
-            return Err(self.failed("see the images", &output).next(format!("look with `{}`", self.typed("images"))));
-        }
-        let there = String::from_utf8_lossy(&output.stdout);
-        let gone = self.services().iter().find(|(_, image)| !there.contains(image.as_str()));
-        Ok(gone.map(|(service, image)| format!("{} of `{service}`", image.short())))
+        missing(self.services(), &output)
+            .map_err(|()| self.failed("see the images", &output).next(format!("look with `{}`", self.typed("images"))))
     }
 
     /// Removes the names that keep its images.
@@ -297,6 +293,36 @@ impl<'a> Project<'a> {
         let output = self.run_as(command).await?;
         if output.succeeded() { Ok(()) } else { Err(self.failed("give up the images", &output)) }
     }
+}
+
+/// Which image is not among those that an answer to [`images_line`] tells of; fails where that says nothing of it.
+fn missing(images: &BTreeMap<String, ImageId>, output: &CommandOutput) -> Result<Option<String>, ()> {
+    if output.succeeded() {
+        return Ok(None);
+    }
+    if !String::from_utf8_lossy(&output.stderr).to_lowercase().contains("no such image") {
+        return Err(());
+    }
+    let there = String::from_utf8_lossy(&output.stdout);
+    let gone = images.iter().find(|(_, image)| !there.contains(image.as_str()));
+    Ok(gone.map(|(service, image)| format!("{} of `{service}`", image.short())))
+}
+
+/// Which image of a release's project is not there any more, where nothing is known but its record.
+pub(in crate::directory) async fn missing_image_of(
+    shell: &dyn Shell,
+    spec: &ReleaseSpec,
+    images: &BTreeMap<String, ImageId>,
+) -> Result<Option<String>, Failure> {
+    let line = images_line(spec.docker_socket.as_deref(), images.values().map(ImageId::as_str));
+    let cancel = CancellationToken::new();
+    let call = Call { token: None, lines: &NoLines, cancel: &cancel };
+    let output = shell.run(&unasked(spec, &line), call).await?;
+    missing(images, &output).map_err(|()| {
+        Failure::new(Kind::Rejected, "could not see the images of a Compose project")
+            .because(last_word(&output))
+            .output(output.last_lines())
+    })
 }
 
 /// The last that a command said, or else how it ended.
