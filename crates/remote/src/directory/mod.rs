@@ -106,7 +106,7 @@ pub use images::{ServiceImage, ServiceImages, built_images, service_images};
 pub use instance::{InstanceState, told_status};
 pub use layout::ServiceLayout;
 pub(crate) use layout::release_number;
-pub use output::{OutputMark, OutputPart, read_output};
+pub use output::{OutputEnd, OutputMark, OutputPart, read_output, read_output_end};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
 pub use recipe::DirectoryRecipe;
