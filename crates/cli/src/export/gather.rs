@@ -62,7 +62,7 @@ pub(super) async fn gather(project: &Project, environment: &EnvironmentName, pla
     gathered.secrets.extend(gathered.services.iter().flat_map(Service::secrets));
     if let Some(config) = project.config.environments.get(environment) {
         let goes = project.config.destinations(config);
-        let services = goes.iter().filter_map(|(service, _)| project.config.services.get(*service));
+        let services = goes.keys().filter_map(|service| project.config.services.get(*service));
         services.for_each(|service| gathered.secrets.extend(secret_names(&service.environment, &service.scripts)));
     }
     gathered

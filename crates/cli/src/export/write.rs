@@ -59,12 +59,14 @@ pub(crate) fn export(wanted: &Wanted, globals: &Globals) -> Result<Exit, Ended> 
     // Runs are told also where the config has become unreadable since.
     let project = Project::open(globals);
     let subject = Subject::find(&wanted.scope, &workspace, &project)?;
+    // Of an environment without runs there is nothing but what the config leads to.
+    let project = if subject.runs.is_empty() { Ok(project?) } else { project };
     let mut draft = Draft::begin(&wanted.file, wanted.existing).map_err(|error| unwritten(wanted, &error))?;
     let (contents, missing) = block_on(async {
         let interrupts = Interrupts::catch()?;
         tokio::select! {
             written = write(draft.file(), &subject, &workspace, project) => {
-                Ok(written?.map_err(|error| unwritten(wanted, &error))?)
+                Ok(written.map_err(|error| unwritten(wanted, &error))?)
             }
             (name, exit) = interrupts.first() => Err(Ended::with(exit, interrupted(wanted, name))),
         }
@@ -106,7 +108,7 @@ async fn write(
     subject: &Subject,
     workspace: &Workspace,
     project: Result<Project, Ended>,
-) -> Result<io::Result<Written>, Ended> {
+) -> io::Result<Written> {
     let gathered = match &project {
         Ok(project) => gather(project, &subject.environment, subject.plan.as_ref()).await,
         Err(_) => Gathered { missing: vec![no_config(&subject.environment)], ..Gathered::default() },
@@ -114,19 +116,16 @@ async fn write(
     let root = workspace.repository.root();
     let fetched = Fetched::fetch(gathered.secrets, &LocalSecrets::new(root)).await;
     let mut writing = Writing { archive: Archive::new(file), mask: fetched.mask(), missing: gathered.missing };
-    let written = async {
-        for run in &subject.runs {
-            writing.run(workspace, run)?;
-            // So that a signal is heard.
-            tokio::task::yield_now().await;
-        }
-        for piece in gathered.pieces {
-            writing.piece(piece)?;
-        }
-        writing.services(&gathered.services, &fetched).await?;
-        writing.finish(subject)
-    };
-    Ok(written.await)
+    for run in &subject.runs {
+        writing.run(workspace, run)?;
+        // So that a signal is heard.
+        tokio::task::yield_now().await;
+    }
+    for piece in gathered.pieces {
+        writing.piece(piece)?;
+    }
+    writing.services(&gathered.services, &fetched).await?;
+    writing.finish(subject)
 }
 
 struct Writing<'a> {
@@ -228,8 +227,11 @@ fn tell(wanted: &Wanted, contents: &[Content], packed: u64, missing: &[Failure],
     }
 }
 
+/// What it is called, and whether a file of that name belongs to it.
+type Part = (&'static str, fn(&str) -> bool);
+
 /// What people are told of the contents, and which files each of it is.
-fn parts() -> [(&'static str, fn(&str) -> bool); 3] {
+fn parts() -> [Part; 3] {
     [
         ("what runs said", |name| name.starts_with("runs/")),
         ("what services printed", |name| name.starts_with("services/")),
