@@ -114,6 +114,12 @@ impl Interrupts {
         cancel
     }
 
+    /// For what only reads: the first signal, and the code to leave with.
+    pub(crate) async fn first(mut self) -> (&'static str, Exit) {
+        let (name, code) = self.next().await;
+        (name, Exit(code))
+    }
+
     async fn next(&mut self) -> (&'static str, u8) {
         tokio::select! {
             _ = self.interrupt.recv() => ("SIGINT", Exit::INTERRUPTED.0),

@@ -13,6 +13,7 @@
 //! | [`doctor`] | what is looked at to say what is missing |
 //! | [`durable`] | files that are whole or as they were before |
 //! | [`exit`] | exit codes, and how a command ends without its answer |
+//! | [`export`] | an archive of all that tells of an environment or a run |
 //! | [`init`] | what a repository says of the services in it |
 //! | [`interrupt`] | what Ctrl-C, SIGTERM and SIGHUP do to a run |
 //! | [`observe`] | what follows a run: the terminal, its logs, `status.json` |
@@ -32,6 +33,7 @@ mod deployment;
 mod doctor;
 mod durable;
 mod exit;
+mod export;
 mod init;
 mod interrupt;
 mod observe;

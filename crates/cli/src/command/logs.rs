@@ -1,8 +1,8 @@
-//! `pleach logs`: what a run said of a service, or what the service itself says.
+//! `pleach logs`: what a run said of a service, or what the service itself says; or all of that in one file.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
@@ -13,7 +13,9 @@ use pleach_remote::directory::{OutputMark, OutputPart, read_output};
 use super::resume::unknown_run;
 use crate::args::Globals;
 use crate::deployment::block_on;
+use crate::durable::Existing;
 use crate::exit::{Ended, Exit};
+use crate::export::{Scope, Wanted, export};
 use crate::observe::log_file;
 use crate::print::{answer, narrate};
 use crate::project::{Project, Workspace};
@@ -29,8 +31,8 @@ const FAR_PACE: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Whose
-    #[arg(value_name = "SERVICE")]
-    service: ServiceName,
+    #[arg(value_name = "SERVICE", required_unless_present = "output")]
+    service: Option<ServiceName>,
     /// Only in this environment
     #[arg(short, long, value_name = "ENVIRONMENT")]
     env: Option<EnvironmentName>,
@@ -46,6 +48,13 @@ pub(crate) struct Args {
     /// Only the last lines
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
+    /// Write all that tells of the environment, or of the run, into this archive (`.tar.gz`): logs, reports, events,
+    /// status; without secrets
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "service_output", "follow", "lines"])]
+    output: Option<PathBuf>,
+    /// Replace the archive if it is there already
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 /// A file to show, and what to call it if there are several.
@@ -77,13 +86,17 @@ impl Form {
 
 /// Finds the files, shows their ends, and follows them if asked to.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
+    if let Some(file) = &args.output {
+        return export(&wanted(&args, file, globals)?, globals);
+    }
+    let Some(service) = &args.service else { return Ok(Exit::DONE) };
     let form = if globals.json { Form::Json } else { Form::Text };
     if args.service_output {
-        show_outputs(&args, globals, form)?;
+        show_outputs(service, &args, globals, form)?;
         return Ok(Exit::DONE);
     }
     let workspace = Workspace::open(globals)?;
-    let (run, sources) = run_sources(&workspace, &args)?;
+    let (run, sources) = run_sources(&workspace, service, &args)?;
     if !globals.quiet {
         narrate(&format!("run {run}"));
     }
@@ -100,35 +113,52 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     Ok(Exit::DONE)
 }
 
-fn run_sources(workspace: &Workspace, args: &Args) -> Result<(RunId, Vec<Source>), Ended> {
+/// What goes into an archive: one environment or one run.
+fn wanted(args: &Args, file: &Path, globals: &Globals) -> Result<Wanted, Ended> {
+    let scope = match (&args.env, &args.run) {
+        (Some(environment), None) => Scope::Environment(environment.clone()),
+        (None, Some(run)) => Scope::Run(run.clone()),
+        _ => {
+            let failure = Failure::new(Kind::Rejected, "it is not said what to export")
+                .because("an archive is of one environment or of one run")
+                .state("nothing was written")
+                .next("name it with `--env ENVIRONMENT`, or with `--run RUN` as `pleach runs` shows it");
+            return Err(Ended::wrong(failure));
+        }
+    };
+    let file = globals.directory.as_ref().map_or_else(|| file.to_owned(), |directory| directory.join(file));
+    Ok(Wanted { scope, file, existing: if args.force { Existing::Replace } else { Existing::Keep } })
+}
+
+fn run_sources(workspace: &Workspace, service: &ServiceName, args: &Args) -> Result<(RunId, Vec<Source>), Ended> {
     let (run, plan) = match &args.run {
         Some(run) if !workspace.runs.journal_path(run).exists() => return Err(unknown_run(workspace, run)),
         Some(run) => (run.clone(), workspace.state(run)?.plan().clone()),
-        None => last_run_with(workspace, args)?,
+        None => last_run_with(workspace, service, args)?,
     };
     let run_dir = workspace.runs.run_dir(&run);
     let mut sources: Vec<Source> = Vec::new();
-    for lane in plan.lanes().filter(|lane| lane.service == args.service) {
+    for lane in plan.lanes().filter(|lane| lane.service == *service) {
         let path = log_file(&run_dir, &lane.service, &lane.target);
         if sources.iter().all(|source| source.path != path) {
             sources.push(Source { name: format!("{}@{}", lane.service, lane.target), path });
         }
     }
     if sources.is_empty() {
-        return Err(Ended::wrong(no_log(&args.service, &format!("run {run} has no lane of it"))));
+        return Err(Ended::wrong(no_log(service, &format!("run {run} has no lane of it"))));
     }
     Ok((run, sources))
 }
 
-fn last_run_with(workspace: &Workspace, args: &Args) -> Result<(RunId, Plan), Ended> {
+fn last_run_with(workspace: &Workspace, service: &ServiceName, args: &Args) -> Result<(RunId, Plan), Ended> {
     let here = |environment: &EnvironmentName| args.env.as_ref().is_none_or(|wanted| wanted == environment);
     for entry in workspace.entries()?.iter().filter(|entry| here(&entry.environment)) {
         let plan = workspace.state(&entry.run)?.plan().clone();
-        if plan.lanes().any(|lane| lane.service == args.service) {
+        if plan.lanes().any(|lane| lane.service == *service) {
             return Ok((entry.run.clone(), plan));
         }
     }
-    Err(Ended::wrong(no_log(&args.service, "no run has deployed it yet")))
+    Err(Ended::wrong(no_log(service, "no run has deployed it yet")))
 }
 
 fn no_log(service: &ServiceName, why: &str) -> Failure {
@@ -139,11 +169,11 @@ fn no_log(service: &ServiceName, why: &str) -> Failure {
 }
 
 /// What the service itself printed, wherever it runs.
-fn show_outputs(args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
+fn show_outputs(service: &ServiceName, args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
     let project = Project::open(globals)?;
-    project.require_services(std::slice::from_ref(&args.service))?;
+    project.require_services(std::slice::from_ref(service))?;
     block_on(async {
-        let outputs = crate::standing::outputs(&project, &args.service, args.env.as_ref()).await?;
+        let outputs = crate::standing::outputs(&project, service, args.env.as_ref()).await?;
         let mut shown = Vec::new();
         for output in &outputs {
             if let Some(part) = read(output, &OutputMark::Start, args.lines).await? {
@@ -152,7 +182,7 @@ fn show_outputs(args: &Args, globals: &Globals, form: Form) -> Result<(), Ended>
         }
         if shown.is_empty() {
             let why = "it has not printed anything where Pleach keeps it running";
-            return Err(Ended::wrong(no_log(&args.service, why)));
+            return Err(Ended::wrong(no_log(service, why)));
         }
         let several = shown.len() > 1 && form == Form::Text;
         for one in &mut shown {

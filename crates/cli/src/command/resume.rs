@@ -76,7 +76,7 @@ fn require_resumable(workspace: &Workspace, run: &RunId) -> Result<(), Ended> {
 }
 
 /// There is no run of that name; those that there are stand in the error.
-pub(super) fn unknown_run(workspace: &Workspace, run: &RunId) -> Ended {
+pub(crate) fn unknown_run(workspace: &Workspace, run: &RunId) -> Ended {
     let entries = workspace.entries().unwrap_or_default();
     let newest: Vec<String> = entries.iter().take(5).map(|entry| format!("`{}`", entry.run)).collect();
     let known = if newest.is_empty() {

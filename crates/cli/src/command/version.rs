@@ -13,7 +13,7 @@ use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, clean, stdout_columns, tell_failure};
 use crate::project::{Project, Workspace};
-use crate::standing::{Life, ServiceStanding, TargetReader, readers, stand, within_limit};
+use crate::standing::{Life, ServiceStanding, Standing, TargetReader, readers, stand, within_limit};
 
 /// Arguments of `pleach version`.
 #[derive(Debug, clap::Args)]
@@ -69,8 +69,9 @@ struct There {
     failure: Option<Failure>,
 }
 
+/// What is answered as JSON.
 #[derive(Serialize)]
-struct Answer {
+pub(crate) struct Answer {
     #[serde(flatten)]
     own: Own,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,13 +88,16 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     };
     let project = Project::open(globals)?;
     project.require_environment(environment)?;
-    let (standing, programs) = block_on(async {
-        let standing = stand(&project, Some(environment)).await?;
-        Ok((standing, programs(&project, environment).await?))
-    })?;
-    let services = standing.services.into_iter().map(|standing| live(&project, standing)).collect();
-    tell(&Answer { own: OWN, services: Some(services), programs: Some(programs) }, globals);
+    let (_, answer) = block_on(versions(&project, environment))?;
+    tell(&answer, globals);
     Ok(Exit::DONE)
+}
+
+/// What is answered of an environment, and how it stands.
+pub(crate) async fn versions(project: &Project, environment: &EnvironmentName) -> Result<(Standing, Answer), Ended> {
+    let (standing, programs) = tokio::try_join!(stand(project, Some(environment)), programs(project, environment))?;
+    let services = standing.services.iter().cloned().map(|standing| live(project, standing)).collect();
+    Ok((standing, Answer { own: OWN, services: Some(services), programs: Some(programs) }))
 }
 
 fn live(project: &Project, standing: ServiceStanding) -> Live {

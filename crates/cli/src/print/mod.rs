@@ -12,7 +12,7 @@ mod text;
 mod time;
 
 pub(crate) use consent::consent_text;
-pub(crate) use failure::tell_failure;
+pub(crate) use failure::{failure_text, tell_failure};
 pub(crate) use incident::{incident_file, incident_text};
 pub(crate) use paint::{Paint, Style};
 pub(crate) use report::{report_failures, report_text, style_of};

@@ -17,7 +17,7 @@ use pleach_store::ProcessIdentity;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::read::read_target;
+use super::read::{Statuses, read_statuses, read_target};
 use super::{LeaseStanding, RunStanding, ServiceStanding, Standing, WatchdogStanding, watched_targets};
 use crate::board::{Row, rows};
 use crate::exit::Ended;
@@ -48,6 +48,11 @@ impl TargetReader {
             read_target(target.as_ref(), &self.settings, &self.environment, &self.services, &self.configured).await
         };
         within_limit(read).await.unwrap_or_else(|failure| self.unknown(&failure))
+    }
+
+    /// How its services are, as their own files tell, within the time limit.
+    pub(crate) async fn statuses(&self) -> Result<Statuses, Failure> {
+        within_limit(async { read_statuses(self.require_target()?.as_ref(), &self.settings).await }).await
     }
 
     /// The target, to read something else of it.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::dock::Dock;
+use crate::exported::unpack;
 use crate::scene::told_in_four_parts;
 
 /// A web server that answers with the files of the commit, and a database that has a volume.
@@ -93,6 +94,9 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     assert!(ps.stdout.contains("alpha-web-1") && ps.stdout.contains("alpha-db-1"), "{}", ps.stdout);
     let logs = dock.scene.ends(0, &["logs", "alpha", "--service"]);
     assert_eq!(logs.stdout, "init-1 | done\n");
+    dock.scene.ends(0, &["logs", "--env", "uat", "--output", "../ticket.tar.gz"]);
+    let ticket = unpack(&dock.scene.place().join("ticket.tar.gz"));
+    assert_eq!(ticket["services/vm/alpha.log"], logs.stdout, "{:?}", ticket.keys());
 
     dock.version_of("alpha", 2);
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);

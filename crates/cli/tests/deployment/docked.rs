@@ -4,6 +4,7 @@ use pleach_testbed::docker::DockerBed;
 use rustix::process::Signal;
 
 use crate::dock::Dock;
+use crate::exported::unpack;
 use crate::scene::{SERVICES, Said, told_in_four_parts};
 
 #[test]
@@ -40,6 +41,13 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "--json"]);
     assert_eq!(printed.stdout.lines().count(), 60_002);
     assert!(printed.stdout.contains("{\"line\":\"begins\",\"source\":\"uat/vm\"}"), "{}", printed.stdout);
+    dock.scene.ends(0, &["logs", "--env", "uat", "--output", "../ticket.tar.gz"]);
+    let ticket = unpack(&dock.scene.place().join("ticket.tar.gz"));
+    let end = &ticket["services/vm/alpha.log"];
+    assert!(
+        end.ends_with("\nalpha is up\n") && end.starts_with("… what came before") && end.len() > 64 << 10,
+        "its end"
+    );
 
     dock.version(2);
     dock.without_a_lost_request(|| dock.scene.ends(0, &["deploy", "uat", "--yes"]));

@@ -17,6 +17,7 @@ mod disk;
 mod dock;
 mod docked;
 mod doctor;
+mod exported;
 mod far;
 mod flood;
 mod help;

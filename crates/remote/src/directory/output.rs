@@ -42,6 +42,12 @@ pub struct OutputPart {
 /// What is read of a file at a time; a shell hands on no more than twice that.
 const PART: u64 = 512 << 10;
 
+/// What stands before the end of a long output.
+const LEFT_OUT: &str = "… what came before is left out\n";
+
+/// More lines than the engine hands on.
+const MOST_LINES: usize = 100_000;
+
 /// Prints the size of a file and where it reads from, and behind that a part of it: what comes after so many bytes, or without
 /// a number its end. A file that became shorter was begun anew.
 const READ: &str = r#"[ -e "$1" ] || exit 44; size=$(stat -L -c %s -- "$1") || exit 1; from=$2
@@ -75,6 +81,63 @@ pub async fn read_output(
         part.text = last(&part.text, count);
     }
     Ok(Some(part))
+}
+
+/// The end of what was printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputEnd {
+    /// Whole lines; the last one may not be at its end yet.
+    pub text: String,
+    /// Whether something came before that is left out.
+    pub is_cut: bool,
+}
+
+/// The last `limit` bytes of what the current release has printed, from the begin of a line on. Of what an engine keeps it is
+/// less: of a container the last 128 KiB, of a Compose project 512 KiB. `None` where [`read_output`] gives none.
+pub async fn read_output_end(
+    shell: &dyn Shell,
+    status: &ServiceStatus,
+    limit: u64,
+) -> Result<Option<OutputEnd>, Failure> {
+    let is_kept_by_engine =
+        status.engine_program.is_some() || status.spec.as_ref().is_some_and(|spec| spec.compose.is_some());
+    if !is_kept_by_engine {
+        let Some(log) = status.log.as_deref().filter(|_| status.release.is_some()) else { return Ok(None) };
+        return read_file_end(shell, log, limit).await;
+    }
+    let Some(first) = read_output(shell, status, &OutputMark::Start, None).await? else { return Ok(None) };
+    if !first.more {
+        let is_cut = first.text.starts_with(LEFT_OUT);
+        let text = if is_cut { first.text[LEFT_OUT.len()..].to_owned() } else { first.text };
+        return Ok(Some(OutputEnd { text, is_cut }));
+    }
+    let last = read_output(shell, status, &OutputMark::Start, Some(MOST_LINES)).await?;
+    Ok(last.map(|part| OutputEnd { text: part.text, is_cut: true }))
+}
+
+async fn read_file_end(shell: &dyn Shell, log: &Path, limit: u64) -> Result<Option<OutputEnd>, Failure> {
+    let Some(OutputPart { mark: OutputMark::Bytes(size), .. }) = read_file(shell, log, None).await? else {
+        return Ok(None);
+    };
+    let from = size.saturating_sub(limit);
+    // The byte before tells whether a line begins there.
+    let (mut at, mut text) = (from.saturating_sub(1), String::new());
+    loop {
+        let Some(part) = read_file(shell, log, Some(at)).await? else { break };
+        text += &part.text;
+        let OutputMark::Bytes(next) = part.mark else { break };
+        // It may be written to faster than it is read, or be begun anew.
+        if !part.more || next <= at || next - from > limit {
+            break;
+        }
+        at = next;
+    }
+    if from > 0 {
+        // Half a line may be half a secret, which nobody would find.
+        let begin = text.find('\n').map_or(text.len(), |end| end + 1);
+        text.drain(..begin);
+    }
+    Ok(Some(OutputEnd { text, is_cut: from > 0 }))
 }
 
 async fn read_container(
@@ -125,7 +188,7 @@ async fn read_project(
     let mark = printed.last().map_or_else(|| mark.clone(), |(_, time, _)| OutputMark::Time((*time).to_owned()));
     let mut told = String::new();
     if lines.is_none() && output.stdout.len() as u64 >= PART {
-        told += "… what came before is left out\n";
+        told += LEFT_OUT;
     }
     told.extend(printed[first..].iter().map(|(name, _, line)| format!("{name} | {line}\n")));
     Ok(OutputPart { text: told, mark, more: false })

@@ -77,8 +77,10 @@ impl LocalSecrets {
         let mut command = tokio::process::Command::new("sh");
         command.args(["-c", line]).current_dir(&self.directory).stdin(Stdio::null()).kill_on_drop(true);
         // What it says on standard error is for the person in front of it, such as a question for a password.
-        command.stderr(Stdio::inherit());
-        let output = command.output().await.map_err(|source| SecretError::Start { line: line.into(), source })?;
+        command.stderr(Stdio::inherit()).stdout(Stdio::piped());
+        let failed = |source| SecretError::Start { line: line.into(), source };
+        // Not `output`, which would take standard error as well.
+        let output = command.spawn().map_err(failed)?.wait_with_output().await.map_err(failed)?;
         match output.status.success() {
             true => Ok(output.stdout),
             false => Err(SecretError::Command { line: line.into(), status: output.status }),
