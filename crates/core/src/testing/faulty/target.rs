@@ -10,8 +10,8 @@ use super::{FaultPlan, FaultyContainers, FaultyFiles, FaultyHttp, FaultyShell};
 use crate::error::{Failure, Kind};
 use crate::port::{
     BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, HeldFile,
-    Http, HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms, RegistryLogin,
-    RegistryPlace, Shell, Source, SourceRef, TreeDigest,
+    Http, HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms,
+    RegistryLogin, RegistryPlace, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
