@@ -199,6 +199,7 @@ fn clear(directory: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     use super::*;
     use crate::repository::object_id;
@@ -275,10 +276,16 @@ mod tests {
         for steps in 0..=4 {
             let (_place, repository) = sample();
             let work_dir = die_after(&repository, steps);
-            assert!(worktree::list(&repository).expect("listed").is_empty(), "{steps}");
+            let tidied = || worktree::list(&repository).expect("listed").is_empty() && !is_anything_left(&repository);
+            // Between its fork and its exec, a child that another test starts holds the record's lock as well.
+            let is_tidy = (0..200).any(|_| {
+                let is_tidy = tidied();
+                std::thread::sleep(Duration::from_millis(if is_tidy { 0 } else { 10 }));
+                is_tidy
+            });
+            assert!(is_tidy, "{steps}");
             assert!(!work_dir.exists(), "{steps}");
             assert!(repository.require_branch("topic").is_err(), "{steps}");
-            assert!(!is_anything_left(&repository));
             assert_eq!(worktree::undo(&repository), Err(worktree::WorktreeError::NothingToUndo));
             let spec = WorktreeSpec {
                 name: "topic".into(),
