@@ -17,12 +17,12 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pleach_bench::{Table, describe_machine, median, own_client};
 use pleach_remote::proxy;
+use pleach_testbed::meanwhile::meanwhile_all;
 use pleach_testbed::port::free_ports;
 use pleach_testbed::sshd::kill;
 use serde_json::{Value, json};
@@ -222,12 +222,9 @@ impl Scene {
     }
 
     fn measure(&self, way: Way, switches: usize) -> Seen {
-        let ended = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let clients = [true, true, false, false].map(|keeps| {
-                let ended = &ended;
-                scope.spawn(move || ask_on(self.port, keeps, ended))
-            });
+        let mut clients = [true, true, false, false].map(|keeps| Asking { keeps, ..Asking::default() });
+        let asks = clients.iter_mut().map(|client| || client.ask(self.port));
+        let each = meanwhile_all(asks, || {
             let mut times = Vec::new();
             for at in 0..switches {
                 let begun = Instant::now();
@@ -235,34 +232,39 @@ impl Scene {
                 times.push(begun.elapsed());
                 thread::sleep(PAUSE);
             }
-            let each = median(&times);
-            ended.store(true, Ordering::Relaxed);
-            let mut seen = Seen { asked: 0, lost: 0, longest: Duration::ZERO, each };
-            for (asked, lost, longest) in clients.map(|client| client.join().expect("a client")) {
-                seen.asked += asked;
-                seen.lost += lost;
-                seen.longest = seen.longest.max(longest);
-            }
-            seen
+            median(&times)
+        });
+        clients.iter().fold(Seen { asked: 0, lost: 0, longest: Duration::ZERO, each }, |seen, client| Seen {
+            asked: seen.asked + client.asked,
+            lost: seen.lost + client.lost,
+            longest: seen.longest.max(client.longest),
+            each,
         })
     }
 }
 
-/// Asks on until it is told to end: how often, how often in vain, and the longest wait.
-fn ask_on(port: u16, keeps: bool, ended: &AtomicBool) -> (usize, usize, Duration) {
-    let (mut asked, mut lost, mut longest, mut kept) = (0, 0, Duration::ZERO, None);
-    while !ended.load(Ordering::Relaxed) {
+/// A client that asks on: how often, how often in vain, and the longest wait.
+#[derive(Default)]
+struct Asking {
+    keeps: bool,
+    asked: usize,
+    lost: usize,
+    longest: Duration,
+    kept: Option<BufReader<TcpStream>>,
+}
+
+impl Asking {
+    fn ask(&mut self, port: u16) {
         let begun = Instant::now();
-        asked += 1;
-        match ask(port, keeps, kept.take()) {
-            Ok(stream) => kept = stream,
-            Err(_) => lost += 1,
+        self.asked += 1;
+        match ask(port, self.keeps, self.kept.take()) {
+            Ok(stream) => self.kept = stream,
+            Err(_) => self.lost += 1,
         }
-        longest = longest.max(begun.elapsed());
+        self.longest = self.longest.max(begun.elapsed());
         // Otherwise the clients alone would keep the machine busy.
         thread::sleep(Duration::from_millis(1));
     }
-    (asked, lost, longest)
 }
 
 /// One request and its answer; the connection, if it can be used again.

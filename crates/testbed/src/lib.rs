@@ -6,6 +6,7 @@ pub mod clock;
 pub mod compose;
 pub mod docker;
 pub mod machine;
+pub mod meanwhile;
 pub mod port;
 pub mod proxy;
 pub mod registry;

@@ -1,8 +1,10 @@
 //! Ports for services of tests.
-#![allow(clippy::expect_used, reason = "a test ends where it finds something wrong")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where it finds something wrong")]
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Below those that the kernel hands out by itself: one of these could be taken by a connection, or by a release's own
 /// process, before the service comes to use it.
@@ -26,6 +28,24 @@ pub fn free_ports(count: u16) -> u16 {
     }
 }
 
+/// Listens at a port that somebody of this test listened at before. A process that is being started by another thread has
+/// all descriptors until it runs its program, and with them the port.
+///
+/// # Panics
+/// Where it is still taken after ten seconds.
+pub fn listen_again(port: u16) -> TcpListener {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("port {port}: {error}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -41,5 +61,19 @@ mod tests {
         });
         let all: BTreeSet<u16> = given.iter().flat_map(|first| [*first, first + 1]).collect();
         assert_eq!(all.len(), 2 * given.len());
+    }
+
+    #[test]
+    fn who_still_listens_for_a_moment_is_waited_for() {
+        let port = free_ports(1);
+        let before = TcpListener::bind(("127.0.0.1", port)).expect("free");
+        let asked = Instant::now();
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(before);
+        });
+        drop(listen_again(port));
+        assert!(asked.elapsed() >= Duration::from_millis(50));
+        ends.join().expect("no panic");
     }
 }

@@ -41,11 +41,19 @@ fn usage(because: &str) -> String {
     )
 }
 
+/// How long one program of tests may take: far more than any needs, and little enough that a test which waits for ever is
+/// told while somebody still waits for the others.
+const LONGEST: &str = "30m";
+
 /// Runs every test of the workspace.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]);
+    // In front of each program of tests; in the foreground, so that Ctrl-C reaches it too.
+    let limited =
+        format!("target.'cfg(unix)'.runner=['timeout','--foreground','--kill-after=30','--verbose','{LONGEST}']");
+    command.args(["test", "--config", &limited]);
+    command.args(["--locked", "--workspace", "--all-features", "--no-fail-fast"]);
     if !options.rest.is_empty() {
         command.arg("--").args(&options.rest);
     }
@@ -69,8 +77,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err("error: a test failed\n  state: all others have run\n  next: read the failures above; run one with \
-             `cargo testbed -- NAME`"
+        Err("error: a test failed, or did not end\n  state: all others have run, but for those of a program that \
+             `timeout` ended\n  next: read the failures above; run one with `cargo testbed -- NAME`"
             .into())
     }
 }

@@ -1,9 +1,9 @@
 //! Releases that prove themselves behind a real HAProxy with a part of the requests first.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pleach_testbed::meanwhile::meanwhile;
 use rustix::process::Signal;
 
 use crate::dock::Dock;
@@ -68,10 +68,12 @@ fn shared_by(dock: &Dock, command: &[&str], words: &str) -> Working {
 
 #[test]
 fn a_good_release_has_a_tenth_of_the_requests_and_then_all_of_them_and_none_is_lost() {
-    let Some((_haproxy, dock)) = canaried("6s") else { return };
+    let Some((_haproxy, mut dock)) = canaried("2s") else { return };
+    // All is looked at for as long as that takes.
+    dock.target("pause = \"120s\"\n");
     dock.version(2);
     let plan = dock.scene.ends(0, &["plan", "uat", "--long"]);
-    assert!(plan.stdout.contains("watch it for 6s: healthy, at most 1% of its requests fail"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("watch it for 2s: healthy, at most 1% of its requests fail"), "{}", plan.stdout);
     let (said, seen) = dock.without_a_lost_request(|| {
         let working = shared(&dock);
         let seen = counted(&dock, "alpha", 100);
@@ -82,13 +84,14 @@ fn a_good_release_has_a_tenth_of_the_requests_and_then_all_of_them_and_none_is_l
         for part in ["has 10% of the requests", "has 90% of the requests"] {
             assert_eq!(listed.stdout.matches(part).count(), 2, "{}", listed.stdout);
         }
-        (working.ends(), seen)
+        let confirm = || drop(dock.scene.pleach(&["confirm", "uat"]));
+        (meanwhile(confirm, || working.ends()), seen)
     });
     assert_eq!((said.code, dock.answers()), (0, Some(2)), "{}{}", said.stdout, said.stderr);
     assert!(said.stderr.contains("health · canary-10 · analysis-10 · switch · lead"), "{}", said.stderr);
     let new = seen.get(&Some(2)).copied().unwrap_or_default();
     assert!((5..=15).contains(&new), "{seen:?}");
-    assert!(said.stderr.contains("10% for 6s: "), "{}", said.stderr);
+    assert!(said.stderr.contains("10% for 2s: "), "{}", said.stderr);
     assert!(said.stderr.contains(" requests, 0 failed, answered in about "), "{}", said.stderr);
     dock.require_settled(2);
     assert_eq!(weights(&dock), [256, 256]);
@@ -222,17 +225,8 @@ fn a_release_whose_answers_take_too_long_or_that_the_own_command_does_not_agree_
     let port = dock.scene.port("alpha");
     let deployed = |work: &str| {
         dock.scene.commit("alpha", "part", Some(&script(work)));
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    assert!(dock.machine().get(port, "/cgi-bin/part").is_some(), "a request is lost");
-                }
-            });
-            let said = dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]);
-            stop.store(true, Ordering::Relaxed);
-            said
-        })
+        let ask = || assert!(dock.machine().get(port, "/cgi-bin/part").is_some(), "a request is lost");
+        meanwhile(ask, || dock.scene.pleach(&["deploy", "uat", "--yes", "-v"]))
     };
     let slow = deployed("/bin/busybox sleep 0.5");
     assert_eq!(slow.code, 110, "{}{}", slow.stdout, slow.stderr);
@@ -367,23 +361,14 @@ fn who_asks_has_the_new_release_before_everybody_else_and_the_way_back_leads_all
         assert_eq!(status.stdout.matches(told).count(), 2, "{}", status.stdout);
         let listed = dock.scene.ends(0, &["ps", "uat"]);
         assert_eq!(listed.stdout.matches("has 0% of the requests and all with header").count(), 2, "{}", listed.stdout);
-        let ended = AtomicBool::new(false);
-        let (said, answered) = std::thread::scope(|scope| {
-            let answers = scope.spawn(|| {
-                let mut said = String::new();
-                let begun = Instant::now();
-                while !ended.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(120) {
-                    // It is refused while nobody asks.
-                    said += &dock.scene.pleach(&["confirm", "uat"]).stdout;
-                }
-                said
-            });
+        let mut answered = String::new();
+        // It is refused while nobody asks.
+        let confirm = || answered += &dock.scene.pleach(&["confirm", "uat"]).stdout;
+        let said = meanwhile(confirm, || {
             SERVICES.iter().for_each(|_| working.says("canary-10 done"));
             let asked: Vec<_> = (0..20).map(|_| dock.answer_with("beta", ASKS)).collect();
             assert!(asked.iter().all(|version| *version == Some(2)), "whatever its part is: {asked:?}");
-            let said = working.ends();
-            ended.store(true, Ordering::Relaxed);
-            (said, answers.join().expect("no panic"))
+            working.ends()
         });
         let told = "had 0% of the requests and all with header `X-Canary: always` (run";
         assert_eq!(answered.matches(told).count(), 2, "{answered}");

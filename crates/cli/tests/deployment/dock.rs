@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use pleach_testbed::docker::{Engine, machine};
 use pleach_testbed::machine::Machine;
+use pleach_testbed::meanwhile::meanwhile_all;
 use pleach_testbed::sshd::SshBed;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -278,39 +279,23 @@ impl Dock {
     /// Asks all services all the time while `work` is under way, and requires an answer each time.
     #[track_caller]
     pub(crate) fn without_a_lost_request<T: Debug>(&self, work: impl FnOnce() -> T) -> T {
-        let stop = AtomicBool::new(false);
         let begun = Instant::now();
-        let ask = |service: &str| {
-            let mut lost = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
+        let lost = Mutex::new(Vec::new());
+        let clients = SERVICES.map(|service| {
+            let lost = &lost;
+            move || {
                 let at = begun.elapsed();
                 if let Err(why) = self.try_answer(service) {
-                    lost.push(format!("{service} asked at {at:.3?}, lost by {:.3?}: {why}", begun.elapsed()));
+                    let told = format!("{service} asked at {at:.3?}, lost by {:.3?}: {why}", begun.elapsed());
+                    lost.lock().expect("no panic").push(told);
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
-            lost
-        };
-        let (done, lost) = std::thread::scope(|scope| {
-            let ask = &ask;
-            let clients = SERVICES.map(|service| scope.spawn(move || ask(service)));
-            // Also where the work panics: the clients would ask for ever.
-            let stopping = Stopping(&stop);
-            let done = work();
-            drop(stopping);
-            (done, clients.map(|client| client.join().expect("a client")).concat())
         });
+        let done = meanwhile_all(clients, work);
+        let lost = lost.into_inner().expect("no panic");
         assert!(lost.is_empty(), "{}\nin {:.3?}, while: {done:?}", lost.join("\n"), begun.elapsed());
         done
-    }
-}
-
-/// Says so when it goes.
-struct Stopping<'a>(&'a AtomicBool);
-
-impl Drop for Stopping<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use pleach_testbed::meanwhile::meanwhile;
 
 use crate::far::Far;
 use crate::secrets::{COUNT, canaries};
@@ -63,30 +64,26 @@ fn require_nowhere(place: &Path, forms: &[Vec<u8>]) -> usize {
     files
 }
 
-/// Looks at the arguments and variables of all processes, here and on the machine, until it is over. Gives who was given
-/// secrets on purpose: builds and services, by their first word.
-fn watch_processes(over: &AtomicBool, forms: &[Vec<u8>]) -> BTreeSet<String> {
-    let mut given = BTreeSet::new();
-    while !over.load(Ordering::Relaxed) {
-        for process in fs::read_dir("/proc").expect("proc").flatten() {
-            let read = |file: &str| fs::read(process.path().join(file)).unwrap_or_default();
-            if !process.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
-                continue;
-            }
-            let (line, variables) = (read("cmdline"), read("environ"));
-            let told = String::from_utf8_lossy(&line).replace('\0', " ");
-            let in_line = found(&line, forms);
-            assert!(in_line.is_none(), "{in_line:?} in the arguments of `{told}`");
-            if let Some(form) = found(&variables, forms) {
-                assert!(holds(&variables, b"PLEACH_RELEASE="), "{form} in the variables of `{told}`");
-                let program = told.split(' ').next().unwrap_or_default();
-                assert!(!program.ends_with("pleach"), "{form} in the variables of `{told}`");
-                given.insert(program.to_owned());
-            }
+/// Looks at the arguments and variables of all processes, here and on the machine. Adds who was given secrets on purpose:
+/// builds and services, by their first word.
+fn look_at_processes(given: &mut BTreeSet<String>, forms: &[Vec<u8>]) {
+    for process in fs::read_dir("/proc").expect("proc").flatten() {
+        let read = |file: &str| fs::read(process.path().join(file)).unwrap_or_default();
+        if !process.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        let (line, variables) = (read("cmdline"), read("environ"));
+        let told = String::from_utf8_lossy(&line).replace('\0', " ");
+        let in_line = found(&line, forms);
+        assert!(in_line.is_none(), "{in_line:?} in the arguments of `{told}`");
+        if let Some(form) = found(&variables, forms) {
+            assert!(holds(&variables, b"PLEACH_RELEASE="), "{form} in the variables of `{told}`");
+            let program = told.split(' ').next().unwrap_or_default();
+            assert!(!program.ends_with("pleach"), "{form} in the variables of `{told}`");
+            given.insert(program.to_owned());
+        }
     }
-    given
+    std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Gives thirty secrets to a service, whose build and process print them in many forms, and fail if they are told to.
@@ -121,7 +118,6 @@ fn thirty_canaries_are_found_on_neither_end_though_builds_and_services_print_the
     let Some(far) = Far::new() else { return };
     make_loud(&far);
     let forms: Vec<Vec<u8>> = (0..COUNT).flat_map(forms).collect();
-    let over = AtomicBool::new(false);
     let mut said = String::new();
     let mut run = |code: i32, arguments: &[&str]| {
         let one = far.scene.ends(code, arguments);
@@ -129,9 +125,10 @@ fn thirty_canaries_are_found_on_neither_end_though_builds_and_services_print_the
         said += &one;
         one
     };
-    let given = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| watch_processes(&over, &forms));
-        let runs = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let mut given = BTreeSet::new();
+    meanwhile(
+        || look_at_processes(&mut given, &forms),
+        || {
             let built = run(0, &["deploy", "uat", "--yes", "-v"]);
             assert!(built.contains("C7=[secret]"), "the build did print them: {built}");
             far.scene.file("alpha", "dies");
@@ -147,12 +144,8 @@ fn thirty_canaries_are_found_on_neither_end_though_builds_and_services_print_the
             }
             // Both services lack documentation.
             run(2, &["verify", "uat"]);
-        }));
-        over.store(true, Ordering::Relaxed);
-        let given = watch.join().expect("no process was given what it must not have");
-        runs.expect("all ended as they had to");
-        given
-    });
+        },
+    );
     assert!(!given.is_empty(), "the service is given them, and was seen");
     println!("given on purpose: {given:?}");
     let shown = found(said.as_bytes(), &forms);

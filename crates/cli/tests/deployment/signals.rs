@@ -1,8 +1,8 @@
 //! Signals at every stage: one, two or three, counted in records of the journal.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pleach_testbed::meanwhile::meanwhile;
 use rustix::process::Signal;
 
 use crate::scene::{SERVICES, Scene};
@@ -53,32 +53,24 @@ fn interrupted(scene: &Scene, version: u32, boundary: usize, signals: usize) -> 
 fn one_two_or_three_signals_at_any_stage_end_all_new_or_all_old_and_the_old_release_answers_throughout() {
     let scene = Scene::new();
     scene.ends(0, &["deploy", "local", "--yes"]);
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let (mut asked, mut failed) = (0, 0);
-            while !over.load(Ordering::Relaxed) {
-                failed += SERVICES.iter().filter(|service| scene.answers(service).is_none()).count();
-                asked += SERVICES.len();
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            (asked, failed)
-        });
-        let cases = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut version = 1;
-            for boundary in (1..).step_by(STRIDE) {
-                for signals in 1..=3 {
-                    version += 1;
-                    if !interrupted(&scene, version, boundary, signals) {
-                        return version;
-                    }
+    let (mut asked, mut failed) = (0, 0);
+    let watch = || {
+        failed += SERVICES.iter().filter(|service| scene.answers(service).is_none()).count();
+        asked += SERVICES.len();
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let versions = meanwhile(watch, || {
+        let mut version = 1;
+        for boundary in (1..).step_by(STRIDE) {
+            for signals in 1..=3 {
+                version += 1;
+                if !interrupted(&scene, version, boundary, signals) {
+                    return version;
                 }
             }
-            version
-        }));
-        over.store(true, Ordering::Relaxed);
-        let (asked, failed) = watch.join().expect("watched");
-        assert!(cases.expect("every case went well") > 15, "several stages were seen");
-        assert_eq!(failed, 0, "of {asked} requests");
+        }
+        version
     });
+    assert!(versions > 15, "several stages were seen");
+    assert_eq!(failed, 0, "of {asked} requests");
 }

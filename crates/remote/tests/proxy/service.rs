@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use pleach_testbed::port::listen_again;
 
 pub(crate) struct Service {
     port: u16,
@@ -23,7 +25,7 @@ struct Shared {
 
 impl Service {
     pub(crate) fn start(port: u16, version: usize) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let listener = listen_again(port);
         let shared = Arc::new(Shared::default());
         let accepts = thread::spawn({
             let shared = Arc::clone(&shared);

@@ -1,11 +1,10 @@
 //! From one release to the next.
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pleach_remote::proxy::{Server, Slot};
+use pleach_testbed::meanwhile::meanwhile;
 
 use crate::bed::Bed;
 use crate::load::{Client, Load, version};
@@ -83,22 +82,14 @@ fn switches_amid_reloads_by_somebody_lose_no_request() {
     let first = Service::start(bed.port_of(Slot::Blue), 1);
     bed.ensure(&bed.backend(bed.used(Slot::Blue, 256), Server::Unused)).expect("ensured");
     let load = Load::begin(bed.port);
-    let over = AtomicBool::new(false);
-    let counted = thread::scope(|scope| {
-        let reloads = scope.spawn(|| {
-            let mut count = 0;
-            while !over.load(Ordering::SeqCst) {
-                bed.reload();
-                count += 1;
-            }
-            count
-        });
-        let _last = switch(&bed, 8, first, &load, From::Drained);
-        over.store(true, Ordering::SeqCst);
-        eprintln!("amid {} reloads", reloads.join().expect("no panic"));
-        load.end()
-    });
-    counted.require_nothing_lost("switches amid reloads");
+    let mut reloads = 0;
+    let reload = || {
+        bed.reload();
+        reloads += 1;
+    };
+    let _last = meanwhile(reload, || switch(&bed, 8, first, &load, From::Drained));
+    eprintln!("amid {reloads} reloads");
+    load.end().require_nothing_lost("switches amid reloads");
 }
 
 #[test]
