@@ -77,6 +77,7 @@ mod integrity;
 mod layout;
 mod lead;
 mod led;
+mod log_file;
 mod output;
 mod parameter;
 mod phase;
