@@ -86,6 +86,11 @@ impl Failure {
         Self { kind, what: what.into(), because: Vec::new(), state: None, next: None, output: Vec::new() }
     }
 
+    /// What it is in a larger failure: causes of that, `what` first.
+    pub fn causes(&self) -> Vec<String> {
+        std::iter::once(&self.what).chain(&self.because).cloned().collect()
+    }
+
     /// Adds a cause, behind those that are there.
     #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Self {

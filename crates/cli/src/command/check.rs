@@ -14,7 +14,7 @@ use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, narrate, stdout_columns, tell_failure};
 use crate::project::Project;
-use crate::standing::{TargetReader, readers};
+use crate::standing::{TargetReader, readers, within};
 
 /// Hashing all releases of a target may take so long.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -144,14 +144,9 @@ async fn check_target(reader: &TargetReader, services: &[ServiceName], source: &
     files.stat(root).await?;
     let mut checked = Vec::new();
     for service in services {
-        let limited = tokio::time::timeout(LIMIT, check_service(&scope, service)).await;
-        checked.push((service.clone(), limited.unwrap_or_else(|_| Err(too_slow()))));
+        checked.push((service.clone(), within(LIMIT, check_service(&scope, service)).await));
     }
     Ok(checked)
-}
-
-fn too_slow() -> Failure {
-    Failure::new(Kind::UnknownOutcome, format!("it gave no answer within {} s", LIMIT.as_secs()))
 }
 
 fn summary(integrity: &Integrity) -> String {
@@ -182,7 +177,7 @@ fn told(unread: Unread, environment: &EnvironmentName) -> Failure {
         None => format!("could not check `{target}`"),
     };
     let mut told = Failure::new(Kind::UnknownOutcome, what);
-    told.because = std::iter::once(failure.what).chain(failure.because).collect();
+    told.because = failure.causes();
     told.output = failure.output;
     told.state("nothing was touched; it is not known whether that is as it was deployed")
         .next(failure.next.unwrap_or_else(|| format!("`pleach doctor {environment}`")))

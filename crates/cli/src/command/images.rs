@@ -261,7 +261,7 @@ fn told(unread: Unread) -> Failure {
     };
     let failure = unread.failure;
     let mut told = Failure::new(Kind::UnknownOutcome, format!("could not read the images {place}"));
-    told.because = std::iter::once(failure.what).chain(failure.because).collect();
+    told.because = failure.causes();
     let doctor =
         unread.environment.map_or_else(|| "`pleach doctor`".to_owned(), |name| format!("`pleach doctor {name}`"));
     told.state("it is not known what images are there").next(failure.next.unwrap_or(doctor))

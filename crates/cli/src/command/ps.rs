@@ -260,7 +260,7 @@ fn told(unread: Unread, environment: &EnvironmentName) -> Failure {
         None => format!("could not read the processes on `{target}`"),
     };
     let mut told = Failure::new(Kind::UnknownOutcome, what);
-    told.because = std::iter::once(failure.what).chain(failure.because).collect();
+    told.because = failure.causes();
     told.state("it is not known what runs there")
         .next(failure.next.unwrap_or_else(|| format!("`pleach doctor {environment}`")))
 }

@@ -198,7 +198,7 @@ fn tell(told: &Answer, globals: &Globals) {
     let programs = told.programs.iter().flatten();
     for (there, failure) in programs.filter_map(|there| Some((there, there.failure.as_ref()?))) {
         let mut told = Failure::new(Kind::UnknownOutcome, format!("could not look at `{}`", there.target));
-        told.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
+        told.because = failure.causes();
         let next = failure.next.clone().unwrap_or_else(|| "`pleach doctor`".to_owned());
         tell_failure(&told.state("it is not known what lies there").next(next), Paint::of_stderr(globals.color));
     }

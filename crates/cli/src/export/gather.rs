@@ -17,7 +17,7 @@ use super::journal::Piece;
 use super::secret::secret_names;
 use crate::command::version::versions;
 use crate::project::Project;
-use crate::standing::{TargetReader, readers};
+use crate::standing::{TargetReader, readers, within};
 
 /// The longest that one log may take to be read.
 const READ_LIMIT: Duration = Duration::from_secs(60);
@@ -149,11 +149,7 @@ impl Service {
             return Err(self.unread(&failure));
         }
         let Some(shell) = self.target.shell() else { return Ok(None) };
-        let reading = read_output_end(shell, &self.status, LOG_LIMIT);
-        let end = tokio::time::timeout(READ_LIMIT, reading).await.unwrap_or_else(|_| {
-            let what = format!("it gave no answer within {} s", READ_LIMIT.as_secs());
-            Err(Failure::new(Kind::UnknownOutcome, what))
-        });
+        let end = within(READ_LIMIT, read_output_end(shell, &self.status, LOG_LIMIT)).await;
         let end = end.map_err(|failure| self.unread(&failure))?;
         let name = format!("services/{}/{}.log", self.target_name, self.name);
         Ok(end.map(|end| Piece { name, text: end.text, is_cut: end.is_cut }))
@@ -176,6 +172,6 @@ fn unasked(target: &TargetName, failure: &Failure) -> Failure {
 
 fn around(what: String, failure: &Failure) -> Failure {
     let mut told = Failure::new(failure.kind, what).state("it is not in the archive");
-    told.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
+    told.because = failure.causes();
     told
 }

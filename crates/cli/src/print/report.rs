@@ -125,7 +125,7 @@ fn next_after(report: &Report, row: &Row) -> String {
 fn not_taken_back(failure: &Failure, lane: &LaneReport, step: &StepReport) -> Failure {
     let what = format!("step `{}` of `{}` on `{}` was not taken back", step.name, lane.service, lane.target);
     let mut left = Failure::new(Kind::Rejected, what);
-    left.because = std::iter::once(&failure.what).chain(&failure.because).cloned().collect();
+    left.because = failure.causes();
     left.state = failure.state.clone().or_else(|| Some("between the old state and the new one".to_owned()));
     left.output = failure.output.clone();
     left.next = failure.next.clone();

@@ -174,8 +174,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
 fn on_target(cx: &StepContext<'_>, failure: Failure, image: &ImageId) -> Failure {
     let (target, service) = (cx.target.id(), cx.service);
     let what = format!("`{target}` could not take image {} of `{service}` from its registry", image.short());
-    let because = std::iter::once(failure.what).chain(failure.because).collect();
-    Failure { what, because, ..failure }
+    Failure { what, because: failure.causes(), ..failure }
 }
 
 fn told(brought: &BroughtImage) -> String {
