@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use super::compose::{OneOff, project};
 use super::parameter::Place;
 use crate::process::Identity;
-use crate::ssh::quote_text;
+use crate::ssh::{quote_text, quote_words};
 
 /// Notes itself and how the script ended. Both streams are one, so that a log has them in their order. The script's own end
 /// is waited for also when the group is asked to end, so that it can clean up behind itself.
@@ -189,8 +189,8 @@ impl ScriptDraft {
         let dash: &[&str] = if is_shell(&argv) { &["-s", "--"] } else { &["-"] };
         argv.extend(dash.iter().map(|&word| word.to_owned()).chain(self.config.arguments.iter().cloned()));
         let line = match &one_off {
-            Some(one_off) => one_off.line("", &argv),
-            None => argv.iter().map(|word| quote_text(word)).collect::<Vec<_>>().join(" "),
+            Some(one_off) => one_off.line(&argv),
+            None => quote_words(&argv),
         };
         let user = self.script.sudo.as_ref().or(config.sudo.as_ref().filter(|_| one_off.is_some()));
         let sudo = user.map(|user| format!("sudo -u {user} ")).unwrap_or_default();

@@ -6,7 +6,7 @@ use pleach_core::config::ComposeConfig;
 use pleach_core::word::{ReleaseId, ScriptName};
 
 use super::line::{docker, pinned_line};
-use crate::ssh::quote_text;
+use crate::ssh::{quote_text, quote_words};
 
 /// Where a script runs.
 pub(in crate::directory) struct OneOff<'a> {
@@ -30,16 +30,16 @@ impl OneOff<'_> {
         format!("{} rm -f {} >/dev/null 2>&1", docker(self.socket), quote_text(&self.container()))
     }
 
-    /// The one line that runs `argv` there; `options` stand between.
-    pub(in crate::directory) fn line(&self, options: &str, argv: &[String]) -> String {
-        let (program, arguments) = argv.split_first().map_or(("sh", &[][..]), |(first, rest)| (first, rest));
-        let words: String = arguments.iter().map(|word| format!(" {}", quote_text(word))).collect();
+    /// The one line that runs `argv` there, as a person types it.
+    pub(in crate::directory) fn line(&self, argv: &[String]) -> String {
+        let (program, words) = argv.split_first().map_or(("sh", &[][..]), |(first, rest)| (first, rest));
+        self.run("", &quote_text(program), &quote_words(words))
+    }
+
+    fn run(&self, options: &str, program: &str, words: &str) -> String {
         // Nothing else is started: the services that are there are those of the old release.
-        let verb = format!(
-            "run --rm -T --no-deps {options}--entrypoint {} {}{words}",
-            quote_text(program),
-            quote_text(self.service)
-        );
+        let service = quote_text(self.service);
+        let verb = format!("run --rm -T --no-deps {options}--entrypoint {program} {service} {words}");
         pinned_line(self.socket, self.compose, &verb)
     }
 
@@ -51,25 +51,30 @@ impl OneOff<'_> {
         argv: &[String],
     ) -> Vec<String> {
         let passed: String = variables.map(|name| format!("-e {name} ")).collect();
-        let run = self.line(&format!("--name {} {passed}", quote_text(&self.container())), argv);
-        let removal = self.removal();
+        let options = format!("--name {} {passed}", quote_text(&self.container()));
+        let run = self.run(&options, "\"$program\"", "\"$@\"");
         let text = format!(
-            "export COMPOSE_IGNORE_ORPHANS=1\nexec 3<&0\n{removal}\nended=\ntrap 'ended=1; {}' HUP INT TERM\n{run} <&3 &\n\
-             wait $!; code=$?\n[ -z \"$ended\" ] || {{ wait $!; code=143; }}\nexit $code\n",
-            removal.replace('\'', r"'\''")
+            "export COMPOSE_IGNORE_ORPHANS=1\nprogram=$1; shift\ngone() {{ {}; }}\ngone\nexec 3<&0\nended=\n\
+             trap 'ended=1; gone' HUP INT TERM\n{run} <&3 &\nwait $!; code=$?\n\
+             [ -z \"$ended\" ] || {{ wait $!; code=143; }}\nexit $code\n",
+            self.removal()
         );
-        ["sh".to_owned(), "-c".to_owned(), text].into()
+        let front = ["sh", "-c", &text, "pleach-one-off"].map(str::to_owned);
+        front.into_iter().chain(argv.iter().cloned()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
-    fn text(argv: &[&str]) -> String {
+    fn command(argv: &[&str]) -> Vec<String> {
         let compose = ComposeConfig { project: Some("shop".into()), ..ComposeConfig::default() };
-        let (release, script) =
-            (ReleaseId::new("0002-abc").expect("an id"), ScriptName::new("migrate").expect("a name"));
+        let release = ReleaseId::new("0002-abc").expect("an id");
+        let script = ScriptName::new("migrate").expect("a name");
         let one_off = OneOff {
             socket: Some(Path::new("/run/it's/docker.sock")),
             compose: &compose,
@@ -78,22 +83,25 @@ mod tests {
             script: &script,
         };
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-        one_off.command(["PLEACH_RUN", "TOKEN"].into_iter(), &argv).pop().expect("a text")
+        one_off.command(["PLEACH_RUN", "TOKEN"].into_iter(), &argv)
     }
 
+    /// What `docker` is called with, a word a line, each call behind an empty one.
     #[test]
-    fn variables_are_passed_by_name_and_words_stay_words() {
-        let text = text(&["python3", "-", "two words", "it's"]);
-        assert!(
-            text.contains("--name shop-0002-abc-migrate -e PLEACH_RUN -e TOKEN --entrypoint python3 odoo"),
-            "{text}"
-        );
-        assert!(text.contains(r"- 'two words' 'it'\''s'"), "{text}");
-    }
-
-    #[test]
-    fn a_shell_reads_the_line_also_with_a_socket_that_needs_quotes() {
-        let status = std::process::Command::new("sh").args(["-n", "-c", &text(&["sh", "-c", "echo 'x'"])]).status();
-        assert!(status.expect("a shell").success());
+    fn variables_are_passed_by_name_and_words_stay_words_also_with_a_socket_that_needs_quotes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let docker = folder.path().join("docker");
+        std::fs::write(&docker, "#!/bin/sh\necho; printf '%s|' \"$DOCKER_HOST\" \"$@\"; cat\n").expect("written");
+        std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).expect("set");
+        let argv = command(&["python3", "-", "two words", "it's", "two\nlines", "$HOME"]);
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let mut shell = Command::new(&argv[0]);
+        shell.args(&argv[1..]).env("PATH", path).stdin(Stdio::null());
+        let output = shell.output().expect("a shell");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let called = String::from_utf8_lossy(&output.stdout).into_owned();
+        let wanted = "unix:///run/it's/docker.sock|compose|-p|shop|-f|compose.pleach.json|run|--rm|-T|--no-deps|--name|\
+                      shop-0002-abc-migrate|-e|PLEACH_RUN|-e|TOKEN|--entrypoint|python3|odoo|-|two words|it's|two\nlines|$HOME|";
+        assert_eq!(called.trim_start_matches('\n'), wanted);
     }
 }

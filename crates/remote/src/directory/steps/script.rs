@@ -176,9 +176,7 @@ impl<'a> Scene<'a> {
             Part::Apply => layout.script_log(release, &script.script),
             Part::Undo => layout.undo_log(release, &script.script),
         };
-        if is_late {
-            self.remove_container(secrets).await?;
-        }
+        let left = if is_late { self.remove_container(secrets).await.err() } else { None };
         let kept = self.keep(&log, &said, &format!("`{}` {ended}", text.file.display())).await;
         if let Some(stopped) = stopped.filter(|_| !is_late) {
             return Err(stopped);
@@ -203,6 +201,7 @@ impl<'a> Scene<'a> {
             true => failure.because(format!("`{file}` was not done within its limit of {limit}, and was ended")),
             false => failure.because(format!("`{file}` {ended}")),
         };
+        let failure = left.iter().flat_map(Failure::causes).fold(failure, Failure::because);
         let look = self.site.place.typed(format!("tail -n 50 {}", word(&log)));
         Err(failure.next(format!("read its log: `{look}`")))
     }
@@ -211,13 +210,11 @@ impl<'a> Scene<'a> {
         let ScriptParameters { release, script, .. } = self.parameters;
         let record = self.site.require_record(release).await?;
         let one_off = self.one_off(&record);
-        let argv = one_off.as_ref().map_or_else(
-            || text.argv.clone(),
-            |one_off| {
-                one_off
-                    .command(["PLEACH_RUN"].into_iter().chain(script.variables.keys().map(String::as_str)), &text.argv)
-            },
-        );
+        let variables = ["PLEACH_RUN"].into_iter().chain(script.variables.keys().map(String::as_str));
+        let argv = match &one_off {
+            Some(one_off) => one_off.command(variables, &text.argv),
+            None => text.argv.clone(),
+        };
         let command = self.site.service_command(&CommandLine::Words(argv), &record, secrets).await?;
         let mut command = command.variable("PLEACH_RUN", self.site.run.as_str());
         command.environment.extend(fetched(&script.variables, secrets).await?);
