@@ -22,7 +22,7 @@ use super::layout::ServiceLayout;
 use super::parameter::word;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{Site, read_json};
-use crate::ssh::quote_text;
+use crate::ssh::quote_words;
 
 /// A command of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ pub(super) fn typed(line: &CommandLine, user: Option<&String>, directory: &Path)
         (line, user) => {
             let front = user.map(|user| ["sudo".to_owned(), "-u".to_owned(), user.clone()]);
             let words = front.into_iter().flatten().chain(line.argv());
-            words.map(|word| quote_text(&word)).collect::<Vec<_>>().join(" ")
+            quote_words(&words.collect::<Vec<_>>())
         }
     };
     format!("cd {} && {line}", word(directory))

@@ -45,15 +45,20 @@ pub struct Place {
 impl Place {
     /// A command for the target's shell as one types it where Pleach runs.
     pub(crate) fn typed(&self, command: String) -> String {
-        match &self.reach {
-            Some(reach) => format!("{reach} {}", quote_text(&command)),
-            None => command,
-        }
+        typed_from(self.reach.as_deref(), command)
     }
 
     /// The paths below it.
     pub fn layout(&self) -> ServiceLayout {
         ServiceLayout::new(&self.directory)
+    }
+}
+
+/// A command for a target's shell as one types it where Pleach runs: behind `ssh HOST`, or here.
+pub(super) fn typed_from(reach: Option<&str>, command: String) -> String {
+    match reach {
+        Some(reach) => format!("{reach} {}", quote_text(&command)),
+        None => command,
     }
 }
 

@@ -50,7 +50,7 @@ pub use http::SshHttp;
 pub use known_hosts::{HostKeyError, KnownHosts};
 pub use link::{Link, LinkError};
 pub use login::LoginError;
-pub(crate) use quote::{quote_bytes, quote_text};
+pub(crate) use quote::{quote_bytes, quote_text, quote_words};
 pub use shell::{ShellError, SshShell};
 pub use target::{SshSettings, SshTarget, describe_ssh};
 pub use tunnel::{Exit, Tunnel, TunnelError};

@@ -33,6 +33,11 @@ pub(crate) fn quote_text(text: &str) -> String {
     String::from_utf8_lossy(&quote(text.as_bytes())).into_owned()
 }
 
+/// All of these, each as [`quote_text`] writes it, with spaces between.
+pub(crate) fn quote_words(words: &[String]) -> String {
+    words.iter().map(|word| quote_text(word)).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

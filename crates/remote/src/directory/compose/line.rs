@@ -6,6 +6,7 @@ use pleach_core::config::{CommandLine, ComposeConfig};
 
 use super::member::MEMBER;
 use super::resolved::{PINNED, STARTING};
+use crate::docker::label::COMPOSE_PROJECT;
 use crate::ssh::quote_text;
 
 /// `docker compose` of a project, in front of its verb. `files` is what stands between.
@@ -56,7 +57,7 @@ pub(super) fn starting<'a>(
     format!(
         r#"# Starts this release of Compose project `{project}`, and stops what other releases have started and this one has not.
 export COMPOSE_IGNORE_ORPHANS=1
-{docker} ps --filter label=com.docker.compose.project={project} --filter label=com.docker.compose.oneoff=False \
+{docker} ps --filter label={COMPOSE_PROJECT}={project} --filter label=com.docker.compose.oneoff=False \
     --format '{{{{.ID}}}} {{{{.Label "com.docker.compose.service"}}}} {{{{.Label "com.docker.compose.project.config_files"}}}}' |
 while read -r id service file; do
     case $file in */{PINNED}) ;; *) continue ;; esac
@@ -71,7 +72,7 @@ done || exit 1
 pub(super) fn members_line(socket: Option<&Path>, project: &str) -> String {
     let docker = docker(socket);
     let list = format!(
-        "ids=$({docker} ps -aq --filter label=com.docker.compose.project={project} \
+        "ids=$({docker} ps -aq --filter label={COMPOSE_PROJECT}={project} \
          --filter label=com.docker.compose.oneoff=False) || exit 1"
     );
     // One of them may be gone in between.

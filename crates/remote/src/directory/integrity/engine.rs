@@ -17,7 +17,7 @@ use crate::directory::release::ReleaseRecord;
 use crate::directory::site::read_process_json;
 use crate::docker::label;
 use crate::proxy::LedRecord;
-use crate::ssh::quote_text;
+use crate::ssh::quote_words;
 use crate::supervise::{Activity, InstanceRecord};
 
 /// Compares images, containers and the proxy with what the records tell of them.
@@ -173,7 +173,7 @@ impl Checking<'_> {
             part: CheckedPart::Proxy,
             what: format!("HAProxy does not run what its file says of {}", led.bind),
             because,
-            next: format!("if the file is right: `{}`", self.scope.typed(&quoted(&led.place.reload))),
+            next: format!("if the file is right: `{}`", self.scope.typed(&quote_words(&led.place.reload))),
         };
         if looked.services.iter().all(|service| service.file.is_none() && service.running.is_none()) {
             findings.push(finding(format!("neither `{}` nor HAProxy has it", led.place.file.display())));
@@ -182,8 +182,4 @@ impl Checking<'_> {
         findings.extend(differences.map(finding));
         Ok(())
     }
-}
-
-fn quoted(words: &[String]) -> String {
-    words.iter().map(|word| quote_text(word)).collect::<Vec<_>>().join(" ")
 }

@@ -7,6 +7,7 @@ use pleach_core::word::{EnvironmentName, ServiceName};
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::layout::ServiceLayout;
+use crate::directory::parameter::typed_from;
 use crate::ssh::quote_text;
 
 /// A target as a check sees it: what can be asked there, and what its commits hold here.
@@ -35,10 +36,7 @@ impl CheckScope<'_> {
 
     /// A command for the target's shell as one types it where Pleach runs.
     pub(super) fn typed(&self, command: &str) -> String {
-        match self.reach {
-            Some(reach) => format!("{reach} {}", quote_text(command)),
-            None => command.to_owned(),
-        }
+        typed_from(self.reach, command.to_owned())
     }
 
     /// How one looks at something there.
