@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use pleach_bench::{
-    Figure, Table, Told, Variant, build, cable_bytes, describe_machine, docker, fill, in_turn, own_client, peak_memory,
+    Told, Variant, build, cable_bytes, describe_machine, docker, fill, in_turn, own_client, peak_memory, print_wire,
     run,
 };
 use pleach_remote::docker::{Engine, EngineWay, ImageId, bring_image};
@@ -161,26 +161,8 @@ impl Scene {
             };
             let figures = in_turn(rounds, vec![variant(OURS), variant(REGISTRY), variant(PEER)]);
             let title = format!("an image of {} MB to a host, {what}, median of {rounds}", self.megabytes);
-            print(&title, &figures, &bytes.borrow());
+            print_wire(&title, &figures, &bytes.borrow());
             told.print(&figures, 1);
         }
     }
-}
-
-fn print(title: &str, figures: &[Figure], bytes: &BTreeMap<&str, u64>) {
-    let peer = figures.last().expect("a peer");
-    let mut table = Table::new(title, &["variant", "wall", "min–max", "wall ratio", "bytes on the wire"]);
-    for figure in figures {
-        let seconds = figure.rounds.iter().map(std::time::Duration::as_secs_f64);
-        let (least, most) =
-            seconds.fold((f64::MAX, 0.0), |(least, most): (f64, f64), one| (least.min(one), most.max(one)));
-        table.row(vec![
-            figure.name.clone(),
-            format!("{:.3} s", figure.wall().as_secs_f64()),
-            format!("{least:.3}–{most:.3}"),
-            format!("{:.2}", figure.ratio(peer)),
-            format!("{:.2} MB", bytes.get(figure.name.as_str()).copied().unwrap_or_default() as f64 / 1e6),
-        ]);
-    }
-    table.print();
 }

@@ -16,10 +16,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use pleach_bench::{
-    Figure, Table, Told, Variant, build, cable_bytes, describe_machine, docker, fill, in_turn, own_client, peak_memory,
+    Told, Variant, build, cable_bytes, describe_machine, docker, fill, in_turn, own_client, peak_memory, print_wire,
 };
 use pleach_core::port::{Containers as _, ImageId};
 use pleach_remote::docker::{DockerContainers, EngineWay};
@@ -162,27 +161,11 @@ impl Scene {
             Variant::new(name, run).prepared(|| self.reset()).checked(|| self.is_there())
         };
         let figures = in_turn(rounds, vec![variant(OURS), variant(REGISTRY), variant(PEER)]);
-        print(self.megabytes, rounds, &figures, &bytes.borrow());
+        let (megabytes, own) = (self.megabytes, OWN / 1_000_000);
+        let title = format!(
+            "five images of {megabytes} MB in common and {own} MB of their own to five hosts, median of {rounds}"
+        );
+        print_wire(&title, &figures, &bytes.borrow());
         told.print(&figures, COUNT * COUNT);
     }
-}
-
-fn print(megabytes: usize, rounds: usize, figures: &[Figure], bytes: &BTreeMap<&str, u64>) {
-    let peer = figures.last().expect("a peer");
-    let own = OWN / 1_000_000;
-    let title =
-        format!("five images of {megabytes} MB in common and {own} MB of their own to five hosts, median of {rounds}");
-    let mut table = Table::new(&title, &["variant", "wall", "min–max", "wall ratio", "bytes on the wires"]);
-    for figure in figures {
-        let least = figure.rounds.iter().min().copied().unwrap_or(Duration::ZERO).as_secs_f64();
-        let most = figure.rounds.iter().max().copied().unwrap_or(Duration::ZERO).as_secs_f64();
-        table.row(vec![
-            figure.name.clone(),
-            format!("{:.3} s", figure.wall().as_secs_f64()),
-            format!("{least:.3}–{most:.3}"),
-            format!("{:.2}", figure.ratio(peer)),
-            format!("{:.2} MB", bytes.get(figure.name.as_str()).copied().unwrap_or_default() as f64 / 1e6),
-        ]);
-    }
-    table.print();
 }

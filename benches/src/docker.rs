@@ -1,10 +1,14 @@
 //! Docker engines of the benchmarks' own, and the cables to their machines.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::measure::{Figure, Table};
 
 /// The command that asks the engine at a socket.
 pub fn docker(socket: &Path) -> Command {
@@ -41,4 +45,21 @@ pub fn cable_bytes(machine: Ipv4Addr) -> u64 {
         fs::read_to_string(place).expect("a counter").trim().parse::<u64>().expect("a number")
     };
     count("rx_bytes") + count("tx_bytes")
+}
+
+/// A table of what variants took, with what went over the wire for each; the last one is the peer.
+pub fn print_wire(title: &str, figures: &[Figure], bytes: &BTreeMap<&str, u64>) {
+    let peer = figures.last().expect("a peer");
+    let mut table = Table::new(title, &["variant", "wall", "min–max", "wall ratio", "bytes on the wire"]);
+    for figure in figures {
+        let seconds = |one: Option<&Duration>| one.copied().unwrap_or_default().as_secs_f64();
+        table.row(vec![
+            figure.name.clone(),
+            format!("{:.3} s", figure.wall().as_secs_f64()),
+            format!("{:.3}–{:.3}", seconds(figure.rounds.iter().min()), seconds(figure.rounds.iter().max())),
+            format!("{:.2}", figure.ratio(peer)),
+            format!("{:.2} MB", bytes.get(figure.name.as_str()).copied().unwrap_or_default() as f64 / 1e6),
+        ]);
+    }
+    table.print();
 }

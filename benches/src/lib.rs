@@ -19,7 +19,7 @@ mod repository;
 mod scratch;
 mod tree;
 
-pub use docker::{build, cable_bytes, docker, fill};
+pub use docker::{build, cable_bytes, docker, fill, print_wire};
 pub use host::{Hosts, Peers, Told, own_client, pleach, watched};
 pub use machine::{MemoryPeak, describe_machine, peak_memory};
 pub use measure::{Figure, Table, Variant, in_turn, median};

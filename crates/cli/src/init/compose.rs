@@ -141,12 +141,17 @@ pub(crate) fn compose(place: &Place<'_>) -> Composed {
 }
 
 /// The directory that a service is built from, from the repository's root.
-fn directory(build: &Node, place: &Place<'_>) -> Option<String> {
-    let context = match build.entries() {
-        [] => build.text()?,
-        _ => build.entry("context").map_or(Some("."), Node::text)?,
-    };
+pub(crate) fn directory(build: &Node, place: &Place<'_>) -> Option<String> {
+    let context = context(build)?;
     (!context.contains("://") && !context.contains('$')).then(|| resolved(&place.directory, context))?
+}
+
+/// The same as it is written.
+pub(crate) fn context(build: &Node) -> Option<&str> {
+    match build.entries() {
+        [] => build.text(),
+        _ => build.entry("context").map_or(Some("."), Node::text),
+    }
 }
 
 /// `path` as seen from `base`, without `.` and `..`; `None` if it leads outside.

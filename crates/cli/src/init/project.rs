@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pleach_core::config::ComposeConfig;
 
-use super::compose::{NAMES, ports_of};
+use super::compose::{NAMES, context, directory, ports_of};
 use super::docker::{health_of, path_of_url};
 use super::place::{Found, Place, join};
 use super::recipe::Recipe;
@@ -127,8 +127,8 @@ impl Reading<'_> {
     }
 
     fn builds(&self) -> Vec<String> {
-        let contexts = self.services.iter().filter_map(|(_, node)| context(node.entry("build")?));
-        contexts.filter(|context| !context.contains("..")).map(|context| join(&self.place.directory, context)).collect()
+        let built = self.services.iter().filter_map(|(_, node)| directory(node.entry("build")?, self.place));
+        built.collect()
     }
 
     /// How people reach it: port and health.
@@ -241,11 +241,6 @@ impl Reading<'_> {
 
 fn is_built(node: &Node) -> bool {
     node.entry("build").is_some()
-}
-
-/// The directory of `build`, as it is written.
-fn context(build: &Node) -> Option<&str> {
-    build.text().or_else(|| build.entry("context").map_or(Some("."), Node::text))
 }
 
 /// The Dockerfile of `build`, from the directory of the Compose file.

@@ -91,9 +91,13 @@ impl TargetReader {
 
 /// What is read of one target, unless it takes too long to answer.
 pub(crate) async fn within_limit<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::time::timeout(READ_LIMIT, read).await.unwrap_or_else(|_| {
-        let what = format!("it gave no answer within {} s", READ_LIMIT.as_secs());
-        Err(Failure::new(Kind::UnknownOutcome, what))
+    within(READ_LIMIT, read).await
+}
+
+/// The same with a limit of its own.
+pub(crate) async fn within<T>(limit: Duration, read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| {
+        Err(Failure::new(Kind::UnknownOutcome, format!("it gave no answer within {} s", limit.as_secs())))
     })
 }
 

@@ -9,7 +9,7 @@ mod read;
 mod text;
 mod watchdog;
 
-pub(crate) use gather::{TargetReader, open_runs, readers, runs_and_leases, stand, superseded, within_limit};
+pub(crate) use gather::{TargetReader, open_runs, readers, runs_and_leases, stand, superseded, within, within_limit};
 pub(crate) use model::{Health, LeaseStanding, Life, RunStanding, ServiceStanding, Standing, WatchdogStanding};
 pub(crate) use read::{CUT_OFF, ServiceOutput, check_place, is_cut_off, outputs, read_statuses};
 pub(crate) use text::{extras, life_style, life_word, table};

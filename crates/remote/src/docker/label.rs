@@ -28,6 +28,9 @@ pub const VERSION: &str = "org.opencontainers.image.version";
 /// When an image was built, as RFC 3339 writes it.
 pub const DATE: &str = "org.opencontainers.image.created";
 
+/// The project of a container that Compose has made, as Compose writes it.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+
 /// The labels that have a value.
 pub fn labels<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> BTreeMap<String, String> {
     let named = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::record::{self, KeptArchive, KeptVolume, cannot};
 use super::request::{KeepVolumes, Owner};
-use super::scan::{file_digest, scan};
+use super::scan::scan;
 use crate::docker::{Engine, EngineWay};
+use crate::local::file_digest;
 
 /// A volume that changes while it is read is read again so often.
 const TRIES: usize = 3;
@@ -110,7 +111,7 @@ pub(crate) fn prove(place: &Path) -> Result<Vec<KeptVolume>, Failure> {
 pub(super) fn require_whole(place: &Path, volume: &KeptVolume, before: &KeptArchive) -> Result<(), Failure> {
     let path = place.join(&before.file);
     let doing = format!("read what is kept of volume `{}`", volume.name);
-    if file_digest(&path).map_err(|error| cannot(&doing, &path, &error))? == before.sha256 {
+    if file_digest(&path).map_err(|error| cannot(&doing, &path, &error))?.0 == before.sha256 {
         return Ok(());
     }
     Err(Failure::new(Kind::Conflict, format!("what is kept of volume `{}` is damaged", volume.name))
@@ -157,7 +158,7 @@ mod tests {
                 labels: [].into(),
             },
             file: "0.tar".into(),
-            sha256: file_digest(&place.join("0.tar")).expect("read"),
+            sha256: file_digest(&place.join("0.tar")).expect("read").0,
             tree: super::super::tree::Tree { digest: "d".into(), entries: 1, files: 1, bytes: 7 },
         };
         let kept = [KeptVolume { name: "data".into(), before: Some(before) }];

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::docker::{Container, label};
 
-/// What Compose writes on the containers of a project.
-const PROJECT: &str = "com.docker.compose.project";
-
 /// Asks for volumes to be kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -74,7 +71,7 @@ impl Owner {
     pub(super) fn label(&self) -> (&'static str, &str) {
         match self {
             Self::Service(directory) => (label::DIRECTORY, directory),
-            Self::Project(project) => (PROJECT, project),
+            Self::Project(project) => (label::COMPOSE_PROJECT, project),
         }
     }
 

@@ -65,13 +65,6 @@ pub(super) async fn scan(engine: &Engine, holder: &str, volume: &str, to: Option
     })
 }
 
-/// What a file holds, as SHA-256.
-pub(super) fn file_digest(path: &Path) -> io::Result<String> {
-    let mut tee = Tee { from: File::open(path)?, to: None, digest: Sha256::new() };
-    io::copy(&mut tee, &mut io::sink())?;
-    Ok(hex(&tee.digest.finalize()))
-}
-
 /// Puts the archive in a file into the volume of a holder.
 pub(super) async fn unpack(engine: &Engine, holder: &str, path: &Path) -> Result<(), Failure> {
     let file =

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::location::{leads_outside, outside};
 use super::process::variable_name;
-use super::volume::is_volume_name;
+use super::volume::{is_plain, is_volume_name};
 use crate::config::{Config, ImageConfig, KeyPath, ServiceConfig};
 use crate::size::Size;
 
@@ -45,7 +45,7 @@ fn image(key: &KeyPath, service: &ServiceConfig, image: &ImageConfig, found: &mu
         found.push(outside(within.at("file"), &image.file, why, "the service's directory"));
     }
     found.extend(image.arguments.keys().filter_map(|name| variable_name(&within.at("arguments"), name)));
-    for id in image.secrets.keys().filter(|id| !is_secret_id(id)) {
+    for id in image.secrets.keys().filter(|id| !is_plain(id)) {
         let finding =
             Finding::new(within.at("secrets").at(id.as_str()), format!("`{id}` cannot be an `id` in a Dockerfile"));
         found.push(
@@ -79,12 +79,6 @@ fn is_platform(text: &str) -> bool {
     (2..=3).contains(&parts.len()) && parts.iter().all(is_word)
 }
 
-/// It is one value in a list of them, and the name of a file.
-fn is_secret_id(id: &str) -> bool {
-    id.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-}
-
 /// As the engine reads it: a name or a folder of the target, a path in the container, and how it may be used.
 fn wrong_volume(volume: &str) -> Option<&'static str> {
     let mut parts = volume.split(':');
@@ -108,7 +102,7 @@ mod tests {
     #[test]
     fn ids_of_secrets_are_written_as_a_dockerfile_takes_them() {
         for (id, good) in [("pip", true), ("npm_token-1.x", true), ("", false), ("a,b", false), ("../x", false)] {
-            assert_eq!(is_secret_id(id), good, "{id}");
+            assert_eq!(is_plain(id), good, "{id}");
         }
     }
 

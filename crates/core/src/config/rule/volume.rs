@@ -44,7 +44,11 @@ fn wrong(key: &KeyPath, service: &ServiceConfig, volume: &str) -> Option<Finding
 
 /// As the engine takes it.
 pub(super) fn is_volume_name(name: &str) -> bool {
-    name.len() > 1
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    name.len() > 1 && is_plain(name)
+}
+
+/// A letter or digit, and behind that also `.`, `_` and `-`.
+pub(super) fn is_plain(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
