@@ -175,8 +175,9 @@ impl Drop for Engine {
 fn ask(socket: &Path, method: &str, path: &str, kind: &str, body: &[u8]) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.0\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")?;
-    stream.write_all(body)?;
+    let head = format!("{method} {path} HTTP/1.0\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+    // In one piece: an engine that needs no body may have answered and hung up before it comes.
+    stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

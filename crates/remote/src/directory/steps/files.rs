@@ -22,5 +22,6 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
             .because(format!("`{}` is not there", kept.display()))
             .next("make a new plan"));
     }
-    Ok(Applied::changed(format!("{} paths can be put back from `{}`", parameters.paths.len(), kept.display())))
+    let many = if parameters.paths.len() == 1 { "" } else { "s" };
+    Ok(Applied::changed(format!("{} path{many} can be put back from `{}`", parameters.paths.len(), kept.display())))
 }
