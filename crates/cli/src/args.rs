@@ -94,6 +94,10 @@ pub(crate) enum Command {
     Rollback(command::rollback::Args),
     /// Say that all is well: a canary goes on, and hosts do not take themselves back
     Confirm(command::confirm::Args),
+    /// Keep what services have beside their releases, until it is removed; list and remove such backups
+    Backup(command::backup::Args),
+    /// Put back what a backup keeps, and the release that was current
+    Restore(command::restore::Args),
     /// Stop services and keep their releases
     Stop(command::stop::Args),
     /// Start services anew, at the releases that they have

@@ -26,6 +26,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Ended> {
         Command::Resume(args) => super::resume::run(args, globals),
         Command::Rollback(args) => super::rollback::run(args, globals),
         Command::Confirm(args) => super::confirm::run(args, globals),
+        Command::Backup(args) => super::backup::run(args, globals),
+        Command::Restore(args) => super::restore::run(args, globals),
         Command::Stop(args) => super::stop::run(args, globals),
         Command::Restart(args) => super::restart::run(args, globals),
         Command::Merge(args) => super::merge::run(args, globals),

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod approve;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -22,6 +23,7 @@ pub(crate) mod proxy;
 pub(crate) mod ps;
 pub(crate) mod report;
 pub(crate) mod restart;
+pub(crate) mod restore;
 pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod route;

@@ -94,7 +94,7 @@ fn require_work(plan: &Plan, services: &[ServiceName]) -> Result<(), Ended> {
 
 /// A restart brings nothing new: what the plan names is what is live, wherever the branches are by now. Targets that have
 /// different commits keep that of the first.
-fn name_live_commits(project: &Project, plan: &mut Plan) {
+pub(super) fn name_live_commits(project: &Project, plan: &mut Plan) {
     let changed: Vec<ServiceName> = plan.lanes().map(|lane| lane.service.clone()).collect();
     plan.services.retain(|service| changed.contains(&service.name));
     for service in &mut plan.services {

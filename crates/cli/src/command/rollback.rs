@@ -114,9 +114,13 @@ fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Resul
         let state = workspace.state(&entry.run)?;
         let mut told = left_by(&state, None);
         let open = !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
-        if is_done_restart(&state) {
-            passed_over
-                .push(format!("run {} since then only restarted services: it left nothing to take back", entry.run));
+        if is_passed_over(&state) {
+            let did = match &state.plan().operation {
+                Operation::Backup => "made a backup",
+                Operation::Forget { .. } => "removed a backup",
+                _ => "restarted services",
+            };
+            passed_over.push(format!("run {} since then only {did}: it left nothing to take back", entry.run));
         }
         if open || !told.is_empty() {
             told.append(&mut passed_over);
@@ -182,14 +186,14 @@ fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<Strin
     ))
 }
 
-/// A service that was started anew has nothing to go back to but running, and it runs.
-fn is_done_restart(state: &State) -> bool {
-    matches!(state.plan().operation, Operation::Restart { .. }) && state.outcome() == Some(Outcome::Succeeded)
+/// A service that was started anew has nothing to go back to but running, and it runs; a backup is removed by name.
+fn is_passed_over(state: &State) -> bool {
+    !state.plan().operation.changes_what_is_live() && state.outcome() == Some(Outcome::Succeeded)
 }
 
 /// What a run left on its targets, in words.
 fn left_by(state: &State, service: Option<&ServiceName>) -> Vec<String> {
-    if is_done_restart(state) {
+    if is_passed_over(state) {
         return Vec::new();
     }
     let named = |name: &ServiceName| service.is_none_or(|service| service == name);
@@ -208,7 +212,7 @@ fn nothing_to_take_back(environment: &EnvironmentName, service: Option<&ServiceN
     };
     Ended::wrong(
         Failure::new(Kind::Rejected, what)
-            .because("each was taken back already or only restarted services, or there was none")
+            .because("each was taken back already, or brought nothing live, or there was none")
             .state("nothing was touched")
             .next(format!(
                 "see what runs with `pleach status {environment}`, and all runs with `pleach runs {environment}`"

@@ -81,7 +81,11 @@ pub(super) fn versions(plan: &Plan) -> Vec<Version> {
                 Some((_, short)) => (short.to_owned(), format!("release {release}")),
                 None => continue,
             },
-            Operation::Stop | Operation::Restart { .. } => continue,
+            Operation::Stop
+            | Operation::Restart { .. }
+            | Operation::Backup
+            | Operation::Restore { .. }
+            | Operation::Forget { .. } => continue,
         };
         match versions.iter_mut().find(|version| version.commit == commit) {
             Some(version) => version.services.push(service.name.clone()),

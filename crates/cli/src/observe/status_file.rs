@@ -184,7 +184,7 @@ fn worst(rows: &[&Row], state: &State) -> Option<(&'static str, &'static str)> {
         ("deploying", "DEPLOYING")
     } else if any(&[LaneStatus::TakenBack]) && rows.iter().all(|row| is_back(row, state) && is_live_again(row, state)) {
         ("deployed", "ACTIVE")
-    } else if any(&[LaneStatus::TakenBack]) && matches!(state.plan().operation, Operation::Restart { .. }) {
+    } else if any(&[LaneStatus::TakenBack]) && !state.plan().operation.changes_what_is_live() {
         // It was seen to run again: there is nothing else that a restart goes back to.
         ("deployed", "ACTIVE")
     } else if any(&[LaneStatus::TakenBack]) {

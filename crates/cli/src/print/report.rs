@@ -155,6 +155,9 @@ fn headline(report: &Report, rows: &[Row], now: Timestamp, paint: Paint) -> Stri
         Operation::Switch { release } => format!("switch to `{release}`"),
         Operation::Stop => "stop".to_owned(),
         Operation::Restart { .. } => "restart".to_owned(),
+        Operation::Backup => "backup".to_owned(),
+        Operation::Restore { backup } => format!("restoring backup {backup}"),
+        Operation::Forget { backup } => format!("removing backup {backup}"),
     };
     let (style, words) = match (report.outcome, report.cause) {
         (Some(Outcome::Succeeded), _) => (Style::Good, "done, and seen to be done"),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use pleach_core::config::{ServiceConfig, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
-use pleach_core::plan::Operation;
 use pleach_core::port::{Leases as _, RunEntry};
 use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
@@ -200,19 +199,18 @@ pub(crate) fn open_runs(workspace: &Workspace, entries: &[RunEntry]) -> Result<V
 
 /// The later run in the same environment after which nobody needs to finish this one, and nobody may: it would bring back
 /// what the later one has replaced. A run that was taken back whole has left everything as it found it, and is none; nor is
-/// a restart, which replaces nothing but an earlier restart.
+/// a restart or backup, which replaces nothing but an earlier one.
 pub(crate) fn superseded(
     workspace: &Workspace,
     entries: &[RunEntry],
     entry: &RunEntry,
 ) -> Result<Option<RunId>, Failure> {
-    let restarts = |run: &RunId| {
-        workspace.state(run).is_ok_and(|state| matches!(state.plan().operation, Operation::Restart { .. }))
-    };
+    let leaves_it =
+        |run: &RunId| workspace.state(run).is_ok_and(|state| !state.plan().operation.changes_what_is_live());
     let later = entries.iter().take_while(|later| later.run != entry.run);
     for later in later.filter(|later| later.environment == entry.environment) {
         let leaves = match later.outcome {
-            _ if restarts(&later.run) && !restarts(&entry.run) => false,
+            _ if leaves_it(&later.run) && !leaves_it(&entry.run) => false,
             Some(Outcome::RolledBack) => rows(&workspace.state(&later.run)?).iter().any(Row::is_left),
             _ => true,
         };

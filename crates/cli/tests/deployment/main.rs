@@ -7,6 +7,7 @@
 )]
 
 mod astray;
+mod backups;
 mod builds;
 mod canaried;
 mod channels;

@@ -134,7 +134,38 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
     assert_eq!(dock.answer("alpha"), Some(2));
     assert!(content(&dock, "alpha-data").contains("more/.hidden d"));
     assert_eq!(copies(&dock), 1, "of the last run");
+
+    // Kept by name, and put back with the release that it belongs to.
+    dock.scene.commit("alpha", "migrate", Some("true\n"));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let kept = content(&dock, "alpha-data");
+    let release = back_up(&dock);
+    for (version, change) in [(3, "echo three >/data/three\n"), (4, "rm -r /data/more /data/other\n")] {
+        dock.scene.commit("alpha", "migrate", Some(change));
+        dock.version_of("alpha", version);
+        dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+        assert_ne!(content(&dock, "alpha-data"), kept);
+        let restored = dock.scene.ends(0, &["restore", "uat", &release, "--yes"]);
+        assert!(restored.stderr.contains("1 volume of backup"), "{}", restored.stderr);
+        assert_eq!((content(&dock, "alpha-data"), dock.answer("alpha")), (kept.clone(), Some(2)));
+        dock.require_settled(1);
+    }
+    // Of the same release: its container runs on it again.
+    let folder = folder(&dock, "alpha-data");
+    std::fs::write(folder.join("by hand"), "x").expect("written");
+    dock.scene.ends(0, &["restore", "uat", &release, "--yes"]);
+    assert_eq!((content(&dock, "alpha-data"), dock.answer("alpha")), (kept.clone(), Some(2)));
+    dock.scene.ends(0, &["check", "uat"]);
     assert!(dock.ask("/containers/json?all=1").to_string().find("pleach-volume").is_none(), "nothing of ours is left");
+}
+
+/// Makes a backup; gives its name.
+fn back_up(dock: &Dock) -> String {
+    dock.scene.ends(0, &["backup", "uat"]);
+    let listed = dock.scene.ends(0, &["backup", "uat", "--list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    assert_eq!(listed["backups"][0]["volumes"].as_array().map(Vec::len), Some(1), "{listed:#}");
+    listed["backups"][0]["backup"].as_str().expect("a name").to_owned()
 }
 
 #[test]
@@ -161,5 +192,14 @@ fn a_volume_of_a_project_comes_back_while_nothing_of_it_runs() {
     let apart_from_time =
         |text: &str| text.lines().filter(|line| !line.starts_with("ready 1 ")).collect::<Vec<_>>().join("\n");
     assert_eq!(apart_from_time(&after), apart_from_time(&before));
+    dock.require_settled(1);
+
+    let backup = back_up(&dock);
+    dock.scene.commit("alpha", "health", Some("ok"));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert!(content(&dock, "alpha_data").contains("more f") && dock.answer("alpha") == Some(2));
+    dock.scene.ends(0, &["restore", "uat", &backup, "--yes"]);
+    assert_eq!(apart_from_time(&content(&dock, "alpha_data")), apart_from_time(&before));
+    assert_eq!(dock.answer("alpha"), Some(1));
     dock.require_settled(1);
 }

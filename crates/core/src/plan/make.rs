@@ -277,8 +277,9 @@ fn stages(input: &PlanInput<'_>, selection: &Selection<'_>, drafts: &Drafts<'_>)
     if input.operation == Operation::Stop {
         levels.reverse();
     }
-    // Stopping goes nowhere new, so nobody has to go first.
-    let gatekeeper = selection.environment.gatekeeper.as_ref().filter(|_| input.operation != Operation::Stop);
+    // What goes nowhere new needs nobody who goes first.
+    let tries = !matches!(input.operation, Operation::Stop | Operation::Backup | Operation::Forget { .. });
+    let gatekeeper = selection.environment.gatekeeper.as_ref().filter(|_| tries);
     let mut mains: Vec<(String, Places<'_>)> = Vec::new();
     for (prefix, gate) in [("gate", true), (verb, false)] {
         let passes = |target: &TargetName| gatekeeper.map_or(!gate, |keeper| (keeper == target) == gate);

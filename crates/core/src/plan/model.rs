@@ -10,8 +10,8 @@ use crate::period::Period;
 use crate::phase::Reversal;
 use crate::target::Facts;
 use crate::word::{
-    CommitId, EnvironmentName, LaneId, PhaseName, PlanId, ReleaseId, ServiceName, SnapshotId, SnapshotKind, StageName,
-    StepName, TargetName,
+    CommitId, EnvironmentName, LaneId, PhaseName, PlanId, ReleaseId, RunId, ServiceName, SnapshotId, SnapshotKind,
+    StageName, StepName, TargetName,
 };
 
 /// The version of a plan's form.
@@ -36,16 +36,39 @@ pub enum Operation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<String>,
     },
+    /// Keeps what the services have beside their releases until it is removed by name: that of the run that makes it.
+    Backup,
+    /// Puts back what a backup keeps, and the release that was current when it was made.
+    Restore {
+        /// The run that made it.
+        backup: RunId,
+    },
+    /// Removes a backup.
+    Forget {
+        /// The run that made it.
+        backup: RunId,
+    },
 }
 
 impl Operation {
-    /// What is done, in a word: `deploy`, `switch`, `stop` or `restart`.
+    /// Whether what is live, and its data, may be another once it is done. A restart brings back what was.
+    pub const fn changes_what_is_live(&self) -> bool {
+        match self {
+            Self::Deploy | Self::Switch { .. } | Self::Stop | Self::Restore { .. } => true,
+            Self::Restart { .. } | Self::Backup | Self::Forget { .. } => false,
+        }
+    }
+
+    /// What is done, in a word: `deploy`, `switch`, `stop`, `restart`, `backup`, `restore` or `forget`.
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
             Self::Switch { .. } => "switch",
             Self::Stop => "stop",
             Self::Restart { .. } => "restart",
+            Self::Backup => "backup",
+            Self::Restore { .. } => "restore",
+            Self::Forget { .. } => "forget",
         }
     }
 }

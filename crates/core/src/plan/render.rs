@@ -57,6 +57,13 @@ fn headline(plan: &Plan) -> String {
         Operation::Restart { part: Some(part) } => {
             format!("plan {}: restart `{part}` of {services} of {project} on {environment}", id.short())
         }
+        Operation::Backup => format!("plan {}: back up {services} of {project} on {environment}", id.short()),
+        Operation::Restore { backup } => {
+            format!("plan {}: restore {services} of {project} on {environment} from backup {backup}", id.short())
+        }
+        Operation::Forget { backup } => {
+            format!("plan {}: remove backup {backup} of {services} of {project} on {environment}", id.short())
+        }
     }
 }
 

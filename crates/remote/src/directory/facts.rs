@@ -16,6 +16,7 @@
 //! | `service/NAME/running` | releases with a process |
 //! | `service/NAME/orphaned` | those of them that nobody supervises |
 //! | `service/NAME/led` | what the proxy leads to it: `bind`, `release` if it is one, and in words `seen` |
+//! | `service/NAME/backups` | its backups, oldest first |
 //! | `service/NAME/routers` | addresses with a router, as `[HOST, PORT]` |
 //!
 //! A fact that would be nothing is absent.
@@ -29,6 +30,7 @@ use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::backup::read_backups;
 use super::command::is_halted;
 use super::compose::{Standing, judge, members_of};
 use super::instance::InstanceState;
@@ -130,6 +132,10 @@ async fn probe_service(
     }
     if let Some(release) = current {
         add("current", json!(release));
+    }
+    let backups = read_backups(files, &layout).await?;
+    if !backups.is_empty() {
+        add("backups", json!(backups));
     }
     if let Some(number) = numbers.iter().max() {
         add("last-number", json!(number));

@@ -166,6 +166,56 @@ impl ServiceLayout {
         self.directory.join(".pleach/replaced")
     }
 
+    /// All backups, each by the run that made it.
+    pub fn backups(&self) -> PathBuf {
+        self.directory.join(".pleach/backups")
+    }
+
+    /// One backup.
+    pub fn backup(&self, backup: &RunId) -> PathBuf {
+        self.backups().join(backup.as_str())
+    }
+
+    /// What it is: written last, so that a backup that has it is whole.
+    pub fn backup_record(&self, backup: &RunId) -> PathBuf {
+        self.backup(backup).join("backup.json")
+    }
+
+    /// What it keeps of files.
+    pub fn backup_files(&self, backup: &RunId) -> PathBuf {
+        self.backup(backup).join("files")
+    }
+
+    /// What it keeps of volumes.
+    pub fn backup_volumes(&self, backup: &RunId) -> PathBuf {
+        self.backup(backup).join("volumes")
+    }
+
+    /// What runs put back of files, taken from backups.
+    pub fn all_restoring(&self) -> PathBuf {
+        self.directory.join(".pleach/restoring/files")
+    }
+
+    /// What one run puts back of files.
+    pub fn restoring(&self, run: &RunId) -> PathBuf {
+        self.all_restoring().join(run.as_str())
+    }
+
+    /// That one run has put back all of it: what was seen.
+    pub fn restored(&self, run: &RunId) -> PathBuf {
+        self.restoring(run).join("done.json")
+    }
+
+    /// What runs put back of volumes, taken from backups.
+    pub fn all_restoring_volumes(&self) -> PathBuf {
+        self.directory.join(".pleach/restoring/volumes")
+    }
+
+    /// What one run puts back of volumes.
+    pub fn restoring_volumes(&self, run: &RunId) -> PathBuf {
+        self.all_restoring_volumes().join(run.as_str())
+    }
+
     /// Where names of images led before runs changed them.
     pub fn all_names(&self) -> PathBuf {
         self.directory.join(".pleach/names")

@@ -61,6 +61,7 @@
 //! So `renew` ends the one before it starts the other. It changes no files, so a restart takes no snapshot: its pins would
 //! push out those of deployments.
 
+mod backup;
 mod built;
 mod canary;
 mod channel;
@@ -99,6 +100,7 @@ mod up;
 mod volumes;
 mod way_back;
 
+pub use backup::{Backup, service_backups};
 pub use compose::compose_version;
 pub(crate) use consent::keep_consent;
 pub use consent::{AwaitedConsent, awaited_consents, give_consent};

@@ -7,14 +7,14 @@ use pleach_core::config::{CheckConfig, CommandLine, RegistryConfig};
 use pleach_core::percent::Percent;
 use pleach_core::period::Period;
 use pleach_core::port::{ChannelNames, ImageId, SecretName};
-use pleach_core::word::{ReleaseId, ServiceName};
+use pleach_core::word::{EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
 use crate::proxy::{Led, Part};
 use crate::ssh::quote_text;
-use crate::volume::Owner;
+use crate::volume::{Owner, PutBackVolumes};
 
 /// A path as one word of a command that a person types.
 pub(super) fn word(path: &Path) -> String {
@@ -111,6 +111,75 @@ pub(super) struct VolumesParameters {
     pub(super) owner: Owner,
     /// How long each of these may take to end.
     pub(super) stop_grace: Period,
+}
+
+/// Of `backup`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct BackupParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) release: ReleaseId,
+    /// Absolute paths on the target.
+    pub(super) paths: Vec<PathBuf>,
+    /// As the config names them.
+    pub(super) volumes: Vec<String>,
+    /// Whose containers run on the volumes.
+    pub(super) owner: Owner,
+    pub(super) stop_grace: Period,
+}
+
+impl BackupParameters {
+    /// What the target is asked to keep.
+    pub(super) fn volumes(&self) -> VolumesParameters {
+        VolumesParameters {
+            place: self.place.clone(),
+            volumes: self.volumes.clone(),
+            owner: self.owner.clone(),
+            stop_grace: self.stop_grace,
+        }
+    }
+}
+
+/// Of `put-back`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct PutBackParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) environment: EnvironmentName,
+    pub(super) backup: RunId,
+    /// The release that was current when it was made.
+    pub(super) release: ReleaseId,
+    /// Whose containers run on the volumes.
+    pub(super) owner: Owner,
+    /// How long each of these may take to end.
+    pub(super) stop_grace: Period,
+}
+
+impl PutBackParameters {
+    /// What the target is asked to have put back.
+    pub(super) fn put_back(&self) -> PutBackVolumes {
+        let layout = self.place.layout();
+        PutBackVolumes {
+            all: layout.all_restoring_volumes(),
+            // Apart from what the run itself would put aside, were it taken back.
+            aside: layout.replaced_volumes().join("restored"),
+            socket: self.place.socket(),
+            holder: self.place.volume_holder(),
+            owner: self.owner.clone(),
+            stop_grace: self.stop_grace,
+        }
+    }
+}
+
+/// Of `forget`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ForgetParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    pub(super) backup: RunId,
 }
 
 /// Of `upload`.
@@ -211,6 +280,9 @@ pub(super) struct SwitchParameters {
     pub(super) release: ReleaseId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<ReleaseId>,
+    /// Whether data is put back before anything of the release before is started again, where the step is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) data_first: bool,
 }
 
 /// Of `canary`: what `lead` has, for a part of the requests.

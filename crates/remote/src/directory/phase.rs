@@ -48,10 +48,13 @@ pub(super) enum Work {
     Stop,
     Halt,
     Renew,
+    Backup,
+    PutBack,
+    Forget,
 }
 
 impl Work {
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::Install,
         Self::Files,
         Self::Volumes,
@@ -81,6 +84,9 @@ impl Work {
         Self::Stop,
         Self::Halt,
         Self::Renew,
+        Self::Backup,
+        Self::PutBack,
+        Self::Forget,
     ];
 
     /// The name of its step; scripts have their own behind it, and the parts of a canary their percentages.
@@ -115,6 +121,9 @@ impl Work {
             Self::Stop => "stop",
             Self::Halt => "halt",
             Self::Renew => "renew",
+            Self::Backup => "backup",
+            Self::PutBack => "put-back",
+            Self::Forget => "forget",
         }
     }
 

@@ -1,5 +1,7 @@
 //! From a service and facts to steps: the pure half.
 
+use std::path::PathBuf;
+
 use pleach_core::config::{ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::backup::Backup;
 use super::command::typed;
 use super::compose::{commands, project};
 use super::facts::{KeptRelease, LedFact};
@@ -29,6 +32,7 @@ use super::snapshot::KIND;
 use super::volumes::{self, kept_volumes, owner};
 use super::way_back::{Kept, WayBack};
 use crate::guard::Guard;
+use crate::proxy::Led;
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
@@ -63,6 +67,9 @@ impl Recipe for DirectoryRecipe {
             Operation::Switch { release } => scene.switch_to(release),
             Operation::Stop => scene.stop(),
             Operation::Restart { part } => scene.restart(part.as_deref()),
+            Operation::Backup => scene.backup(),
+            Operation::Restore { backup } => scene.restore(backup),
+            Operation::Forget { backup } => scene.forget(backup),
         }
         .map_err(|failure| vec![failure])
     }
@@ -114,6 +121,7 @@ pub(super) struct Scene<'a> {
     missing: Option<String>,
     install: bool,
     pub(super) led: Option<LedFact>,
+    pub(super) backups: Vec<Backup>,
 }
 
 pub(super) fn fact<T: DeserializeOwned + Default>(request: &DraftRequest<'_>, name: &str) -> Result<T, Failure> {
@@ -172,6 +180,7 @@ impl<'a> Scene<'a> {
             missing: fact(request, "program/missing")?,
             install: fact(request, "program/install")?,
             led: fact(request, &of("led"))?,
+            backups: fact(request, &of("backups"))?,
         })
     }
 
@@ -218,9 +227,9 @@ impl<'a> Scene<'a> {
         ReleaseSpec { channel: self.channel_of(&spec), ..spec }
     }
 
-    /// Before all that changes something: taken back last, it puts back the files that the config names.
-    fn guard_files(&self, steps: &mut Steps) -> Result<(), Failure> {
-        let paths = kept_paths(self.request.service_config, &self.place);
+    /// Before all that changes something: taken back last, it puts back the files that the config names, and these besides.
+    pub(super) fn guard_files(&self, steps: &mut Steps, besides: &[PathBuf]) -> Result<(), Failure> {
+        let paths = joined(kept_paths(self.request.service_config, &self.place), besides);
         if paths.is_empty() {
             return Ok(());
         }
@@ -238,8 +247,8 @@ impl<'a> Scene<'a> {
     }
 
     /// The same for volumes of the engine, which come back before what the paths have.
-    fn guard_volumes(&self, steps: &mut Steps) -> Result<(), Failure> {
-        let volumes = kept_volumes(self.request.service_config);
+    pub(super) fn guard_volumes(&self, steps: &mut Steps, besides: &[String]) -> Result<(), Failure> {
+        let volumes = joined(kept_volumes(self.request.service_config), besides);
         if volumes.is_empty() {
             return Ok(());
         }
@@ -259,7 +268,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Expectations, snapshot and steps in their place.
-    fn draft(&self, release: Option<ReleaseId>, mut steps: Steps) -> Result<Draft, Failure> {
+    pub(super) fn draft(&self, release: Option<ReleaseId>, mut steps: Steps) -> Result<Draft, Failure> {
         let (kept, volumes) = (steps.kept.take(), steps.volumes.take());
         let mut draft = self.draft_without_snapshot(release, steps)?;
         if !draft.steps.is_empty() {
@@ -296,8 +305,8 @@ impl<'a> Scene<'a> {
         let name = format!("{:04}-{}", number + 1, self.request.commit.short());
         let release = ReleaseId::new(&name).map_err(|error| Failure::new(Kind::Internal, error.to_string()))?;
         let mut steps = self.steps(spec.is_kept_running() || self.keeps_volumes())?;
-        self.guard_files(&mut steps)?;
-        self.guard_volumes(&mut steps)?;
+        self.guard_files(&mut steps, &[])?;
+        self.guard_volumes(&mut steps, &[])?;
         let short = self.request.commit.short();
         let path =
             if spec.path.as_os_str().is_empty() { "all".to_owned() } else { format!("`{}`", spec.path.display()) };
@@ -423,7 +432,7 @@ impl<'a> Scene<'a> {
     }
 
     /// From a release that is there to one that is live, and the end of what ran before.
-    fn go_live(
+    pub(super) fn go_live(
         &self,
         steps: &mut Steps,
         spec: &ReleaseSpec,
@@ -436,6 +445,7 @@ impl<'a> Scene<'a> {
             place: self.place.clone(),
             release: release.clone(),
             previous: self.previous.release.clone(),
+            data_first: self.puts_data_back(),
         };
         let from = self.previous.release.as_ref().map_or_else(|| "nothing".to_owned(), |from| format!("`{from}`"));
         let canary = self.canary(spec)?;
@@ -466,7 +476,10 @@ impl<'a> Scene<'a> {
         let (asked, led) = (asked(spec), self.led_by(spec)?);
         let mut wanted = Vec::new();
         if let Some(what) = spec.process() {
-            let (place, previous) = (self.place.clone(), self.previous.clone());
+            let (place, mut previous) = (self.place.clone(), self.previous.clone());
+            if self.puts_data_back() {
+                previous.running.clear();
+            }
             let start = StartParameters { place, release: release.clone(), previous };
             steps.add(Work::Start, format!("start {what} beside the old release"), &start, SHORT)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
@@ -509,20 +522,7 @@ impl<'a> Scene<'a> {
             }
         }
         self.add_scripts(steps, release, scripts, ScriptPlace::AfterSwitch)?;
-        let way_back = WayBack {
-            place: &self.place,
-            release,
-            spec,
-            previous: &self.previous,
-            old: old.map(|kept| &kept.spec),
-            wanted: &wanted,
-            led: led.clone(),
-            kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
-            volumes: steps.volumes.as_ref(),
-            drain: DRAIN,
-            build_limit: self.request.service_config.build_limit,
-        };
-        steps.way_back.extend(way_back.instructions()?);
+        self.add_way_back(steps, release, spec, &wanted, led.clone())?;
         let standby = self.standby(release);
         let ends = |running: &&ReleaseId| *running != release && Some(*running) != standby.as_ref();
         let retire = RetireParameters {
@@ -555,6 +555,33 @@ impl<'a> Scene<'a> {
             let limit = self.request.service_config.build_limit;
             steps.finish().add(Work::Halt, format!("run `{stop}`"), &self.about(&kept.release), limit)?;
         }
+        Ok(())
+    }
+
+    /// What the target does by itself where nobody is left who takes the steps back.
+    pub(super) fn add_way_back(
+        &self,
+        steps: &mut Steps,
+        release: &ReleaseId,
+        spec: &ReleaseSpec,
+        wanted: &[(String, u16)],
+        led: Option<Led>,
+    ) -> Result<(), Failure> {
+        let old = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
+        let way_back = WayBack {
+            place: &self.place,
+            release,
+            spec,
+            previous: &self.previous,
+            old: old.map(|kept| &kept.spec),
+            wanted,
+            led,
+            kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
+            volumes: steps.volumes.as_ref(),
+            drain: DRAIN,
+            build_limit: self.request.service_config.build_limit,
+        };
+        steps.way_back.extend(way_back.instructions()?);
         Ok(())
     }
 
@@ -600,16 +627,26 @@ impl<'a> Scene<'a> {
             };
             return Err(Failure::new(Kind::Rejected, what).because(there).state("nothing was touched").next(next));
         };
-        let runs = !self.halted && (!kept.spec.is_kept_running() || self.previous.running.contains(release));
-        if self.previous.release.as_ref() == Some(release) && runs {
+        if self.runs(kept) {
             return self.draft(Some(release.clone()), Steps::default());
         }
         let mut steps = self.steps(kept.spec.is_kept_running() || self.keeps_volumes())?;
-        self.guard_files(&mut steps)?;
-        self.guard_volumes(&mut steps)?;
+        self.guard_files(&mut steps, &[])?;
+        self.guard_volumes(&mut steps, &[])?;
         self.go_live(&mut steps, &kept.spec, release, &[])?;
         self.add_channel(&mut steps, &kept.spec, release, None)?;
         self.draft(Some(release.clone()), steps)
+    }
+
+    /// Whether what ran before is started again only once its data is as it was: it may not run on any other.
+    fn puts_data_back(&self) -> bool {
+        matches!(self.request.operation, Operation::Restore { .. })
+    }
+
+    /// Whether a release is current, and all of it that is to run does.
+    pub(super) fn runs(&self, kept: &KeptRelease) -> bool {
+        let runs = !self.halted && (!kept.spec.is_kept_running() || self.previous.running.contains(&kept.release));
+        runs && self.previous.release.as_ref() == Some(&kept.release)
     }
 
     fn stop(&self) -> Result<Draft, Failure> {
@@ -647,6 +684,16 @@ impl<'a> Scene<'a> {
         }
         self.draft(None, steps)
     }
+}
+
+/// What is in either, each once.
+fn joined<T: Clone + PartialEq>(mut all: Vec<T>, besides: &[T]) -> Vec<T> {
+    for one in besides {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
+    all
 }
 
 pub(super) fn told(asked: &Asked) -> String {
@@ -714,6 +761,8 @@ impl Steps {
             | Work::RestartPart
             | Work::Wait
             | Work::Verify
+            | Work::PutBack
+            | Work::Forget
             | Work::Prune => Reversal::Nothing,
             _ => Reversal::Undo,
         };

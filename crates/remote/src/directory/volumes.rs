@@ -4,6 +4,7 @@
 //! step `volumes` stands before all others of its service and changes nothing: it is there to be taken back, which is to restore
 //! this snapshot, after everything else of the service was.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -68,16 +69,43 @@ impl VolumesSnapshot {
     }
 }
 
-fn told(kept: &[KeptVolume]) -> String {
+pub(super) fn told(kept: &[KeptVolume]) -> String {
     kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-async fn put_back(site: &Site<'_>, parameters: &VolumesParameters, run: &RunId) -> Result<VolumesPutBack, Failure> {
-    site.ask_with(&["supervise", "put-back-volumes", run.as_str()], &parameters.put_back()).await
+/// Has volumes kept in `place`, as they are now.
+pub(super) async fn ask_keep(
+    site: &Site<'_>,
+    parameters: &VolumesParameters,
+    place: &Path,
+) -> Result<Vec<KeptVolume>, Failure> {
+    let request = KeepVolumes {
+        place: place.to_owned(),
+        socket: parameters.place.socket(),
+        holder: parameters.place.volume_holder(),
+        owner: parameters.owner.clone(),
+        volumes: parameters.volumes.clone(),
+        resolved: site.current().await?.map(|release| site.layout().release(&release).join(PINNED)),
+    };
+    site.ask(["supervise", "keep-volumes"], &request).await
+}
+
+/// Has what `place` keeps proven.
+pub(super) async fn ask_prove(site: &Site<'_>, place: &Path) -> Result<Vec<KeptVolume>, Failure> {
+    site.ask(["supervise", "prove-volumes"], &place).await
+}
+
+/// Has what a run keeps put back.
+pub(super) async fn ask_put_back(
+    site: &Site<'_>,
+    request: &PutBackVolumes,
+    run: &RunId,
+) -> Result<VolumesPutBack, Failure> {
+    site.ask_with(&["supervise", "put-back-volumes", run.as_str()], request).await
 }
 
 /// What was ended for them runs again; tells what was seen of it.
-async fn start_again(site: &Site<'_>, secrets: &dyn Secrets) -> Result<Option<String>, Failure> {
+pub(super) async fn start_again(site: &Site<'_>, secrets: &dyn Secrets) -> Result<Option<String>, Failure> {
     let Some(release) = site.current().await? else { return Ok(None) };
     let record = site.require_record(&release).await?;
     if record.spec.image.is_none() {
@@ -108,38 +136,29 @@ impl Snapshot for VolumesSnapshot {
         let parameters: VolumesParameters = cx.require_parameters()?;
         let site = Site::of_snapshot(cx, &parameters.place)?;
         ensure_program(&site).await?;
-        let layout = site.layout();
-        let request = KeepVolumes {
-            place: layout.kept_volumes(cx.run),
-            socket: parameters.place.socket(),
-            holder: parameters.place.volume_holder(),
-            owner: parameters.owner.clone(),
-            volumes: parameters.volumes.clone(),
-            resolved: site.current().await?.map(|release| layout.release(&release).join(PINNED)),
-        };
-        let kept: Vec<KeptVolume> = site.ask(["supervise", "keep-volumes"], &request).await?;
+        let kept = ask_keep(&site, &parameters, &site.layout().kept_volumes(cx.run)).await?;
         Ok(json!({ "volumes": kept.len() }))
     }
 
     async fn prove(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {
         let parameters: VolumesParameters = cx.require_parameters()?;
         let site = Site::of_snapshot(cx, &parameters.place)?;
-        let place = site.layout().kept_volumes(cx.run);
-        let kept: Vec<KeptVolume> = site.ask(["supervise", "prove-volumes"], &place).await?;
+        let kept = ask_prove(&site, &site.layout().kept_volumes(cx.run)).await?;
         Ok(Evidence::seen(format!("equal copies are kept of {}", told(&kept))))
     }
 
     async fn restore(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {
         let parameters: VolumesParameters = cx.require_parameters()?;
         let site = Site::of_snapshot(cx, &parameters.place)?;
-        let done = put_back(&site, &parameters, cx.run).await?;
+        let done = ask_put_back(&site, &parameters.put_back(), cx.run).await?;
         let names: Vec<String> = done.volumes.iter().map(|name| format!("`{name}`")).collect();
         let many = if names.len() == 1 { "" } else { "s" };
         let mut seen = format!("volume{many} {} as before the run", names.join(", "));
         if !done.aside.is_empty() {
             seen = format!("{seen}; what was there lies in {}", quoted(&done.aside));
         }
-        if done.stopped
+        // Also where a step before it has ended what ran on them.
+        if (done.stopped || done.changed)
             && let Some(anew) = start_again(&site, self.secrets.as_ref()).await?
         {
             seen = format!("{seen}; {anew}");

@@ -128,6 +128,15 @@ impl KeptFiles {
         Ok(done)
     }
 
+    /// Holds the same copies as `from` from now on, which stays as it is whatever is put back of them. What is here already is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// There is no room, or `from` cannot be read; nothing is left behind then.
+    pub async fn stage(&self, shell: &dyn Shell, call: Call<'_>, from: &Path) -> Result<(), Failure> {
+        self.ask(shell, call, Effect::Write, "stage", &[from.to_owned()]).await.map(drop)
+    }
+
     /// Removes the copies. Nothing left is fine.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 #   prove PLACE          the copies are whole, and there is nothing in the way of putting them back
 #   put-back PLACE       puts back what is not as it was
 #   discard PLACE        removes the copies
+#   stage PLACE FROM     makes PLACE hold the same copies as FROM, none of which was put back
 #
 # Paths are absolute, in the text of names. Ends with 66 where that cannot be done for one of them.
 #
@@ -124,6 +125,37 @@ put_back() {
     fi
 }
 
+# Trees are copied: what is put back may be linked to what it was taken from, and is written to from then on.
+stage() {
+    from=$1
+    home=$place
+    if [ -e "$home" ]; then
+        return 0
+    fi
+    place=$home.new.$$
+    rm -rf "$home".new.*
+    (umask 077 && mkdir -p "$place") || fail 74 "could not make $place"
+    for one in "$from"/*; do
+        name=${one##*/}
+        case $name in
+            restored | changed | stopped | lock) continue ;;
+        esac
+        if [ -d "$one" ]; then
+            cp -a --reflink=auto "$one" "$place/$name" 2>/dev/null || {
+                rm -rf "$place/${name:?}"
+                cp -a "$one" "$place/$name"
+            }
+        else
+            ln "$one" "$place/$name" 2>/dev/null || cp -p "$one" "$place/$name"
+        fi || {
+            rm -rf "$place"
+            fail 74 "could not write in $place"
+        }
+    done
+    sync -f "$place" 2>/dev/null || sync
+    mv "$place" "$home" || fail 74 "could not make $home"
+}
+
 main() {
     operation=${1:?}
     place=${2:?}
@@ -131,6 +163,10 @@ main() {
     case $operation in
         keep) keep "$@" ;;
         discard) rm -rf "$place" "$place".new.* ;;
+        stage)
+            decode "${1:?}"
+            stage "$decoded"
+            ;;
         prove | put-back)
             if ! [ -r "$place/plan" ]; then
                 fail 66 "$place: the copies are gone"

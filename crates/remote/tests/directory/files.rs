@@ -31,12 +31,12 @@ fn outside() -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
-fn data(project: &Project) -> PathBuf {
+pub(crate) fn data(project: &Project) -> PathBuf {
     project.service().join("shared/data")
 }
 
 /// Names, modes, contents and where links lead.
-fn manifest(folder: &std::path::Path) -> Vec<String> {
+pub(crate) fn manifest(folder: &std::path::Path) -> Vec<String> {
     let told = |name: &String| {
         let path = folder.join(name);
         let metadata = path.symlink_metadata().unwrap();
@@ -50,7 +50,7 @@ fn manifest(folder: &std::path::Path) -> Vec<String> {
     names(folder).iter().map(told).collect()
 }
 
-fn fill(project: &Project) {
+pub(crate) fn fill(project: &Project) {
     let data = data(project);
     fs::create_dir_all(data.join("in it")).unwrap();
     fs::write(data.join("in it/kept \\0 \n"), "one").unwrap();

@@ -8,6 +8,7 @@
 )]
 
 mod asked;
+mod backups;
 mod built;
 mod composed;
 mod contained;

@@ -25,6 +25,9 @@ use crate::project::{Form, Project, names, until};
 /// The run of the kit.
 pub(crate) const EXERCISE: &str = "exercise";
 
+/// The run before.
+pub(crate) const EARLIER: &str = "earlier";
+
 /// A process is up by the first question mostly, and the fewer questions the fewer awaits to be cut.
 pub(crate) const QUICK: &str = "health = { http = { path = \"/\" }, initial-delay = \"30ms\", period = \"50ms\", success = 1, within = \"20s\" }\n";
 
@@ -90,8 +93,15 @@ impl Stage {
 pub(crate) async fn put(project: &Project, version: u32, wanted: &[&str]) {
     for step in steps(project, Operation::Deploy, version).await {
         if wanted.contains(&step.name.as_str()) {
-            apply(project, project.target().as_ref(), &step, "earlier").await;
+            apply(project, project.target().as_ref(), &step, EARLIER).await;
         }
+    }
+}
+
+/// Does all that an operation does, by an earlier run.
+pub(crate) async fn put_all(project: &Project, operation: Operation) {
+    for step in steps(project, operation, 1).await {
+        apply(project, project.target().as_ref(), &step, EARLIER).await;
     }
 }
 

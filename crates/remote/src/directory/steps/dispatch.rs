@@ -7,8 +7,8 @@ use pleach_core::target::Facet;
 use pleach_core::word::PhaseName;
 
 use super::{
-    analysis, build_here, canary, channel, command, compose, files, health, image, install, lead, process, prune, push,
-    renew, route, script, switch, upload, volumes,
+    analysis, backup, build_here, canary, channel, command, compose, files, health, image, install, lead, process,
+    prune, push, renew, route, script, switch, upload, volumes,
 };
 use crate::directory::phase::{Means, Work};
 
@@ -70,6 +70,9 @@ impl Phase for DirectoryPhase {
             Work::Compose => compose::inspect(cx).await,
             Work::RestartPart => compose::inspect_part(cx),
             Work::Wait => compose::inspect_standing(cx, self.means.secrets.as_ref()).await,
+            Work::Backup => backup::inspect(cx).await,
+            Work::PutBack => backup::inspect_put_back(cx).await,
+            Work::Forget => backup::inspect_forgotten(cx).await,
         }
     }
 
@@ -101,6 +104,9 @@ impl Phase for DirectoryPhase {
             Work::Compose => compose::apply(cx, secrets).await,
             Work::RestartPart => compose::restart_part(cx, secrets).await,
             Work::Wait => compose::wait(cx, secrets).await,
+            Work::Backup => backup::apply(cx).await,
+            Work::PutBack => backup::put_back(cx, secrets).await,
+            Work::Forget => backup::forget(cx).await,
         }
     }
 
@@ -120,6 +126,7 @@ impl Phase for DirectoryPhase {
             Work::Halt | Work::Restart => command::undo(cx, secrets).await,
             Work::Renew => renew::undo(cx, secrets).await,
             Work::Compose => compose::undo(cx, secrets).await,
+            Work::Backup => backup::undo(cx).await,
             Work::BuildHere | Work::BuildImage => Ok(Evidence::seen("nothing was sent; what was built is kept here")),
             Work::Push => Ok(Evidence::seen("what was pushed stays in the registry")),
             Work::Install
@@ -131,6 +138,8 @@ impl Phase for DirectoryPhase {
             | Work::RestartPart
             | Work::Wait
             | Work::Verify
+            | Work::PutBack
+            | Work::Forget
             | Work::Prune => Ok(Evidence::seen(format!("`{}` leaves nothing behind", self.work.step()))),
         }
     }

@@ -1,6 +1,7 @@
 //! The phases: one struct that knows its name, and a file for each kind of work.
 
 mod analysis;
+mod backup;
 mod build_here;
 mod canary;
 mod channel;

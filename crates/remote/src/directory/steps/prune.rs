@@ -10,6 +10,7 @@ use pleach_core::word::{ReleaseId, RunId};
 use serde_json::Value;
 
 use super::channel;
+use crate::directory::backup::read_backups;
 use crate::directory::layout::release_number;
 use crate::directory::parameter::PruneParameters;
 use crate::directory::pin::Pin;
@@ -49,6 +50,7 @@ async fn surplus(cx: &StepContext<'_>, site: &Site<'_>, parameters: &PruneParame
     needed.extend(parameters.previous.release.clone());
     needed.extend(parameters.previous.running.iter().cloned());
     needed.extend(site.current().await?);
+    needed.extend(read_backups(site.files, &site.layout()).await?.into_iter().map(|backup| backup.release));
     let mut there: Vec<(u64, ReleaseId)> = Vec::new();
     for stat in site.files.list(&site.layout().releases()).await? {
         if stat.kind == FileKind::Directory
@@ -87,7 +89,10 @@ async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure
 
 async fn copies(cx: &StepContext<'_>, site: &Site<'_>) -> Result<Vec<RunId>, Failure> {
     let mut kept = site.files.list(&site.layout().all_kept()).await?;
-    kept.extend(site.files.list(&site.layout().all_kept_volumes()).await?);
+    let layout = site.layout();
+    for others in [layout.all_kept_volumes(), layout.all_restoring(), layout.all_restoring_volumes()] {
+        kept.extend(site.files.list(&others).await?);
+    }
     let runs: BTreeSet<RunId> = kept.into_iter().filter_map(|stat| RunId::new(&stat.name).ok()).collect();
     Ok(runs.into_iter().filter(|run| run != cx.run).collect())
 }
@@ -142,8 +147,11 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         site.files.remove(&site.layout().names(&pin.run), site.token()).await?;
     }
     for run in &surplus.copies {
-        site.files.remove(&site.layout().kept(run), site.token()).await?;
-        site.files.remove(&site.layout().kept_volumes(run), site.token()).await?;
+        let layout = site.layout();
+        let places = [layout.kept(run), layout.kept_volumes(run), layout.restoring(run), layout.restoring_volumes(run)];
+        for place in places {
+            site.files.remove(&place, site.token()).await?;
+        }
     }
     for release in &surplus.releases {
         // Nothing of it runs, but a starter that was interrupted may have left a sleeping process.

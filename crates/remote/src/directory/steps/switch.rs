@@ -29,7 +29,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
 
 pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: SwitchParameters = cx.require_parameters()?;
-    let SwitchParameters { place, release, previous } = &parameters;
+    let SwitchParameters { place, release, previous, .. } = &parameters;
     let site = Site::of_step(cx, place)?;
     let before = site.current().await?;
     if before != *previous && before.as_ref() != Some(release) {
@@ -58,7 +58,7 @@ fn unexpected(service: &str, found: Option<&ReleaseId>, wanted: Option<&ReleaseI
 /// Back to exactly the release that the plan saw.
 pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Evidence, Failure> {
     let parameters: SwitchParameters = cx.require_parameters()?;
-    let SwitchParameters { place, release, previous } = &parameters;
+    let SwitchParameters { place, release, previous, data_first } = &parameters;
     let site = Site::of_step(cx, place)?;
     let layout = site.layout();
     let now = site.current().await?;
@@ -72,7 +72,7 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
     let start = old.as_ref().and_then(|old| Some((old, old.spec.start.as_ref()?)));
     let last = site.own_last_command().await?;
     // Something else keeps the service running: it is told to stop what it may have started, or to start the old one.
-    if start.is_none()
+    if (start.is_none() || *data_first)
         && let Some(last) = &last
         && !last.has_ended(ServiceCommand::Stop, release)
         && let Some(record) = site.record(release).await?
@@ -86,7 +86,7 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
         }
         None => site.files.remove(&layout.current(), site.token()).await?,
     }
-    if let (Some(last), Some((old, line))) = (last, start)
+    if let (Some(last), Some((old, line)), false) = (last, start, data_first)
         && !last.has_ended(ServiceCommand::Start, &old.release)
     {
         site.run_noted(ServiceCommand::Start, line, old, secrets).await?;

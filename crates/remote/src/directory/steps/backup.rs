@@ -1,0 +1,216 @@
+//! `backup`, `put-back` and `forget`: [backups](crate::directory::backup), made, put back and removed.
+
+use std::path::Path;
+
+use pleach_core::error::{Failure, Kind};
+use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
+use pleach_core::port::{Command, Secrets};
+use pleach_core::word::RunId;
+use serde_json::Value;
+
+use super::install::ensure_program;
+use crate::directory::backup::{Backup, changes};
+use crate::directory::files::{quoted, start_anew};
+use crate::directory::parameter::{BackupParameters, ForgetParameters, PutBackParameters};
+use crate::directory::site::{Site, read_json};
+use crate::directory::volumes::{ask_keep, ask_prove, ask_put_back, start_again, told};
+use crate::kept::KeptFiles;
+
+pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: BackupParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    Ok(match read_json::<Backup>(site.files, &site.layout().backup_record(cx.run)).await? {
+        Some(made) => Inspection::Settled { evidence: Evidence::seen(seen(&made)), output: Value::Null },
+        None => {
+            let mut changes = changes(&parameters.paths, &parameters.volumes);
+            changes.push(format!("keep release `{}`", parameters.release));
+            Inspection::Pending { changes }
+        }
+    })
+}
+
+fn seen(made: &Backup) -> String {
+    format!("backup `{}` has {} at release `{}`", made.backup, made.told(), made.release)
+}
+
+/// The record comes last: what has one was proven.
+pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+    let parameters: BackupParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let layout = site.layout();
+    if let Some(made) = read_json::<Backup>(site.files, &layout.backup_record(cx.run)).await? {
+        return Ok(Applied::unchanged(seen(&made)));
+    }
+    let current = site.current().await?;
+    if current.as_ref() != Some(&parameters.release) {
+        let now = current.map_or_else(|| "nothing".to_owned(), |release| format!("release `{release}`"));
+        return Err(Failure::new(Kind::Conflict, format!("release `{}` is no longer current", parameters.release))
+            .because(format!("`current` leads to {now}"))
+            .next("do it again"));
+    }
+    let record = site.require_record(&parameters.release).await?;
+    site.files.ensure_directory(&layout.backup(cx.run), site.token()).await?;
+    let mut proven = Vec::new();
+    if !parameters.paths.is_empty() {
+        let kept = KeptFiles::new(layout.backup_files(cx.run));
+        let shell = site.require_shell()?;
+        let paths = kept.keep(shell, cx.call(), &parameters.paths).await?;
+        if paths.len() != parameters.paths.len() {
+            let told = format!("the target tells of {} of {} paths", paths.len(), parameters.paths.len());
+            return Err(Failure::new(Kind::UnknownOutcome, "could not keep all files").because(told));
+        }
+        proven.extend(kept.prove(shell, cx.call()).await?.iter().map(ToString::to_string));
+    }
+    if !parameters.volumes.is_empty() {
+        ensure_program(&site).await?;
+        let place = layout.backup_volumes(cx.run);
+        ask_keep(&site, &parameters.volumes(), &place).await?;
+        proven.push(told(&ask_prove(&site, &place).await?));
+    }
+    let made = Backup {
+        backup: cx.run.clone(),
+        environment: record.spec.environment.clone(),
+        made: jiff::Timestamp::now(),
+        release: parameters.release.clone(),
+        commit: record.spec.commit.clone(),
+        image: record.image.clone(),
+        paths: parameters.paths.clone(),
+        volumes: parameters.volumes.clone(),
+        size: size(&site, &layout.backup(cx.run)).await?,
+    };
+    site.write_json(&layout.backup_record(cx.run), &made).await?;
+    let proven = if proven.is_empty() { String::new() } else { format!(": equal copies of {}", proven.join(", ")) };
+    Ok(Applied::changed(format!("{}{proven}", seen(&made))))
+}
+
+/// What a folder takes on its disk.
+async fn size(site: &Site<'_>, folder: &Path) -> Result<u64, Failure> {
+    let command = Command::read(["du".to_owned(), "-sk".to_owned(), folder.to_string_lossy().into_owned()]);
+    let output = site.run_command(&command, "measure the backup").await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let kib = text.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+    Ok(kib.unwrap_or_default().saturating_mul(1024))
+}
+
+pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
+    let parameters: BackupParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    remove(&site, cx.run).await?;
+    Ok(Evidence::seen(format!("there is no backup `{}`", cx.run)))
+}
+
+/// First its record: half a backup is none.
+async fn remove(site: &Site<'_>, backup: &RunId) -> Result<(), Failure> {
+    let layout = site.layout();
+    site.files.remove(&layout.backup_record(backup), site.token()).await?;
+    site.files.remove(&layout.backup(backup), site.token()).await
+}
+
+pub(super) async fn inspect_put_back(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: PutBackParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    if let Some(told) = read_json::<String>(site.files, &site.layout().restored(cx.run)).await? {
+        return Ok(Inspection::Settled { evidence: Evidence::seen(told), output: Value::Null });
+    }
+    let found = require(&site, &parameters).await?;
+    let paths = (!found.paths.is_empty()).then(|| format!("put back {}", quoted(&found.paths)));
+    let volumes = found.volumes.iter().map(|name| format!("put back volume `{name}`"));
+    Ok(Inspection::Pending { changes: paths.into_iter().chain(volumes).collect() })
+}
+
+async fn require(site: &Site<'_>, parameters: &PutBackParameters) -> Result<Backup, Failure> {
+    let PutBackParameters { environment, backup, .. } = parameters;
+    let path = site.layout().backup_record(backup);
+    read_json(site.files, &path).await?.ok_or_else(|| {
+        Failure::new(Kind::Conflict, format!("there is no backup `{backup}`"))
+            .because(format!("`{}` is not there", path.display()))
+            .next(format!("see what there is with `pleach backup {environment} --list`"))
+    })
+}
+
+/// Puts back copies of what the backup keeps, so that it can be put back again. Those of this run are put back once, however
+/// often it is interrupted; those of earlier runs go.
+pub(super) async fn put_back(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
+    let parameters: PutBackParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let layout = site.layout();
+    if let Some(told) = read_json::<String>(site.files, &layout.restored(cx.run)).await? {
+        return Ok(Applied::unchanged(told));
+    }
+    let found = require(&site, &parameters).await?;
+    let shell = site.require_shell()?;
+    remove_earlier(&site, cx.run).await?;
+    let (mut aside, mut changed, mut stopped) = (Vec::new(), false, false);
+    if !found.volumes.is_empty() {
+        ensure_program(&site).await?;
+        let place = KeptFiles::new(layout.restoring_volumes(cx.run));
+        place.stage(shell, cx.call(), &layout.backup_volumes(&found.backup)).await?;
+        let done = ask_put_back(&site, &parameters.put_back(), cx.run).await?;
+        aside.extend(done.aside);
+        (changed, stopped) = (done.changed, done.stopped);
+    }
+    if !found.paths.is_empty() {
+        let place = KeptFiles::new(layout.restoring(cx.run));
+        place.stage(shell, cx.call(), &layout.backup_files(&found.backup)).await?;
+        let done = place.put_back(shell, cx.call()).await?;
+        aside.extend(done.aside);
+        changed |= done.changed;
+    }
+    let mut told = format!("{} of backup `{}` is as it was", found.told(), found.backup);
+    if !aside.is_empty() {
+        told = format!("{told}; what was there lies in {}", quoted(&aside));
+    }
+    if changed && let Some(anew) = start_on_it(&site, &parameters, stopped, secrets).await? {
+        told = format!("{told}; {anew}");
+    }
+    site.write_json(&layout.restored(cx.run), &told).await?;
+    Ok(if changed { Applied::changed(told) } else { Applied::unchanged(told) })
+}
+
+/// What Pleach keeps running of another release is not started on older data: the steps behind this one bring the right one.
+/// What something else keeps running was stopped by the step before, and is started behind this one.
+async fn start_on_it(
+    site: &Site<'_>,
+    parameters: &PutBackParameters,
+    stopped: bool,
+    secrets: &dyn Secrets,
+) -> Result<Option<String>, Failure> {
+    let Some(current) = site.current().await?.filter(|current| *current == parameters.release) else { return Ok(None) };
+    if !site.require_record(&current).await?.spec.is_kept_running() {
+        return Ok(None);
+    }
+    if stopped { start_again(site, secrets).await } else { start_anew(site, secrets).await }
+}
+
+async fn remove_earlier(site: &Site<'_>, run: &RunId) -> Result<(), Failure> {
+    let layout = site.layout();
+    for folder in [layout.all_restoring(), layout.all_restoring_volumes()] {
+        for stat in site.files.list(&folder).await? {
+            if stat.name.split('.').next() != Some(run.as_str()) {
+                site.files.remove(&folder.join(&stat.name), site.token()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn inspect_forgotten(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
+    let parameters: ForgetParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    let folder = site.layout().backup(&parameters.backup);
+    Ok(match site.files.stat(&folder).await? {
+        None => Inspection::Settled { evidence: gone(&parameters), output: Value::Null },
+        Some(_) => Inspection::Pending { changes: vec![format!("remove `{}`", folder.display())] },
+    })
+}
+
+fn gone(parameters: &ForgetParameters) -> Evidence {
+    Evidence::seen(format!("there is no backup `{}` any more", parameters.backup))
+}
+
+pub(super) async fn forget(cx: &StepContext<'_>) -> Result<Applied, Failure> {
+    let parameters: ForgetParameters = cx.require_parameters()?;
+    let site = Site::of_step(cx, &parameters.place)?;
+    remove(&site, &parameters.backup).await?;
+    Ok(Applied::changed(format!("there is no backup `{}` any more", parameters.backup)))
+}
