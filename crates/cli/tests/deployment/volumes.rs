@@ -102,16 +102,7 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
 
     // By the host itself.
     kill_once_it_started(&dock);
-    let begun = Instant::now();
-    loop {
-        let status: Value =
-            serde_json::from_str(&dock.scene.ends(0, &["status", "uat", "--json"]).stdout).expect("JSON");
-        if status["watchdogs"].as_array().is_some_and(|all| all.iter().any(|one| one["phase"] == "restored")) {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not take itself back: {status:#}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until_taken_back(&dock);
     assert_eq!(content(&dock, "alpha-data"), before);
     dock.becomes_alone("alpha", 1);
     dock.scene.pleach(&["rollback", "uat", "--yes"]);
@@ -136,7 +127,7 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
     assert_eq!(copies(&dock), 1, "of the last run");
 
     // Kept by name, and put back with the release that it belongs to.
-    dock.scene.commit("alpha", "migrate", Some("true\n"));
+    dock.scene.commit("alpha", "migrate", Some("[ ! -e /data/poison ] || exit 1\n"));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     let kept = content(&dock, "alpha-data");
     let release = back_up(&dock);
@@ -151,12 +142,49 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
         dock.require_settled(1);
     }
     // Of the same release: its container runs on it again.
-    let folder = folder(&dock, "alpha-data");
-    std::fs::write(folder.join("by hand"), "x").expect("written");
+    let poison = folder(&dock, "alpha-data").join("poison");
+    std::fs::write(&poison, "x").expect("written");
+    let poisoned = back_up(&dock);
     dock.scene.ends(0, &["restore", "uat", &release, "--yes"]);
     assert_eq!((content(&dock, "alpha-data"), dock.answer("alpha")), (kept.clone(), Some(2)));
+
+    // Its release does not run on it: what is there now comes back, with the release that ran on it.
+    dock.scene.commit("alpha", "migrate", Some("echo five >/data/five\n"));
+    dock.version_of("alpha", 5);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let now = || (apart_from(&content(&dock, "alpha-data"), "five"), dock.answer("alpha"));
+    let before = now();
+    let failed = dock.scene.pleach(&["restore", "uat", &poisoned, "--yes", "-v"]);
+    assert_eq!((failed.code, now()), (110, before.clone()), "{}", failed.stderr);
+    dock.require_settled(1);
+    // And where nobody is left who could see that.
+    let mut working = dock.scene.start(&["restore", "uat", &release, "--yes", "-v"]);
+    working.says("alpha@vm: put-back done");
+    working.signal(Signal::KILL);
+    working.ends();
+    assert!(!folder(&dock, "alpha-data").join("five").exists());
+    until_taken_back(&dock);
+    dock.becomes_alone("alpha", 5);
+    assert_eq!(now(), before);
+    dock.scene.pleach(&["rollback", "uat", "--yes"]);
+    assert_eq!(now(), before);
+    dock.require_settled(1);
     dock.scene.ends(0, &["check", "uat"]);
     assert!(dock.ask("/containers/json?all=1").to_string().find("pleach-volume").is_none(), "nothing of ours is left");
+}
+
+/// Until the host has done by itself what its deployer can no longer do.
+fn until_taken_back(dock: &Dock) {
+    let begun = Instant::now();
+    loop {
+        let status: Value =
+            serde_json::from_str(&dock.scene.ends(0, &["status", "uat", "--json"]).stdout).expect("JSON");
+        if status["watchdogs"].as_array().is_some_and(|all| all.iter().any(|one| one["phase"] == "restored")) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not take itself back: {status:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Makes a backup; gives its name.
@@ -189,8 +217,7 @@ fn a_volume_of_a_project_comes_back_while_nothing_of_it_runs() {
     assert_eq!(dock.answer("alpha"), Some(1));
     let after = content(&dock, "alpha_data");
     // The old database writes its file again when it starts.
-    let apart_from_time =
-        |text: &str| text.lines().filter(|line| !line.starts_with("ready 1 ")).collect::<Vec<_>>().join("\n");
+    let apart_from_time = |text: &str| apart_from(text, "ready");
     assert_eq!(apart_from_time(&after), apart_from_time(&before));
     dock.require_settled(1);
 
@@ -202,4 +229,32 @@ fn a_volume_of_a_project_comes_back_while_nothing_of_it_runs() {
     assert_eq!(apart_from_time(&content(&dock, "alpha_data")), apart_from_time(&before));
     assert_eq!(dock.answer("alpha"), Some(1));
     dock.require_settled(1);
+
+    // A release that does not run on what it was backed up with.
+    let careful =
+        COMPOSE.replace("echo ready >/data/ready;", "[ -e /data/poison ] && exit 1; echo ready >/data/ready;");
+    dock.scene.commit("alpha", "compose.yml", Some(&careful));
+    dock.version_of("alpha", 3);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let poison = folder(&dock, "alpha_data").join("poison");
+    std::fs::write(&poison, "x").expect("written");
+    let poisoned = back_up(&dock);
+    std::fs::remove_file(&poison).expect("removed");
+    dock.scene.commit("alpha", "compose.yml", Some(&later));
+    dock.version_of("alpha", 4);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let now = || {
+        let content = content(&dock, "alpha_data");
+        (apart_from(&apart_from_time(&content), "more"), dock.answer("alpha"))
+    };
+    let before = now();
+    let failed = dock.scene.pleach(&["restore", "uat", &poisoned, "--yes", "-v"]);
+    assert_eq!((failed.code, now()), (110, before), "{}", failed.stderr);
+    dock.require_settled(1);
+}
+
+/// Without the time of a file that is written again whenever something starts.
+fn apart_from(content: &str, file: &str) -> String {
+    let time = format!("{file} 1 ");
+    content.lines().filter(|line| !line.starts_with(&time)).collect::<Vec<_>>().join("\n")
 }
