@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Remove this backup
     #[arg(long, value_name = "BACKUP")]
     remove: Option<RunId>,
-    /// Consent to removing it without being asked, where the environment allows it
+    /// Consent to removing it, without being asked, where the environment allows it
     #[arg(short, long, requires = "remove")]
     yes: bool,
     #[command(flatten)]
@@ -232,7 +232,7 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
             ago_text(backup.made, now).into(),
             backup.release.as_str().into(),
             bytes_text(backup.size).into(),
-            backup.told().into(),
+            backup.data().map_or_else(|| "release".to_owned(), |data| format!("release, {data}")).into(),
         ];
         table.row(cells);
     }

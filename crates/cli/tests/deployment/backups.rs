@@ -62,7 +62,7 @@ fn a_backup_comes_back_with_its_release_as_often_as_it_is_asked_for_until_it_is_
     let scene = with_data();
     let backup = back_up(&scene);
     let text = scene.ends(0, &["backup", "local", "--list"]).stdout;
-    assert!(text.contains("1 path") && text.contains("the release alone") && text.contains(&backup), "{text}");
+    assert!(text.contains("release, 1 path") && text.contains("release\n") && text.contains(&backup), "{text}");
     let first = listed(&scene)[0]["release"].as_str().expect("a release").to_owned();
     for version in 2..8 {
         scene.version("alpha", version);

@@ -137,7 +137,7 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
         dock.scene.ends(0, &["deploy", "uat", "--yes"]);
         assert_ne!(content(&dock, "alpha-data"), kept);
         let restored = dock.scene.ends(0, &["restore", "uat", &release, "--yes"]);
-        assert!(restored.stderr.contains("1 volume of backup"), "{}", restored.stderr);
+        assert!(restored.stderr.contains("1 volume as in backup"), "{}", restored.stderr);
         assert_eq!((content(&dock, "alpha-data"), dock.answer("alpha")), (kept.clone(), Some(2)));
         dock.require_settled(1);
     }

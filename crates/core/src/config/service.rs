@@ -98,7 +98,8 @@ pub struct ServiceConfig {
     /// absolute ones such as a unit file or a folder that containers see, that whoever deploys may write; and `volume:NAME`,
     /// a named volume of the Docker engine, as `volumes` of `image` or the Compose file calls it. What runs on them is
     /// started anew then. What was written in between lies beside, as `NAME.pleach-replaced.0`; of a volume, in an archive
-    /// that the report names. The copies stay until the next deployment has succeeded.
+    /// that the report names. The copies stay until the next deployment has succeeded; `pleach backup` makes some that stay
+    /// until they are removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(example = ["data/", "/etc/pr-review.conf", "volume:odoo-data"])]
     pub snapshot: Vec<SnapshotSource>,

@@ -56,8 +56,8 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// What it has, in words.
-    pub fn told(&self) -> String {
+    /// What it has beside the release, in words: `1 path, 2 volumes`. Nothing where that is all.
+    pub fn data(&self) -> Option<String> {
         let many = |count: usize, what: &str| match count {
             0 => None,
             1 => Some(format!("1 {what}")),
@@ -65,7 +65,7 @@ impl Backup {
         };
         let parts = [many(self.paths.len(), "path"), many(self.volumes.len(), "volume")];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "the release alone".to_owned() } else { parts.join(", ") }
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 
@@ -129,7 +129,8 @@ impl Scene<'_> {
         let mut steps = Steps::default();
         if let Some(found) = self.backups.iter().find(|one| one.backup == *backup) {
             let parameters = ForgetParameters { place: self.place.clone(), backup: backup.clone() };
-            let summary = format!("remove the backup of release `{}`: {}", found.release, found.told());
+            let has = found.data().map(|data| format!(" with {data}")).unwrap_or_default();
+            let summary = format!("remove the backup of release `{}`{has}", found.release);
             steps.add(Work::Forget, summary, &parameters, FILES)?;
         }
         self.draft_without_snapshot(self.previous.release.clone(), steps)

@@ -30,7 +30,11 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
 }
 
 fn seen(made: &Backup) -> String {
-    format!("backup `{}` has {} at release `{}`", made.backup, made.told(), made.release)
+    let Backup { backup, release, .. } = made;
+    match made.data() {
+        Some(data) => format!("backup `{backup}` has release `{release}` and {data}"),
+        None => format!("backup `{backup}` has release `{release}` alone"),
+    }
 }
 
 /// The record comes last: what has one was proven.
@@ -156,7 +160,7 @@ pub(super) async fn put_back(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Res
         aside.extend(done.aside);
         changed |= done.changed;
     }
-    let mut told = format!("{} of backup `{}` is as it was", found.told(), found.backup);
+    let mut told = format!("{} as in backup `{}`", found.data().unwrap_or_default(), found.backup);
     if !aside.is_empty() {
         told = format!("{told}; what was there lies in {}", quoted(&aside));
     }
