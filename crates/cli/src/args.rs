@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pleach_core::word::TargetName;
 
 use crate::command;
 
@@ -46,6 +47,22 @@ pub(crate) struct Globals {
     /// Say more on standard error
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+}
+
+/// Which targets of an environment.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct On {
+    /// Only on these targets
+    #[arg(long = "target", value_name = "TARGET,…", value_delimiter = ',')]
+    pub(crate) targets: Vec<TargetName>,
+}
+
+impl On {
+    /// What a command has behind it that means the same.
+    pub(crate) fn words(&self) -> String {
+        let names: Vec<&str> = self.targets.iter().map(TargetName::as_str).collect();
+        if names.is_empty() { String::new() } else { format!(" --target {}", names.join(",")) }
+    }
 }
 
 /// When to use colours.

@@ -40,6 +40,7 @@ mod observe;
 mod print;
 mod progress;
 mod project;
+mod since;
 mod standing;
 mod watch;
 

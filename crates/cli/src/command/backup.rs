@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::deploy::show_for_consent;
 use super::restart::name_live_commits;
 use super::stop::{OperationRequest, run_plan};
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, prepare,
     require_nothing_unfinished,
@@ -46,12 +46,14 @@ pub(crate) struct Args {
     #[arg(short, long, requires = "remove")]
     yes: bool,
     #[command(flatten)]
+    on: On,
+    #[command(flatten)]
     options: RunOptions,
 }
 
 /// Makes, lists or removes backups.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     project.require_environment(&args.environment)?;
     project.require_services(&args.services)?;
     if args.list {
@@ -123,7 +125,7 @@ async fn remove(args: &Args, backup: &RunId, globals: &Globals, project: &Projec
         operation,
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
-        command: &format!("pleach backup {environment} --remove {backup}"),
+        command: &format!("pleach backup {environment} --remove {backup}{}", args.on.words()),
     };
     run_plan(request, plan, globals, project).await
 }

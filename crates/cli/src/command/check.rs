@@ -9,10 +9,10 @@ use pleach_remote::directory::{CheckScope, Finding, ServiceIntegrity, check_serv
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
-use crate::print::{Cell, Paint, Style, Table, answer, narrate, stdout_columns, tell_failure};
+use crate::print::{Cell, Paint, Style, Table, answer, narrate, place_text, stdout_columns, tell_failure};
 use crate::project::Project;
 use crate::standing::{TargetReader, readers, within};
 
@@ -27,18 +27,21 @@ const LIMIT: Duration = Duration::from_secs(600);
     most 99; that is told on standard error and hides nothing else."
 )]
 pub(crate) struct Args {
-    /// Where to look
+    /// Where to look; everywhere if absent
     #[arg(value_name = "ENVIRONMENT")]
-    environment: EnvironmentName,
+    environment: Option<EnvironmentName>,
     /// Only these services
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     only: Vec<ServiceName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// One difference of one service on one target.
 #[derive(Serialize)]
 struct Row {
     service: ServiceName,
+    environment: EnvironmentName,
     target: TargetName,
     #[serde(flatten)]
     finding: Finding,
@@ -47,6 +50,7 @@ struct Row {
 /// What could not be compared: a target, or something of one service there.
 #[derive(Serialize)]
 struct Unread {
+    environment: EnvironmentName,
     target: TargetName,
     service: Option<ServiceName>,
     failure: Failure,
@@ -65,7 +69,7 @@ struct Integrity {
 
 /// Compares all targets side by side. The exit code is the number of differences and of what could not be compared.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, args.environment.as_ref(), &args.on)?;
     project.require_services(&args.only)?;
     let integrity = block_on(check(&project, &args))?;
     let (found, unread) = (integrity.findings.len(), integrity.unread.len());
@@ -74,49 +78,76 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         return Ok(Exit::failed_checks(found + unread));
     }
     if found > 0 {
-        answer(&text(&integrity.findings, Paint::of_stdout(globals.color), stdout_columns()));
+        answer(&text(
+            &integrity.findings,
+            args.environment.as_ref(),
+            Paint::of_stdout(globals.color),
+            stdout_columns(),
+        ));
     } else {
         answer("no difference was found\n");
     }
     narrate(&summary(&integrity));
     for unread in integrity.unread {
-        tell_failure(&told(unread, &args.environment), Paint::of_stderr(globals.color));
+        tell_failure(&told(unread), Paint::of_stderr(globals.color));
     }
     Ok(Exit::failed_checks(found + unread))
 }
 
 async fn check(project: &Project, args: &Args) -> Result<Integrity, Ended> {
     let mut checking = JoinSet::new();
-    for reader in readers(project, Some(&args.environment))? {
+    for reader in readers(project, args.environment.as_ref())? {
         let is_wanted = |service: &ServiceName| args.only.is_empty() || args.only.contains(service);
         let services: Vec<ServiceName> = reader.services().filter(|service| is_wanted(service)).cloned().collect();
         let source = GitSource::new(project.workspace.repository.clone());
-        checking.spawn(async move { (reader.name.clone(), check_target(&reader, &services, &source).await) });
+        checking.spawn(async move {
+            let place = Place { environment: reader.environment.clone(), target: reader.name.clone() };
+            (place, check_target(&reader, &services, &source).await)
+        });
     }
     let mut integrity = Integrity::default();
-    for (target, checked) in checking.join_all().await {
+    for (place, checked) in checking.join_all().await {
         match checked {
             Ok(services) => {
-                services.into_iter().for_each(|(service, checked)| integrity.add(&target, service, checked));
+                services.into_iter().for_each(|(service, checked)| integrity.add(&place, service, checked));
             }
-            Err(failure) => integrity.unread.push(Unread { target, service: None, failure }),
+            Err(failure) => integrity.unread.push(place.unread(None, failure)),
         }
     }
-    integrity.findings.sort_by(|a, b| (&a.service, &a.target).cmp(&(&b.service, &b.target)));
-    integrity.unread.sort_by(|a, b| (&a.target, &a.service).cmp(&(&b.target, &b.service)));
+    integrity.findings.sort_by_key(|one| (one.environment.clone(), one.service.clone(), one.target.clone()));
+    integrity.unread.sort_by_key(|one| (one.environment.clone(), one.target.clone(), one.service.clone()));
     Ok(integrity)
 }
 
+/// A target of an environment.
+struct Place {
+    environment: EnvironmentName,
+    target: TargetName,
+}
+
+impl Place {
+    fn unread(&self, service: Option<ServiceName>, failure: Failure) -> Unread {
+        Unread { environment: self.environment.clone(), target: self.target.clone(), service, failure }
+    }
+}
+
 impl Integrity {
-    fn add(&mut self, target: &TargetName, service: ServiceName, checked: Result<ServiceIntegrity, Failure>) {
-        let unread = |failure| Unread { target: target.clone(), service: Some(service.clone()), failure };
+    fn add(&mut self, place: &Place, service: ServiceName, checked: Result<ServiceIntegrity, Failure>) {
+        let unread = |failure| place.unread(Some(service.clone()), failure);
         match checked {
             Ok(checked) => {
                 self.services += 1;
                 self.releases += checked.releases;
                 self.files += checked.files;
                 self.unread.extend(checked.unread.into_iter().map(unread));
-                let row = |finding| Row { service: service.clone(), target: target.clone(), finding };
+                let Place { environment, target } = place;
+                let (environment, target) = (environment.clone(), target.clone());
+                let row = |finding| Row {
+                    service: service.clone(),
+                    environment: environment.clone(),
+                    target: target.clone(),
+                    finding,
+                };
                 self.findings.extend(checked.findings.into_iter().map(row));
             }
             Err(failure) => self.unread.push(unread(failure)),
@@ -157,12 +188,12 @@ fn summary(integrity: &Integrity) -> String {
     format!("{compared}: {} found, {} not compared", count(findings.len(), "difference"), unread.len())
 }
 
-fn text(rows: &[Row], paint: Paint, columns: Option<usize>) -> String {
+fn text(rows: &[Row], asked: Option<&EnvironmentName>, paint: Paint, columns: Option<usize>) -> String {
     let mut table = Table::new(["SERVICE", "TARGET", "DIFFERENCE"]);
-    for Row { service, target, finding } in rows {
+    for Row { service, environment, target, finding } in rows {
         table.row([
             Cell::styled(Style::Bold, service.as_str()),
-            target.as_str().into(),
+            place_text(asked, environment, target).into(),
             Cell::styled(Style::Bad, format!("{}: {}; next: {}", finding.what, finding.because, finding.next)),
         ]);
     }
@@ -170,8 +201,8 @@ fn text(rows: &[Row], paint: Paint, columns: Option<usize>) -> String {
 }
 
 /// The target, why it was not read, and how to see more.
-fn told(unread: Unread, environment: &EnvironmentName) -> Failure {
-    let Unread { target, service, failure } = unread;
+fn told(unread: Unread) -> Failure {
+    let Unread { environment, target, service, failure } = unread;
     let what = match service {
         Some(service) => format!("could not check all of `{service}` on `{target}`"),
         None => format!("could not check `{target}`"),

@@ -8,7 +8,7 @@ use pleach_core::percent::Percent;
 use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
     load_consent, load_plan, prepare, questions, require_clean, require_enough, require_nothing_unfinished, select,
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',', conflicts_with = "plan")]
     only: Vec<ServiceName>,
     /// Carry out a plan that was saved with `pleach plan --out`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "targets")]
     plan: Option<PathBuf>,
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
@@ -42,12 +42,14 @@ pub(crate) struct Args {
     #[arg(long)]
     ignore_uncommitted: bool,
     #[command(flatten)]
+    on: On,
+    #[command(flatten)]
     options: RunOptions,
 }
 
 /// Checks that nothing stands in the way, makes or reads the plan, shows it, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let mut project = Project::open(globals)?;
+    let mut project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     ask_for_canary(&mut project, &args.environment, &args.canary)?;
     block_on(deploy(&args, globals, &project))
 }

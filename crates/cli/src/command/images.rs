@@ -10,7 +10,7 @@ use pleach_remote::directory::{ServiceImage, ServiceImages, built_images, servic
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{block_on, select};
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, bytes_text, stdout_columns, tell_failure};
@@ -36,6 +36,8 @@ pub(crate) struct Args {
     /// Only these services
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     only: Vec<ServiceName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// One image of a service on one engine.
@@ -80,7 +82,7 @@ struct Listing {
 
 /// Asks all engines side by side, and lists what they have.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, args.environment.as_ref(), &args.on)?;
     if let Some(environment) = &args.environment {
         project.require_environment(environment)?;
     }

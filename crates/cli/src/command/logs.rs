@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Plan;
-use pleach_core::word::{EnvironmentName, RunId, ServiceName};
-use pleach_remote::directory::{OutputMark, OutputPart, read_output};
+use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
+use pleach_remote::directory::{OutputMark, OutputPart, output_mark_since, read_output};
 
 use super::resume::unknown_run;
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::durable::Existing;
 use crate::exit::{Ended, Exit};
@@ -19,6 +19,7 @@ use crate::export::{Scope, Wanted, export};
 use crate::observe::log_file;
 use crate::print::{answer, narrate};
 use crate::project::{Project, Workspace};
+use crate::since::Since;
 use crate::standing::ServiceOutput;
 
 /// How often a file that is followed is looked at.
@@ -45,16 +46,21 @@ pub(crate) struct Args {
     /// What the service itself printed, instead of what the run said
     #[arg(id = "service_output", long = "service")]
     service_output: bool,
+    /// Of what the service itself printed only this: `10m`, `2d`, `2026-11-22 10:00`, or since its `deployment`
+    #[arg(long, value_name = "WHEN", requires = "service_output")]
+    since: Option<Since>,
     /// Only the last lines
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     /// Write all that tells of the environment, or of the run, into this archive (`.tar.gz`): logs, reports, events,
     /// status; without secrets
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "service_output", "follow", "lines"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "service_output", "follow", "lines", "targets"])]
     output: Option<PathBuf>,
     /// Replace the archive if it is there already
     #[arg(long, requires = "output")]
     force: bool,
+    #[command(flatten)]
+    on: On,
 }
 
 /// A file to show, and what to call it if there are several.
@@ -138,14 +144,16 @@ fn run_sources(workspace: &Workspace, service: &ServiceName, args: &Args) -> Res
     };
     let run_dir = workspace.runs.run_dir(&run);
     let mut sources: Vec<Source> = Vec::new();
-    for lane in plan.lanes().filter(|lane| lane.service == *service) {
+    let here = |target: &TargetName| args.on.targets.is_empty() || args.on.targets.contains(target);
+    for lane in plan.lanes().filter(|lane| lane.service == *service && here(&lane.target)) {
         let path = log_file(&run_dir, &lane.service, &lane.target);
         if sources.iter().all(|source| source.path != path) {
             sources.push(Source { name: format!("{}@{}", lane.service, lane.target), path });
         }
     }
     if sources.is_empty() {
-        return Err(Ended::wrong(no_log(service, &format!("run {run} has no lane of it"))));
+        let there = if args.on.targets.is_empty() { "" } else { " there" };
+        return Err(Ended::wrong(no_log(service, &format!("run {run} has no lane of it{there}"))));
     }
     Ok((run, sources))
 }
@@ -170,13 +178,18 @@ fn no_log(service: &ServiceName, why: &str) -> Failure {
 
 /// What the service itself printed, wherever it runs.
 fn show_outputs(service: &ServiceName, args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, args.env.as_ref(), &args.on)?;
     project.require_services(std::slice::from_ref(service))?;
     block_on(async {
         let outputs = crate::standing::outputs(&project, service, args.env.as_ref()).await?;
         let mut shown = Vec::new();
         for output in &outputs {
-            if let Some(part) = read(output, &OutputMark::Start, args.lines).await? {
+            let mark = match &args.since {
+                None => OutputMark::Start,
+                Some(Since::Deployment) => output_mark_since(&output.status, None)?,
+                Some(Since::Moment(moment)) => output_mark_since(&output.status, Some(*moment))?,
+            };
+            if let Some(part) = read(output, &mark, args.lines).await? {
                 shown.push(Shown { output, part });
             }
         }

@@ -6,7 +6,7 @@ use pleach_core::percent::Percent;
 use pleach_core::plan::{Detail, Operation, Plan, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{ask_for_canary, block_on, prepare, save_plan};
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, narrate, stdout_plan_columns};
@@ -30,11 +30,13 @@ pub(crate) struct Args {
     /// Show each step with its limits, and how it is taken back
     #[arg(long)]
     long: bool,
+    #[command(flatten)]
+    on: On,
 }
 
 /// Reads the config, the commits and the targets, makes the plan and shows it. Touches nothing.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let mut project = Project::open(globals)?;
+    let mut project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     ask_for_canary(&mut project, &args.environment, &args.canary)?;
     let plan = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
     show_plan(&plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
@@ -43,7 +45,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         let (environment, path) = (&args.environment, path.display());
         narrate(&format!("saved to `{path}`; next: `pleach deploy {environment} --plan {path}`"));
     } else if !plan.is_empty() && !globals.quiet {
-        narrate(&format!("nothing was touched; next: `pleach deploy {}`", args.environment));
+        narrate(&format!("nothing was touched; next: `pleach deploy {}{}`", args.environment, args.on.words()));
     }
     Ok(Exit::DONE)
 }

@@ -9,10 +9,10 @@ use pleach_remote::directory::{InstanceState, ReleaseProcess, RouterProcess, Ser
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
-use crate::print::{Cell, Paint, Style, Table, ago_text, answer, bytes_text, stdout_columns, tell_failure};
+use crate::print::{Cell, Paint, Style, Table, ago_text, answer, bytes_text, place_text, stdout_columns, tell_failure};
 use crate::project::Project;
 use crate::standing::{TargetReader, readers, within_limit};
 
@@ -23,12 +23,14 @@ use crate::standing::{TargetReader, readers, within_limit};
     with `pleach status`. MEMORY is what the process group has resident."
 )]
 pub(crate) struct Args {
-    /// Where
+    /// Where; everywhere if absent
     #[arg(value_name = "ENVIRONMENT")]
-    environment: EnvironmentName,
+    environment: Option<EnvironmentName>,
     /// Only these; all of the environment's if none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<ServiceName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// One process of a service, or the one that its current release should have.
@@ -36,6 +38,7 @@ pub(crate) struct Args {
 #[serde(rename_all = "kebab-case")]
 struct Row {
     service: ServiceName,
+    environment: EnvironmentName,
     target: TargetName,
     release: ReleaseId,
     state: InstanceState,
@@ -56,6 +59,7 @@ struct Row {
 /// What could not be read: a whole target, or one service there.
 #[derive(Clone, Debug, Serialize)]
 struct Unread {
+    environment: EnvironmentName,
     target: TargetName,
     service: Option<ServiceName>,
     failure: Failure,
@@ -69,8 +73,10 @@ struct Listing {
 
 /// Reads every target side by side, and lists what runs.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
-    project.require_environment(&args.environment)?;
+    let project = Project::open_on(globals, args.environment.as_ref(), &args.on)?;
+    if let Some(environment) = &args.environment {
+        project.require_environment(environment)?;
+    }
     project.require_services(&args.services)?;
     let listing = block_on(list(&project, &args))?;
     if globals.json {
@@ -78,45 +84,49 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         return Ok(Exit::DONE);
     }
     if listing.processes.is_empty() {
-        answer(&format!("no process that Pleach keeps running in `{}`\n", args.environment));
+        let place = args.environment.as_ref().map(|environment| format!(" in `{environment}`")).unwrap_or_default();
+        answer(&format!("no process that Pleach keeps running{place}\n"));
     } else {
-        answer(&text(&listing.processes, project.workspace.now(), Paint::of_stdout(globals.color), stdout_columns()));
+        let (asked, now) = (args.environment.as_ref(), project.workspace.now());
+        answer(&text(&listing.processes, asked, now, Paint::of_stdout(globals.color), stdout_columns()));
     }
     for unread in listing.unread {
-        tell_failure(&told(unread, &args.environment), Paint::of_stderr(globals.color));
+        tell_failure(&told(unread), Paint::of_stderr(globals.color));
     }
     Ok(Exit::DONE)
 }
 
 async fn list(project: &Project, args: &Args) -> Result<Listing, Ended> {
     let mut reading = JoinSet::new();
-    for reader in readers(project, Some(&args.environment))? {
-        reading.spawn(async move { (reader.name.clone(), read(&reader).await) });
+    for reader in readers(project, args.environment.as_ref())? {
+        reading.spawn(async move { ((reader.environment.clone(), reader.name.clone()), read(&reader).await) });
     }
     let configured: BTreeSet<&ServiceName> = project.config.services.keys().collect();
     let wanted = |service: &ServiceName| args.services.is_empty() || args.services.contains(service);
     let mut listing = Listing::default();
-    for (target, read) in reading.join_all().await {
+    for ((environment, target), read) in reading.join_all().await {
+        let unread =
+            |service, failure| Unread { environment: environment.clone(), target: target.clone(), service, failure };
         match read {
-            Err(failure) => listing.unread.push(Unread { target, service: None, failure }),
+            Err(failure) => listing.unread.push(unread(None, failure)),
             Ok(services) => {
                 for (service, processes) in services.into_iter().filter(|(service, _)| wanted(service)) {
                     match processes {
                         // Another environment may lie at the same place.
-                        Ok(one) if one.environment.as_ref().is_none_or(|name| *name == args.environment) => {
-                            listing.processes.extend(rows(&one, &target, configured.contains(&service)));
+                        Ok(one) if one.environment.as_ref().is_none_or(|name| *name == environment) => {
+                            let place = (&environment, &target);
+                            listing.processes.extend(rows(&one, place, configured.contains(&service)));
                         }
                         Ok(_) => {}
-                        Err(failure) => {
-                            listing.unread.push(Unread { target: target.clone(), service: Some(service), failure });
-                        }
+                        Err(failure) => listing.unread.push(unread(Some(service), failure)),
                     }
                 }
             }
         }
     }
-    listing.processes.sort_by(|a, b| (&a.service, &a.target, &a.release).cmp(&(&b.service, &b.target, &b.release)));
-    listing.unread.sort_by(|a, b| (&a.target, &a.service).cmp(&(&b.target, &b.service)));
+    let place = |row: &Row| (row.environment.clone(), row.service.clone(), row.target.clone(), row.release.clone());
+    listing.processes.sort_by_key(place);
+    listing.unread.sort_by_key(|one| (one.environment.clone(), one.target.clone(), one.service.clone()));
     Ok(listing)
 }
 
@@ -134,7 +144,11 @@ async fn read(reader: &TargetReader) -> Result<Read, Failure> {
     within_limit(read).await
 }
 
-fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Vec<Row> {
+fn rows(
+    service: &ServiceProcesses,
+    (environment, target): (&EnvironmentName, &TargetName),
+    configured: bool,
+) -> Vec<Row> {
     let routed = |process: &ReleaseProcess| {
         let is_current = service.current.as_ref() == Some(&process.release);
         service.routers.iter().find(|router| is_current && Some(&router.address) == service.wanted.as_ref())
@@ -148,6 +162,7 @@ fn rows(service: &ServiceProcesses, target: &TargetName, configured: bool) -> Ve
             let router = routed(process);
             Row {
                 service: service.service.clone(),
+                environment: environment.clone(),
                 target: target.clone(),
                 release: process.release.clone(),
                 state: process.state,
@@ -222,7 +237,7 @@ fn note(
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
+fn text(rows: &[Row], asked: Option<&EnvironmentName>, now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
     let heading = ["SERVICE", "TARGET", "RELEASE", "PID", "SINCE", "RESTARTS", "PORT", "PUBLIC", "MEMORY"];
     let noted = rows.iter().any(|row| row.note.is_some());
     let mut table = Table::new(heading.into_iter().chain(noted.then_some("NOTE")));
@@ -235,7 +250,7 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
         let port = row.address.rsplit(':').next().filter(|port| *port != "0").unwrap_or("-").to_owned();
         let mut cells: Vec<Cell> = vec![
             Cell::styled(Style::Bold, row.service.as_str()),
-            row.target.as_str().into(),
+            place_text(asked, &row.environment, &row.target).into(),
             row.release.as_str().into(),
             Cell::styled(style, row.pid.map_or("-".to_owned(), |pid| pid.to_string())),
             ago_text(row.since, now).into(),
@@ -253,8 +268,8 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
 }
 
 /// The target, why it was not read, and how to see more.
-fn told(unread: Unread, environment: &EnvironmentName) -> Failure {
-    let Unread { target, service, failure } = unread;
+fn told(unread: Unread) -> Failure {
+    let Unread { environment, target, service, failure } = unread;
     let what = match service {
         Some(service) => format!("could not read the processes of `{service}` on `{target}`"),
         None => format!("could not read the processes on `{target}`"),
@@ -297,13 +312,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_of_supervisor_router_and_process_is_told_and_what_was_stopped_is_no_row() {
-        let target = TargetName::new("here").expect("a name");
+        let place = (EnvironmentName::new("uat").expect("a name"), TargetName::new("here").expect("a name"));
         let one = |state, routed: bool| {
             let mut service = service(state);
             if !routed {
                 service.routers.clear();
             }
-            rows(&service, &target, true)
+            rows(&service, (&place.0, &place.1), true)
         };
         let note = |state, routed| one(state, routed)[0].note.clone().unwrap_or_default();
         assert_eq!(note(InstanceState::Running, true), "");
@@ -311,9 +326,10 @@ mod tests {
         assert!(note(InstanceState::Orphaned, true).starts_with("its supervisor is gone"));
         assert!(note(InstanceState::Stopped, true).starts_with("it is gone"));
         assert!(one(InstanceState::Stopped, false).is_empty());
-        let text = text(&one(InstanceState::Running, true), Timestamp::UNIX_EPOCH, Paint::Plain, None);
+        let text = |asked| text(&one(InstanceState::Running, true), asked, Timestamp::UNIX_EPOCH, Paint::Plain, None);
+        assert!(text(None).contains("api      uat/here  0007-"), "{}", text(None));
         assert_eq!(
-            text,
+            text(Some(&place.0)),
             "SERVICE  TARGET  RELEASE        PID  SINCE     RESTARTS  PORT   PUBLIC          MEMORY\n\
              api      here    0007-ab12cd34  42   just now  0         40000  127.0.0.1:8101  5.2 MB\n"
         );

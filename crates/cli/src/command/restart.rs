@@ -6,7 +6,7 @@ use pleach_core::word::{CommitId, EnvironmentName, ServiceName};
 use serde_json::Value;
 
 use super::stop::{OperationRequest, run_plan};
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{Answered, RunOptions, block_on, prepare, require_nothing_unfinished};
 use crate::exit::{Ended, Exit};
 use crate::project::Project;
@@ -32,12 +32,14 @@ pub(crate) struct Args {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
+    on: On,
+    #[command(flatten)]
     options: RunOptions,
 }
 
 /// Plans the restart, shows it, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     block_on(restart(&args, globals, &project))
 }
 
@@ -56,7 +58,7 @@ async fn restart(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
         operation,
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
-        command: &format!("pleach restart {environment}"),
+        command: &format!("pleach restart {environment}{}", args.on.words()),
     };
     run_plan(request, plan, globals, project).await
 }

@@ -8,10 +8,10 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::{Operation, Plan};
 use pleach_core::port::RunEntry;
-use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName};
+use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName, TargetName};
 
 use super::stop::{OperationRequest, run_operation};
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::board::rows;
 use crate::deployment::{
     Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, person,
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
     yes: bool,
+    /// Only on these targets
+    #[arg(long = "target", value_name = "TARGET,…", value_delimiter = ',', requires = "to")]
+    targets: Vec<TargetName>,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -53,7 +56,7 @@ struct Way {
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
     if let Some(release) = &args.to {
-        let project = Project::open(globals)?;
+        let project = Project::open_on(globals, Some(&args.environment), &On { targets: args.targets.clone() })?;
         let operation = Operation::Switch { release: release.clone() };
         let Args { environment, services, options, .. } = &args;
         let command = &format!("pleach rollback {environment} --to {release}");

@@ -2,7 +2,7 @@
 
 use pleach_core::word::EnvironmentName;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, answer};
@@ -18,11 +18,13 @@ pub(crate) struct Args {
     /// Show a full-screen view that stays up to date
     #[arg(short, long, conflicts_with = "json")]
     watch: bool,
+    #[command(flatten)]
+    on: On,
 }
 
 /// Reads every target side by side, the runs and the leases, and tells.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, args.environment.as_ref(), &args.on)?;
     if args.watch {
         return block_on(crate::watch::watch(project, args.environment));
     }

@@ -4,7 +4,7 @@ use pleach_core::plan::{Operation, Plan, approve};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
 use super::deploy::show_for_consent;
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, ConsentRequest, RunOptions, Work, ask_for_consent, block_on, carry_out, prepare, questions,
     require_nothing_unfinished,
@@ -26,19 +26,21 @@ pub(crate) struct Args {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
+    on: On,
+    #[command(flatten)]
     options: RunOptions,
 }
 
 /// Plans the stop, shows it, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     let request = OperationRequest {
         environment: &args.environment,
         services: &args.services,
         operation: Operation::Stop,
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options: &args.options,
-        command: &format!("pleach stop {}", args.environment),
+        command: &format!("pleach stop {}{}", args.environment, args.on.words()),
     };
     block_on(run_operation(request, globals, &project))
 }

@@ -11,7 +11,7 @@ use pleach_remote::{CheckResult, CheckStage, verify_service};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, narrate, stdout_columns};
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     /// Only these services
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     only: Vec<ServiceName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// One check of one service on one target.
@@ -40,7 +42,7 @@ struct Row {
 
 /// Makes all checks, service by service, and stops at none. The exit code is the number of failed checks, at most 99.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     project.require_services(&args.only)?;
     let rows = block_on(verify(&project, &args))?;
     let failed = rows.iter().filter(|row| !row.result.passed).count();

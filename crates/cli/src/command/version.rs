@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, clean, stdout_columns, tell_failure};
@@ -21,6 +21,8 @@ pub(crate) struct Args {
     /// Also which commit of each service is live here, and how far its branch is ahead
     #[arg(value_name = "ENVIRONMENT")]
     environment: Option<EnvironmentName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// This program, and the forms of what it writes: a program that knows an older one refuses them.
@@ -86,7 +88,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         tell(&Answer { own: OWN, services: None, programs: None }, globals);
         return Ok(Exit::DONE);
     };
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(environment), &args.on)?;
     project.require_environment(environment)?;
     let (_, answer) = block_on(versions(&project, environment))?;
     tell(&answer, globals);

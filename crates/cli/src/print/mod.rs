@@ -20,6 +20,6 @@ pub(crate) use size::bytes_text;
 pub(crate) use stream::{
     answer, complain, lost_answer, narrate, stderr_columns, stderr_plan_columns, stdout_columns, stdout_plan_columns,
 };
-pub(crate) use table::{Cell, Table};
+pub(crate) use table::{Cell, Table, place_text};
 pub(crate) use text::{clean, cut, fit, width};
 pub(crate) use time::{ago_text, between, duration_text, moment_text, short_moment_text};

@@ -1,6 +1,8 @@
 //! A table in columns that are as wide as their widest cell; the last one takes what is left of the line, and what there is no
 //! room for stands below, further in.
 
+use pleach_core::word::{EnvironmentName, TargetName};
+
 use super::text::{cut, fit, width, wrap};
 use super::{Paint, Style};
 
@@ -25,6 +27,15 @@ impl Cell {
     pub(crate) fn styled(style: Style, text: impl Into<String>) -> Self {
         Self { text: text.into(), style: Some(style) }
     }
+}
+
+/// A target: with its environment, unless only that one was asked for.
+pub(crate) fn place_text(
+    asked: Option<&EnvironmentName>,
+    environment: &EnvironmentName,
+    target: &TargetName,
+) -> String {
+    if asked.is_some() { target.to_string() } else { format!("{environment}/{target}") }
 }
 
 /// Rows below a heading.

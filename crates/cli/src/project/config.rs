@@ -1,6 +1,6 @@
 //! The config on top of a workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, ServiceConfig, Style, nearest, parse};
@@ -13,7 +13,7 @@ use pleach_git::nearest_branch;
 
 use super::Workspace;
 use super::script::{read_scripts, read_version};
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, stderr_columns};
 
@@ -54,6 +54,30 @@ impl Project {
             Ended::told(Exit::WRONG, problems.render(stderr_columns(), style))
         })?;
         Ok(Self { workspace, config, config_path })
+    }
+
+    /// The same as if the config had no other targets than these, if any is named: in an environment, or wherever they are.
+    pub(crate) fn open_on(globals: &Globals, environment: Option<&EnvironmentName>, on: &On) -> Result<Self, Ended> {
+        let mut project = Self::open(globals)?;
+        if on.targets.is_empty() {
+            return Ok(project);
+        }
+        if let Some(environment) = environment {
+            project.require_environment(environment)?;
+        }
+        let environments =
+            || project.config.environments.iter().filter(|(name, _)| environment.is_none_or(|one| one == *name));
+        let known: BTreeSet<&TargetName> = environments().flat_map(|(_, config)| config.targets.keys()).collect();
+        if let Some(unknown) = on.targets.iter().find(|name| !known.contains(name)) {
+            let known: Vec<&str> = known.into_iter().map(TargetName::as_str).collect();
+            return Err(no_target(unknown, environment, &known).into());
+        }
+        project
+            .config
+            .environments
+            .values_mut()
+            .for_each(|config| config.targets.retain(|name, _| on.targets.contains(name)));
+        Ok(project)
     }
 
     /// The environment of that name.
@@ -187,12 +211,7 @@ impl Project {
         let descriptions = self.descriptions(self.require_environment(environment)?)?;
         if let Some(unknown) = names.iter().find(|name| !descriptions.contains_key(*name)) {
             let known: Vec<&str> = descriptions.keys().map(TargetName::as_str).collect();
-            let near = nearest(unknown.as_str(), known.iter().copied());
-            let next = near.map_or_else(|| "name one of these".to_owned(), |near| format!("did you mean `{near}`?"));
-            return Err(Failure::new(Kind::Rejected, format!("there is no target `{unknown}` in `{environment}`"))
-                .because(format!("`{FILE_NAME}` has {}", listed(&known)))
-                .state("nothing was touched")
-                .next(next));
+            return Err(no_target(unknown, Some(environment), &known));
         }
         let wanted = descriptions.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
         Ok(wanted.map(|(name, description)| self.planned_target(name, description)).collect())
@@ -207,6 +226,16 @@ impl Project {
             expects: Facts::new(),
         }
     }
+}
+
+fn no_target(unknown: &TargetName, environment: Option<&EnvironmentName>, known: &[&str]) -> Failure {
+    let place = environment.map(|environment| format!(" in `{environment}`")).unwrap_or_default();
+    let near = nearest(unknown.as_str(), known.iter().copied());
+    let next = near.map_or_else(|| "name one of these".to_owned(), |near| format!("did you mean `{near}`?"));
+    Failure::new(Kind::Rejected, format!("there is no target `{unknown}`{place}"))
+        .because(format!("`{FILE_NAME}` has {}", listed(known)))
+        .state("nothing was touched")
+        .next(next)
 }
 
 /// `pleach.toml` of the worktree that the user is in; else that of the main worktree.

@@ -38,6 +38,9 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     assert_eq!(printed.stdout, "alpha is up\n", "its last line");
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service"]);
     assert_eq!(printed.stdout.lines().count(), 60_002, "all of it, more than is read at a time");
+    let since = |when: &str| dock.scene.ends(0, &["logs", "alpha", "--service", "--since", when]).stdout;
+    assert_eq!((since("1h").lines().count(), since("deployment").lines().count()), (60_002, 60_002));
+    assert_eq!(since("2099-01-01"), "");
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "--json"]);
     assert_eq!(printed.stdout.lines().count(), 60_002);
     assert!(printed.stdout.contains("{\"line\":\"begins\",\"source\":\"uat/vm\"}"), "{}", printed.stdout);

@@ -3,7 +3,7 @@
 use pleach_core::event::Event;
 use serde_json::Value;
 
-use crate::scene::Scene;
+use crate::scene::{Said, Scene, told_in_four_parts};
 
 #[test]
 fn json_gives_one_event_a_line_and_the_report_last() {
@@ -78,6 +78,10 @@ fn a_run_can_be_read_afterwards() {
     assert_eq!(scene.ends(0, &["logs", "alpha", "-n", "2"]).stdout.lines().count(), 2);
     assert!(scene.ends(0, &["logs", "alpha", "--follow"]).stdout.contains("| building"), "it ends with the run");
     assert!(scene.ends(0, &["logs", "alpha", "--service"]).stdout.contains("listening on"));
+    let since = |when: &str| scene.pleach(&["logs", "alpha", "--service", "--since", when]);
+    assert!(since("deployment").stdout.contains("listening on"));
+    told_in_four_parts(&since("10m"));
+    assert!(since("soon").stderr.contains("2026-11-22 10:00") && since("soon").code == 100);
     for line in scene.ends(0, &["--json", "logs", "alpha"]).stdout.lines() {
         let line: Value = serde_json::from_str(line).expect("json");
         assert!(line["source"] == "alpha@here" && line["line"].is_string(), "{line}");
@@ -160,4 +164,53 @@ fn an_answer_that_is_lost_is_an_error_and_one_that_nobody_wants_is_none() {
     assert!(full.stderr.contains("error: could not write the answer"), "{}", full.stderr);
     let closed = scene.under(&["bash", "-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "sh"], &["status"]);
     assert_eq!((closed.code, closed.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn what_is_asked_of_one_target_leaves_the_others_alone() {
+    let scene = Scene::new();
+    let file = scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    let name = "[environments.local]\n";
+    let second = format!("{name}targets.second = {{ kind = \"directory\", path = \"../second\", port-offset = 1 }}\n");
+    scene.write("pleach.toml", &config.replacen(name, &second, 1));
+    scene.git(&["commit", "-qam", "A second target"]);
+    let on = |words: &[&'static str]| scene.pleach(&[words, &["--target", "second"]].concat());
+    let second = |said: &Said| said.stdout.matches("  second  ").count();
+    let here = |said: &Said| said.stdout.matches("  here  ").count();
+
+    let plan = on(&["plan", "local"]);
+    assert!(plan.stderr.contains("`pleach deploy local --target second`"), "{}", plan.stderr);
+    assert!(plan.stdout.contains("alpha@second") && !plan.stdout.contains("alpha@here"), "{}", plan.stdout);
+    let deployed = on(&["deploy", "local", "--yes"]);
+    assert_eq!((deployed.code, second(&deployed), here(&deployed)), (0, 2, 0), "{}", deployed.stderr);
+    assert!(!scene.place().join("live").exists(), "nothing was put there");
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let status = on(&["status"]);
+    assert_eq!((status.stdout.matches("healthy").count(), here(&status)), (2, 0), "{}", status.stdout);
+
+    // Wherever they are.
+    let all = scene.ends(0, &["ps"]);
+    assert_eq!((all.stdout.matches("local/here").count(), all.stdout.matches("local/second").count()), (2, 2));
+    let checked = scene.ends(2, &["check"]).stdout;
+    assert!(checked.contains("prod/there") && !checked.contains("local/"), "nothing was deployed there: {checked}");
+    let listed = scene.ends(0, &["ps", "local"]);
+    assert_eq!((here(&listed), second(&listed)), (2, 2), "{}", listed.stdout);
+
+    let pids = || scene.ends(0, &["ps", "local", "--target", "here"]).stdout;
+    let before: Vec<String> =
+        pids().split_whitespace().filter(|word| word.parse::<u32>().is_ok()).map(str::to_owned).collect();
+    assert_eq!(on(&["restart", "local", "--yes"]).code, 0);
+    assert_eq!(on(&["backup", "local"]).code, 0);
+    assert_eq!((second(&on(&["backup", "local", "--list"])), here(&on(&["backup", "local", "--list"]))), (2, 0));
+    assert_eq!(on(&["stop", "local", "--yes"]).code, 0);
+    let after: Vec<String> =
+        pids().split_whitespace().filter(|word| word.parse::<u32>().is_ok()).map(str::to_owned).collect();
+    assert_eq!(before, after);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
+    assert!(on(&["verify", "local"]).code > 0 && scene.pleach(&["verify", "local", "--target", "here"]).code == 2);
+
+    let unknown = scene.pleach(&["restart", "local", "--yes", "--target", "secondd"]);
+    told_in_four_parts(&unknown);
+    assert!(unknown.code == 100 && unknown.stderr.contains("did you mean `second`?"), "{}", unknown.stderr);
 }

@@ -111,7 +111,7 @@ pub use instance::{InstanceState, told_status};
 pub use integrity::{CheckScope, CheckedPart, Finding, ServiceIntegrity, check_service};
 pub use layout::ServiceLayout;
 pub(crate) use layout::release_number;
-pub use output::{OutputEnd, OutputMark, OutputPart, read_output, read_output_end};
+pub use output::{OutputEnd, OutputMark, OutputPart, output_mark_since, read_output, read_output_end};
 pub use parameter::{Place, Previous};
 pub use process::{ReleaseProcess, RouterProcess, ServiceProcesses, service_processes};
 pub use recipe::DirectoryRecipe;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pleach_core::error::Failure;
+use jiff::Timestamp;
+use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{Call, NoLines, Shell};
 use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,28 @@ pub struct OutputPart {
     pub mark: OutputMark,
     /// Whether there was more behind it.
     pub more: bool,
+}
+
+/// Where to begin to read what a service printed since a moment, or without one since its deployment.
+///
+/// # Errors
+/// Its lines have no times: those of a process do not, which has a log for each release.
+pub fn output_mark_since(status: &ServiceStatus, moment: Option<Timestamp>) -> Result<OutputMark, Failure> {
+    let is_project = status.spec.as_ref().is_some_and(|spec| spec.compose.is_some());
+    // A process and a container are the release's own; of a project goes on what has not changed.
+    let moment = if is_project { moment.or(status.since) } else { moment };
+    let Some(moment) = moment else { return Ok(OutputMark::Start) };
+    if !is_project && status.engine_program.is_none() {
+        let service = &status.service;
+        return Err(Failure::new(Kind::Unsupported, format!("it is not known when `{service}` printed what"))
+            .because("a process writes into its log itself, which has no times")
+            .state("nothing was shown")
+            .next(format!(
+                "show its last lines with `pleach logs {service} --service -n 100`, or all `--since deployment`"
+            )));
+    }
+    // As engines write it: compared letter by letter.
+    Ok(OutputMark::Time(format!("{moment:.9}")))
 }
 
 /// What stands before the end of a long output.
