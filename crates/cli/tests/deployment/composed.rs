@@ -121,7 +121,14 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     assert!(status.stdout.contains("db ended with 137"), "{}", status.stdout);
     let ps = dock.scene.ends(0, &["ps", "uat"]);
     assert!(ps.stdout.contains("it ended with 137"), "{}", ps.stdout);
+    // How it runs is for `status`; what it consists of is for `check`.
+    dock.scene.ends(0, &["check", "uat"]);
+    dock.engine.ask("DELETE", &format!("/containers/{}?force=1", id(&dock, "db")), "", &[]).expect("removed");
+    let checked = dock.scene.ends(1, &["check", "uat"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(checked.contains("does not run as it was deployed: `db` has no container"), "{checked}");
+    assert!(checked.contains("next: `pleach restart uat alpha`"), "{checked}");
     dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    dock.scene.ends(0, &["check", "uat"]);
     dock.require_settled(1);
     let started =
         |service: &str| dock.ask(&format!("/containers/{}/json", id(&dock, service)))["State"]["StartedAt"].clone();

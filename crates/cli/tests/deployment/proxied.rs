@@ -1,5 +1,7 @@
 //! Services that a real HAProxy on their host leads to: containers and processes take turns behind it.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,6 +105,17 @@ fn releases_take_turns_behind_haproxy_without_a_lost_request_also_backwards_and_
     dock.scene.ends(0, &["restart", "uat", "--yes"]);
     assert_eq!(dock.answers(), Some(1));
 
+    // What somebody has told HAProxy and not its file.
+    dock.scene.ends(0, &["check", "uat"]);
+    let weights = say(&dock, "show servers state");
+    let used = weights.lines().find(|line| line.contains("alpha") && line.split(' ').nth(7) == Some("256"));
+    let used: Vec<&str> = used.unwrap_or_else(|| panic!("{weights}")).split(' ').collect();
+    say(&dock, &format!("set weight {}/{} 100", used[1], used[3]));
+    let checked = dock.scene.ends(1, &["check", "uat"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(checked.contains("HAProxy does not run what its file says of 127.0.0.1:"), "{checked}");
+    say(&dock, &format!("set weight {}/{} 256", used[1], used[3]));
+    dock.scene.ends(0, &["check", "uat"]);
+
     haproxy.end();
     let down = dock.scene.pleach(&["status", "uat"]);
     assert!(!down.stdout.contains("healthy") || down.stdout.contains("unhealthy"), "{}", down.stdout);
@@ -185,6 +198,16 @@ fn a_proxy_that_is_down_at_first_leaves_nothing_behind_and_one_that_somebody_has
     let failed = dock.scene.ends(110, &["deploy", "uat", "--yes", "-v"]);
     assert!(failed.stderr.contains("beta@vm: taking lead back"), "{}", failed.stderr);
     dock.becomes(1);
+}
+
+/// Tells HAProxy something, as somebody else would.
+fn say(dock: &Dock, command: &str) -> String {
+    let socket = dock.machine().see(&dock.bed.at("proxy/admin.sock"));
+    let mut stream = UnixStream::connect(socket).expect("its socket");
+    stream.write_all(format!("{command}\n").as_bytes()).expect("said");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// What servers are used, whichever of the two names they have.

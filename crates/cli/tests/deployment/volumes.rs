@@ -170,6 +170,10 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
     assert_eq!(now(), before);
     dock.require_settled(1);
     dock.scene.ends(0, &["check", "uat"]);
+    let archive = dock.live().join("alpha/.pleach/backups").join(&release).join("volumes/0.tar");
+    std::fs::OpenOptions::new().append(true).open(archive).expect("there").set_len(100).expect("cut");
+    let checked = dock.scene.ends(1, &["check", "uat"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(checked.contains(&format!("backup `{release}` cannot be restored: ")), "{checked}");
     assert!(dock.ask("/containers/json?all=1").to_string().find("pleach-volume").is_none(), "nothing of ours is left");
 }
 
