@@ -12,9 +12,11 @@ use pleach_testbed::registry::Registry;
 
 use crate::faults::Told;
 use crate::machine::{Came, Scene, trial};
-use crate::project::{Form, Project};
+use crate::project::{Form, Project, ask_for};
 
 const THROUGH: &str = "contained::a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old";
+const VOLUME: &str =
+    "contained::a_fault_while_a_volume_is_kept_and_changed_leaves_what_belongs_to_the_release_that_runs";
 const NAME: &str = "contained::a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old";
 
 /// What a step or snapshot may take where a call of it hangs.
@@ -87,4 +89,38 @@ fn a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old() {
         project
     };
     trial(THROUGH, 1, STEP_LIMIT, form, picks, deploy);
+}
+
+/// Each release leaves its name in the volume.
+fn with_volume() -> Project {
+    let mut project = Project::with(Form::Contained, "snapshot = [\"volume:data\"]\n");
+    project.change("image = {", "image = { volumes = [\"data:/data\"],");
+    project.change("printf", "ln -sfn /data /www/data; touch /data/$PLEACH_RELEASE; printf");
+    project
+}
+
+/// Nothing of a release that was taken back is in the volume, and all of those before it.
+async fn deploy_on_volume(scene: &mut Scene, fault: Option<(usize, Fault)>, at: &str) -> Came {
+    let came = scene.deploy(fault, at).await;
+    let left = |release: &str| {
+        let (status, _) = ask_for(scene.project.port, &format!("/data/{release}")).expect("an answer");
+        status == 200
+    };
+    let wanted = came.wanted().clone().unwrap_or_default();
+    assert_eq!(scene.project.answer(), Some((200, wanted.clone())), "{}", came.about);
+    assert!(left(&wanted), "{}", came.about);
+    if came.told == Told::Old {
+        assert!(!came.new.as_deref().is_some_and(left), "{}", came.about);
+    }
+    let engine = DockerEngine::connect(EngineWay::here()).await.unwrap();
+    let all = engine.containers(&BTreeMap::new()).await.unwrap();
+    let holders: Vec<_> = all.iter().filter(|one| one.name.starts_with("pleach-volume")).collect();
+    assert!(holders.iter().all(|one| !one.runs()), "{holders:?} {}", came.about);
+    came
+}
+
+#[test]
+fn a_fault_while_a_volume_is_kept_and_changed_leaves_what_belongs_to_the_release_that_runs() {
+    let picks = |calls: &[String]| (0..calls.len()).filter(|at| calls[*at] == "shell.run").collect();
+    trial(VOLUME, 5, STEP_LIMIT, with_volume, picks, deploy_on_volume);
 }

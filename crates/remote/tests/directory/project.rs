@@ -466,10 +466,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request; `None` if nobody answers.
 pub(crate) fn ask(port: u16) -> Option<(u16, String)> {
+    ask_for(port, "/")
+}
+
+/// What a port answers about a path.
+pub(crate) fn ask_for(port: u16, path: &str) -> Option<(u16, String)> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
