@@ -120,3 +120,65 @@ fn a_machine_that_boots_anew_takes_itself_back_although_nobody_is_there_any_more
     far.require_settled(2);
     assert_eq!(systemctl(&far, &["is-system-running"]), "running");
 }
+
+/// HAProxy as distributions install it: a unit that is told by HAProxy itself when it is ready, and is reloaded by `systemctl reload
+/// haproxy`, which is what Pleach does unless it is told otherwise.
+fn with_haproxy() -> Option<Far> {
+    let far = Far::on(SshBed::on(Machine::with_systemd()?, ""));
+    let folder = far.bed.at("proxy");
+    fs::create_dir_all(&folder).expect("made");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (socket, own, file) = (path("admin.sock"), path("haproxy.cfg"), path("pleach.cfg"));
+    let settings = format!(
+        "global\n  stats socket {socket} level admin mode 600\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  \
+         timeout server 5s\n"
+    );
+    fs::write(&own, settings).expect("written");
+    fs::write(&file, "").expect("written");
+    let unit = format!(
+        "[Service]\nType=notify\nExecStart=/usr/sbin/haproxy -Ws -f {own} -f {file}\n\
+         ExecReload=/usr/sbin/haproxy -Ws -f {own} -f {file} -c -q\nExecReload=/bin/kill -USR2 $MAINPID\nKillMode=mixed\n\
+         Restart=always\nSuccessExitStatus=143\n\n[Install]\nWantedBy=multi-user.target\n"
+    );
+    fs::write(far.machine().see(Path::new("/etc/systemd/system/haproxy.service")), unit).expect("written");
+    systemctl(&far, &["enable", "--now", "haproxy"]);
+    let file_name = far.scene.root().join("pleach.toml");
+    let config = fs::read_to_string(&file_name).expect("a config");
+    let proxy =
+        format!("[environments.uat.targets.vm.proxy]\nsocket = \"{socket}\"\nfile = \"{file}\"\nconfig = \"{own}\"\n");
+    fs::write(file_name, config + &proxy).expect("written");
+    far.scene.git(&["commit", "-qam", "A proxy"]);
+    Some(far)
+}
+
+#[test]
+fn a_haproxy_that_systemd_runs_is_reloaded_by_it_and_keeps_what_it_was_told() {
+    let Some(far) = with_haproxy() else { return };
+    let deploy = ["deploy", "uat", "--yes"];
+    far.scene.ends(0, &deploy);
+    assert_eq!(far.answers().as_deref(), Some("1.0.0"));
+    far.version(2);
+    let said = far.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
+    assert!(said.stderr.contains("switch · lead · verify"), "{}", said.stderr);
+    assert_eq!(far.answers().as_deref(), Some("2.0.0"));
+    // By others: each starts a worker that knows the file alone.
+    for word in ["reload", "restart"] {
+        systemctl(&far, &[word, "haproxy"]);
+        until("an answer", || far.version_of("alpha").as_deref() == Some("2.0.0"));
+        assert_eq!(far.answers().as_deref(), Some("2.0.0"), "{word}");
+        far.scene.ends(0, &["check", "uat"]);
+    }
+    far.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert_eq!(far.answers().as_deref(), Some("1.0.0"));
+    far.require_settled(2);
+
+    // One that is stopped is told before anything is touched, with how it is started.
+    systemctl(&far, &["stop", "haproxy"]);
+    let refused = far.scene.pleach(&deploy);
+    assert!(refused.code != 0 && refused.stderr.contains("could not reach HAProxy"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    systemctl(&far, &["start", "haproxy"]);
+    far.scene.ends(0, &deploy);
+    assert_eq!(far.answers().as_deref(), Some("2.0.0"));
+    assert_eq!(systemctl(&far, &["is-active", "haproxy"]), "active");
+}
