@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::{Server, Slot};
 use super::lead::{Leads, Led, leads};
+use super::port::Proxy;
 use super::running::{Counts, Worker};
 
 /// What was counted, and where requests go.
@@ -23,10 +24,10 @@ pub struct Counted {
 }
 
 /// Counts; changes nothing.
-pub(super) fn count(led: &Led) -> Result<Counted, Failure> {
-    let looked = led.look()?;
+pub(super) fn count(proxy: &dyn Proxy, led: &Led) -> Result<Counted, Failure> {
+    let looked = proxy.look(Some(&led.name()))?;
     let seen = looked.services.first();
-    let leads = leads(led, seen);
+    let leads = leads(proxy.name(), led, seen);
     let counts = |slot: Slot| {
         let seen = seen?;
         let Server::Used { address, .. } = seen.file.as_ref()?.server(slot) else { return None };

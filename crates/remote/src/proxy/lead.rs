@@ -21,16 +21,10 @@ use pleach_core::word::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, BackendName, Bind, Server, Slot, Weight};
-use super::drain::drain;
-use super::edit::load;
-use super::ensure::ensure;
-use super::error::ProxyError;
-use super::look::look;
 use super::matching::{Matched, Matching};
 use super::place::ProxyPlace;
-use super::remove::remove;
-use super::request::{DrainRequest, Drained, EnsureRequest, LookRequest, Looked, RemoveRequest, SeenService};
-use super::socket::AdminSocket;
+use super::port::Proxy;
+use super::request::{Drained, SeenService};
 use crate::directory::{ServiceLayout, release_number};
 use crate::local::replace_file;
 use crate::supervise::InstanceRecord;
@@ -159,12 +153,8 @@ impl Led {
         ServiceLayout::new(&self.directory)
     }
 
-    pub(super) fn look(&self) -> Result<Looked, Failure> {
-        look(&LookRequest { place: self.place.clone(), name: Some(self.name()) })
-    }
-
-    fn seen(&self) -> Result<Option<SeenService>, Failure> {
-        Ok(self.look()?.services.into_iter().next())
+    fn seen(&self, proxy: &dyn Proxy) -> Result<Option<SeenService>, Failure> {
+        Ok(proxy.look(Some(&self.name()))?.services.into_iter().next())
     }
 
     fn current(&self) -> Option<ReleaseId> {
@@ -209,27 +199,27 @@ impl Leads {
 }
 
 /// Has new requests go to a release.
-pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
+pub(super) fn lead(proxy: &dyn Proxy, request: &LeadRequest) -> Result<Leads, Failure> {
     let led = &request.led;
     let release = match &request.to {
-        LeadTo::Part(part) => return share(led, part),
+        LeadTo::Part(part) => return share(proxy, led, part),
         LeadTo::Current => led.current(),
         LeadTo::Release(release) => Some(release.clone()),
         LeadTo::Nowhere => None,
     };
-    let down = request.back && AdminSocket(&led.place.socket).probe_worker().is_err();
+    let down = request.back && !proxy.answers();
     let held = match down {
-        true => load(&led.place.file).map_err(ProxyError::told)?.remove(&led.name()),
-        false => led.seen()?.and_then(|seen| seen.file),
+        true => proxy.held(&led.name())?,
+        false => led.seen(proxy)?.and_then(|seen| seen.file),
     };
-    let as_its_file =
-        |release| Leads::to(release, format!("HAProxy does not run; `{}` is as it was", led.place.file.display()));
+    let as_its_file = |release| {
+        Leads::to(release, format!("{} does not run; `{}` is as it was", proxy.name(), proxy.file().display()))
+    };
     let Some(release) = release else {
         let gone = if down && held.is_none() {
             as_its_file(None)
         } else {
-            let gone = RemoveRequest { place: led.place.clone(), name: led.name(), limit: request.limit };
-            Leads::nowhere(remove(&gone)?.evidence)
+            Leads::nowhere(proxy.remove(&led.name(), request.limit)?.evidence)
         };
         forget(&led.layout().led())?;
         return Ok(gone);
@@ -249,7 +239,7 @@ pub(super) fn lead(request: &LeadRequest) -> Result<Leads, Failure> {
     }
     // Before it is led to: whoever looks afterwards asks the proxy, and is told what there is.
     note(led)?;
-    let evidence = ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?.evidence;
+    let evidence = proxy.ensure(&wanted)?.evidence;
     Ok(Leads::to(Some(release), evidence))
 }
 
@@ -281,15 +271,15 @@ fn forget(path: &Path) -> Result<(), Failure> {
 }
 
 /// Gives a release a part of the requests of the one that has them, and those that ask for it.
-fn share(led: &Led, part: &Part) -> Result<Leads, Failure> {
+fn share(proxy: &dyn Proxy, led: &Led, part: &Part) -> Result<Leads, Failure> {
     let Part { release, percent, beside, matching } = part;
     let (address, keeper) = (led.require_address(release)?, led.require_address(beside)?);
-    let held = led.seen()?.and_then(|seen| seen.file);
+    let held = led.seen(proxy)?.and_then(|seen| seen.file);
     let told = |why: String| {
         let what = format!("could not give release `{release}` {part} to {}", led.bind);
         Failure::new(Kind::Conflict, what).because(why).next("see what runs, and where requests go, with `pleach ps`")
     };
-    let mut wanted = held.ok_or_else(|| told("HAProxy does not lead there".to_owned()))?;
+    let mut wanted = held.ok_or_else(|| told(format!("{} does not lead there", proxy.name())))?;
     let has = |slot: &Slot| matches!(wanted.server(*slot), Server::Used { address, .. } if *address == keeper);
     let slot = Slot::ALL.into_iter().find(has).ok_or_else(|| {
         told(format!("it leads to blue ({}) and green ({}), and not to `{beside}`", wanted.blue, wanted.green))
@@ -301,19 +291,19 @@ fn share(led: &Led, part: &Part) -> Result<Leads, Failure> {
         Some(matching) => Some(Matched { matching: matching.clone(), to: Some(slot.other()) }),
         None => wanted.matched.map(Matched::by_weight),
     };
-    ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?;
-    Ok(leads(led, led.seen()?.as_ref()))
+    proxy.ensure(&wanted)?;
+    Ok(leads(proxy.name(), led, led.seen(proxy)?.as_ref()))
 }
 
 /// Tells where requests go; changes nothing.
-pub(super) fn led(led: &Led) -> Result<Leads, Failure> {
-    Ok(leads(led, led.seen()?.as_ref()))
+pub(super) fn led(proxy: &dyn Proxy, led: &Led) -> Result<Leads, Failure> {
+    Ok(leads(proxy.name(), led, led.seen(proxy)?.as_ref()))
 }
 
-/// The same of what was seen.
-pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
+/// The same of what was seen of the proxy that people call `proxy`.
+pub(super) fn leads(proxy: &str, led: &Led, seen: Option<&SeenService>) -> Leads {
     let Some(SeenService { file: Some(held), differences, .. }) = seen else {
-        return Leads::nowhere(format!("HAProxy leads {} nowhere", led.bind));
+        return Leads::nowhere(format!("{proxy} leads {} nowhere", led.bind));
     };
     if !differences.is_empty() {
         return Leads::nowhere(differences.join("; "));
@@ -330,7 +320,7 @@ pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
     if let [(release, address, _)] = takers.as_slice() {
         let to = release.as_ref().map_or_else(|| "no release".to_owned(), |release| format!("`{release}`"));
         let release = release.clone().filter(|_| *bind == led.bind);
-        return Leads::to(release, format!("HAProxy leads {bind} to {to} at {address}"));
+        return Leads::to(release, format!("{proxy} leads {bind} to {to} at {address}"));
     }
     let matched = held.matched.as_ref().and_then(|matched| {
         let Server::Used { address, .. } = held.server(matched.to?) else { return None };
@@ -346,8 +336,8 @@ pub(super) fn leads(led: &Led, seen: Option<&SeenService>) -> Leads {
         shares.extend(release.filter(|_| *bind == led.bind).map(|release| (release, share(weight))));
     }
     let evidence = match told.as_slice() {
-        [] => format!("HAProxy leads {bind} to blue ({}) and green ({})", held.blue, held.green),
-        told => format!("HAProxy leads {bind}: {}", told.join(" and ")),
+        [] => format!("{proxy} leads {bind} to blue ({}) and green ({})", held.blue, held.green),
+        told => format!("{proxy} leads {bind}: {}", told.join(" and ")),
     };
     let asked =
         matched.as_ref().map(|LedMatch { release, matching }| format!(", and all with {matching} to `{release}`"));
@@ -366,7 +356,7 @@ fn releases(layout: &ServiceLayout) -> Vec<ReleaseId> {
 }
 
 /// Waits until what is drained has ended its requests, and takes it out.
-pub(super) fn settle(request: &SettleRequest) -> Result<Drained, Failure> {
+pub(super) fn settle(proxy: &dyn Proxy, request: &SettleRequest) -> Result<Drained, Failure> {
     let SettleRequest { led, limit, back } = request;
     let mut settled = Drained {
         drained: true,
@@ -375,18 +365,131 @@ pub(super) fn settle(request: &SettleRequest) -> Result<Drained, Failure> {
         changes: Vec::new(),
         evidence: format!("nothing but the release that {} leads to has requests", led.bind),
     };
-    if *back && AdminSocket(&led.place.socket).probe_worker().is_err() {
+    if *back && !proxy.answers() {
         return Ok(settled);
     }
-    let Some(mut wanted) = led.seen()?.and_then(|seen| seen.file) else { return Ok(settled) };
+    let Some(mut wanted) = led.seen(proxy)?.and_then(|seen| seen.file) else { return Ok(settled) };
     for slot in Slot::ALL {
         let is_asked_for = wanted.matched_to() == Some(slot);
         if wanted.server(slot).weight() == 0 && *wanted.server(slot) != Server::Unused && !is_asked_for {
-            let request = DrainRequest { place: led.place.clone(), name: led.name(), server: slot, limit: *limit };
-            settled = drain(&request)?;
+            settled = proxy.drain(&led.name(), slot, *limit)?;
             *wanted.server_mut(slot) = Server::Unused;
         }
     }
-    ensure(&EnsureRequest { place: led.place.clone(), backend: wanted })?;
+    proxy.ensure(&wanted)?;
     Ok(settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{MemoryProxy, exercise_proxy};
+    use super::*;
+    use crate::supervise::Activity;
+
+    /// A service with two releases, each with a process, of which the first is current.
+    struct Service {
+        folder: tempfile::TempDir,
+        led: Led,
+        proxy: MemoryProxy,
+    }
+
+    fn release(number: u16) -> ReleaseId {
+        ReleaseId::new(format!("{number:04}-ab12cd34")).expect("an id")
+    }
+
+    impl Service {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let service: ServiceName = "api".parse().expect("a name");
+            let words = || vec!["true".to_owned()];
+            let place = ProxyPlace { socket: "/s".into(), file: "/f".into(), check: words(), reload: words() };
+            let bind = "127.0.0.1:80".parse().expect("an address");
+            let led = Led { place, directory: folder.path().to_owned(), service: service.clone(), bind };
+            let (layout, proxy) = (led.layout(), MemoryProxy::default());
+            std::fs::create_dir_all(layout.run()).expect("made");
+            for number in 1..=2 {
+                let record = InstanceRecord {
+                    service: service.clone(),
+                    release: release(number),
+                    run: "run".parse().expect("an id"),
+                    activity: Activity::Running,
+                    supervisor: None,
+                    container: None,
+                    group: None,
+                    host: "127.0.0.1".into(),
+                    port: 8000 + number,
+                    restarts: 0,
+                    last_end: None,
+                    killed: false,
+                    since: jiff::Timestamp::UNIX_EPOCH,
+                };
+                record.save(&layout.instance(&release(number))).expect("written");
+            }
+            let made = Self { folder, led, proxy };
+            made.switch(1);
+            made
+        }
+
+        fn switch(&self, number: u16) {
+            let current = self.folder.path().join("current");
+            let _ = std::fs::remove_file(&current);
+            std::os::unix::fs::symlink(ServiceLayout::current_target(&release(number)), current).expect("a link");
+        }
+
+        fn lead(&self, to: LeadTo, back: bool) -> Result<Leads, Failure> {
+            lead(&self.proxy, &LeadRequest { led: self.led.clone(), to, limit: Period::seconds(1), back })
+        }
+
+        fn settle(&self) -> Drained {
+            let request = SettleRequest { led: self.led.clone(), limit: Period::seconds(1), back: false };
+            settle(&self.proxy, &request).expect("settled")
+        }
+
+        fn leads(&self) -> Leads {
+            led(&self.proxy, &self.led).expect("asked")
+        }
+    }
+
+    #[test]
+    fn releases_take_turns_behind_any_proxy_that_keeps_its_promises() {
+        let used = |port| Server::Used { address: SocketAddr::from(([127, 0, 0, 1], port)), weight: Weight::FULL };
+        let backend = |name: &str, port| Backend {
+            name: name.parse().expect("a name"),
+            bind: Bind::new("127.0.0.1", port).expect("an address"),
+            blue: used(port + 1),
+            green: used(port + 2),
+            matched: None,
+        };
+        let other = backend("pleach-ba9876543210-other", 90);
+        exercise_proxy(&MemoryProxy::default(), &backend("pleach-0123456789ab-app", 80), &other);
+
+        let service = Service::new();
+        assert_eq!(service.leads().release, None);
+        assert_eq!(service.lead(LeadTo::Current, false).expect("led").release, Some(release(1)));
+        let part = Part { release: release(2), percent: 10, beside: release(1), matching: None };
+        let shared = service.lead(LeadTo::Part(part), false).expect("shared");
+        assert_eq!((shared.share(&release(1)), shared.share(&release(2))), (90, 10));
+        assert!(shared.evidence.starts_with("the proxy leads 127.0.0.1:80: "), "{}", shared.evidence);
+        service.switch(2);
+        assert_eq!(service.lead(LeadTo::Current, false).expect("led").release, Some(release(2)));
+        let held = |service: &Service| service.proxy.held(&service.led.name()).expect("held").expect("there");
+        assert_eq!([held(&service).blue.weight(), held(&service).green.weight()], [0, 256]);
+        assert!(service.settle().drained && held(&service).blue == Server::Unused);
+        assert_eq!(service.leads().share(&release(2)), 100);
+        service.lead(LeadTo::Nowhere, false).expect("given up");
+        assert_eq!(service.leads().release, None);
+    }
+
+    #[test]
+    fn one_that_does_not_run_is_as_it_has_to_be_only_for_who_takes_back() {
+        let service = Service::new();
+        service.lead(LeadTo::Current, false).expect("led");
+        service.proxy.set_down(true);
+        service.lead(LeadTo::Current, false).expect_err("it cannot be asked");
+        let back = service.lead(LeadTo::Current, true).expect("it will run that");
+        assert_eq!(back.release, Some(release(1)));
+        assert!(back.evidence.contains("does not run"), "{}", back.evidence);
+        service.switch(2);
+        service.lead(LeadTo::Current, true).expect_err("it would run something else");
+    }
 }

@@ -19,6 +19,8 @@
 //! | `led` | tells which release requests go to |
 //! | `remove` | takes a service out of both; its address is free then |
 //!
+//! `lead`, `settle`, `led` and `count` know nothing of HAProxy: they ask a [`Proxy`], which is what another one has to be.
+//!
 //! # File first, then run time
 //!
 //! What is set at run time is lost when HAProxy is reloaded. So what is wanted goes into the file first, which HAProxy itself
@@ -66,10 +68,13 @@ mod look;
 mod main;
 mod matching;
 mod place;
+mod port;
 mod remove;
 mod request;
 mod running;
 mod socket;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod worker;
 
 pub use backend::{Backend, BackendError, BackendName, Bind, Server, Slot, Weight};
@@ -81,5 +86,6 @@ pub use lead::{LeadRequest, LeadTo, Leads, Led, LedMatch, LedRecord, Part, Settl
 pub use main::main;
 pub use matching::{MatchPlace, Matched, Matching};
 pub use place::ProxyPlace;
+pub use port::Proxy;
 pub use request::{DrainRequest, Drained, EnsureRequest, Ensured, LookRequest, Looked, RemoveRequest, SeenService};
 pub use running::{Counts, Mode, Running, RunningServer, Times, Worker};

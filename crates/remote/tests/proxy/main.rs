@@ -13,6 +13,7 @@ mod by_hand;
 mod drain;
 mod killed;
 mod load;
+mod promises;
 mod service;
 mod side_by_side;
 mod switch;
