@@ -225,7 +225,7 @@ impl Listing {
 }
 
 fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> String {
-    let mut table = Table::new(["BACKUP", "SERVICE", "TARGET", "MADE", "RELEASE", "SIZE", "HAS"]);
+    let mut table = Table::new(["BACKUP", "SERVICE", "TARGET", "MADE", "RELEASE", "SIZE", "DATA"]);
     for Row { service, target, backup } in rows {
         let cells: [Cell; 7] = [
             Cell::styled(Style::Bold, backup.backup.as_str()),
@@ -234,7 +234,7 @@ fn text(rows: &[Row], now: Timestamp, paint: Paint, columns: Option<usize>) -> S
             ago_text(backup.made, now).into(),
             backup.release.as_str().into(),
             bytes_text(backup.size).into(),
-            backup.data().map_or_else(|| "release".to_owned(), |data| format!("release, {data}")).into(),
+            backup.data().unwrap_or_else(|| "-".to_owned()).into(),
         ];
         table.row(cells);
     }

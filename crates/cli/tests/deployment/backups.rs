@@ -62,7 +62,7 @@ fn a_backup_comes_back_with_its_release_as_often_as_it_is_asked_for_until_it_is_
     let scene = with_data();
     let backup = back_up(&scene);
     let text = scene.ends(0, &["backup", "local", "--list"]).stdout;
-    assert!(text.contains("release, 1 path") && text.contains("release\n") && text.contains(&backup), "{text}");
+    assert!(text.contains("  1 path\n") && text.contains("  -\n") && text.contains(&backup), "{text}");
     let first = listed(&scene)[0]["release"].as_str().expect("a release").to_owned();
     for version in 2..8 {
         scene.version("alpha", version);
@@ -116,8 +116,39 @@ fn a_backup_comes_back_with_its_release_as_often_as_it_is_asked_for_until_it_is_
     let gone = scene.ends(102, &["restore", "local", &backup, "--yes"]);
     told_in_four_parts(&gone);
     scene.ends(0, &["check", "local"]);
+
+    // One whose record is lost is none, and in nobody's way.
+    let folder = scene.place().join("live/alpha/.pleach/backups").join(&later);
+    fs::write(folder.join("backup.json"), "").expect("written");
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let checked = scene.ends(1, &["check", "local"]);
+    assert!(checked.stdout.contains(&format!("backup `{later}` is not whole")), "{}", checked.stdout);
+    fs::remove_dir_all(folder).expect("removed");
+    scene.ends(0, &["check", "local"]);
     let status = scene.ends(0, &["status"]);
     assert!(!status.stdout.contains("resume") && !status.stdout.contains("lease"), "{}", status.stdout);
+}
+
+#[test]
+fn a_backup_that_cannot_be_made_of_one_service_is_made_of_none_also_where_failures_are_held() {
+    let scene = with_data();
+    let file = scene.root().join("pleach.toml");
+    let config = fs::read_to_string(&file).expect("a config");
+    let config = config.replacen("snapshot = [\"data\"]", "snapshot = [\"data\", \"/dev/null\"]", 1);
+    fs::write(&file, config.replacen("[environments.local]\n", "[environments.local]\non-failure = \"hold\"\n", 1))
+        .expect("written");
+    scene.git(&["commit", "-qam", "A device"]);
+    let failed = scene.ends(110, &["backup", "local"]);
+    told_in_four_parts(&failed);
+    assert!(failed.stderr.contains("/dev/null: it is neither a file nor a directory nor a link"), "{}", failed.stderr);
+    assert!(listed(&scene).is_empty());
+    for service in ["alpha", "beta"] {
+        let folder = scene.place().join("live").join(service).join(".pleach/backups");
+        assert_eq!(fs::read_dir(folder).map_or(0, Iterator::count), 0, "{service}");
+    }
+    let status = scene.ends(0, &["status"]);
+    assert!(!status.stdout.contains("resume") && !status.stdout.contains("lease"), "{}", status.stdout);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
 }
 
 /// Starts something, and kills it once its journal has so many records. `false` if it ended before.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::model::{FORMAT, Lane, PlannedService, PlannedTarget, SnapshotPlan, Stage, Step};
+use super::policy::{OnFailure, Policy};
 use super::recipe::{Draft, DraftRequest, DraftStep, Turn, WatchRequest};
 use super::select::{Selection, select};
 use super::sound::unsound;
@@ -114,12 +115,21 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, Vec<Failure>> {
         environment: input.environment.clone(),
         operation: input.operation.clone(),
         made: input.now,
-        policy: selection.environment.policy(),
+        policy: policy(input, &selection),
         services: planned_services(input, &selection),
         targets,
         snapshots: snapshots(&drafts).into_iter().chain(watches).collect(),
         stages: stages(input, &selection, &drafts),
     })
+}
+
+/// Half a backup is none, and there is nothing in it that a person would have to look at.
+fn policy(input: &PlanInput<'_>, selection: &Selection<'_>) -> Policy {
+    let policy = selection.environment.policy();
+    match input.operation {
+        Operation::Backup => Policy { on_failure: OnFailure::UnwindRun, failure_budget: None, ..policy },
+        _ => policy,
+    }
 }
 
 type Drafts<'a> = BTreeMap<(&'a ServiceName, &'a TargetName), Draft>;

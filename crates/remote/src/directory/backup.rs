@@ -22,7 +22,7 @@ use super::parameter::{
 use super::phase::Work;
 use super::recipe::{FILES, SHORT, Scene, Steps, told};
 use super::routing::asked;
-use super::site::{is_service, read_json};
+use super::site::is_service;
 use super::volumes::{kept_volumes, owner};
 
 /// As long as a snapshot may take.
@@ -76,7 +76,9 @@ pub(super) async fn read_backups(files: &dyn Files, layout: &ServiceLayout) -> R
         if stat.kind == FileKind::Directory
             && let Ok(run) = RunId::new(&stat.name)
         {
-            backups.extend(read_json::<Backup>(files, &layout.backup_record(&run)).await?);
+            let record = files.read(&layout.backup_record(&run)).await?;
+            // One that cannot be read keeps nobody from deploying: `pleach check` tells of it.
+            backups.extend(record.and_then(|bytes| serde_json::from_slice::<Backup>(&bytes).ok()));
         }
     }
     backups.sort_by(|a, b| a.backup.cmp(&b.backup));
@@ -119,8 +121,7 @@ impl Scene<'_> {
             owner: owner(config, &self.place),
             stop_grace: config.stop_grace,
         };
-        let by_hand = format!("rm -rf {}/RUN", word(&self.place.layout().backups()));
-        steps.add(Work::Backup, summary, &parameters, COPY)?.by(self.place.typed(by_hand));
+        steps.add(Work::Backup, summary, &parameters, COPY)?;
         self.draft_without_snapshot(Some(release.clone()), steps)
     }
 

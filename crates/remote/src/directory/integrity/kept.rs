@@ -14,6 +14,7 @@ use crate::directory::backup::{Backup, read_backups};
 use crate::directory::layout::ServiceLayout;
 use crate::directory::site::ask_program;
 use crate::kept::KeptFiles;
+use crate::ssh::quote_text;
 
 /// Proves all copies of a service again.
 pub(super) async fn check_copies(
@@ -32,7 +33,20 @@ pub(super) async fn check_copies(
         let what = || (format!("what run `{run}` keeps of volumes cannot be put back"), deploy());
         judge(prove_volumes(scope, layout.kept_volumes(&run)).await, what, findings, unread);
     }
-    for Backup { backup, paths, volumes, .. } in read_backups(scope.files, layout).await? {
+    let backups = read_backups(scope.files, layout).await?;
+    for run in runs(scope, &layout.backups()).await? {
+        if backups.iter().all(|backup| backup.backup != run) {
+            let folder = layout.backup(&run);
+            let remove = scope.typed(&format!("rm -r {}", quote_text(&folder.to_string_lossy())));
+            findings.push(Finding {
+                part: CheckedPart::RestorePoint,
+                what: format!("backup `{run}` is not whole"),
+                because: format!("`{}` is not there, or cannot be read", layout.backup_record(&run).display()),
+                next: format!("if nobody is making it: `pleach resume`, and if that knows nothing of it `{remove}`"),
+            });
+        }
+    }
+    for Backup { backup, paths, volumes, .. } in backups {
         let what = || {
             let environment = scope.environment;
             let next = format!(

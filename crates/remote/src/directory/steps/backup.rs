@@ -50,7 +50,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         let now = current.map_or_else(|| "nothing".to_owned(), |release| format!("release `{release}`"));
         return Err(Failure::new(Kind::Conflict, format!("release `{}` is no longer current", parameters.release))
             .because(format!("`current` leads to {now}"))
-            .next("do it again"));
+            .next("see what is live with `pleach status`, then make another one"));
     }
     let record = site.require_record(&parameters.release).await?;
     site.files.ensure_directory(&layout.backup(cx.run), site.token()).await?;
