@@ -20,9 +20,9 @@ use pleach_testbed::sshd::SshBed;
 const OURS: &str = "pleach deploy";
 const PEER: &str = "docker compose up --wait over ssh (peer)";
 
-/// On each host; counts those on which nothing had to be made.
-const UP: &str = "for config; do (ssh -F \"$config\" target \"cd $PLACE && $DOCKER docker compose up --detach --wait\" 2>&1 | grep -c -e ' Running' -e ' Healthy') & done | \
-                  grep -c 1 | sed 's/^/answers /'; wait";
+/// On each host; counts those on which all stands.
+const UP: &str = "for config; do (ssh -F \"$config\" target \"cd $PLACE && $DOCKER docker compose up --detach --wait\" >&2 && echo up) & done | \
+                  grep -c up | sed 's/^/answers /'; wait";
 
 fn main() {
     let number =
@@ -64,7 +64,7 @@ impl Scene {
         );
         for (at, (_, bed)) in self.hosts.iter().enumerate() {
             config += &format!(
-                "[environments.uat.targets.h{at}]\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+                "[environments.uat.targets.h{at}]\nport-offset = {at}\nkind = \"ssh\"\nhost = \"target\"\npath = \"{}\"\nssh-config = \"{}\"\n\
                  program = \"{}\"\n",
                 bed.at("root/live").display(),
                 bed.at("config").display(),
