@@ -1,5 +1,7 @@
 //! Services that are containers: their life on a host with a Docker engine of its own.
 
+use std::time::{Duration, Instant};
+
 use pleach_testbed::docker::DockerBed;
 use rustix::process::Signal;
 
@@ -126,6 +128,7 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     let old = dock.seen();
     dock.version_of("alpha", 2);
+    dock.scene.commit("beta", "flaps", Some(FLAPS));
     for (dockerfile, words) in [
         ("FROM base:1\nRUN echo no luck today; exit 3\n", ["could not build `Dockerfile`", "no luck today"]),
         (
@@ -136,6 +139,10 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
         (
             "FROM base:1\nCMD [\"/bin/busybox\", \"sleep\", \"600\"]\nSTOPSIGNAL SIGKILL\n",
             ["is not healthy", "broke off"],
+        ),
+        (
+            "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"/www/flaps\"]\n",
+            ["is not healthy", "because: GET /health"],
         ),
     ] {
         dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
@@ -152,7 +159,25 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
     let name = format!("docker logs --tail 50 {}", dock.containers("beta")[1].name);
     assert!(held.stderr.contains(&name), "where its log is: {}", held.stderr);
     dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+
+    // Well at first, and gone a while later: the engine starts it again, and it is told.
+    let later = "FROM base:1\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"busybox httpd -p 8080 -h /www; sleep 8; exit 7\"]\n";
+    dock.scene.commit("beta", "Dockerfile", Some(later));
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let begun = Instant::now();
+    loop {
+        let listed = dock.scene.ends(0, &["ps", "uat", "beta"]).stdout;
+        if listed.contains("exited with 7") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{listed}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    dock.becomes_alone("beta", 1);
 }
+
+/// Answers rightly every other time.
+const FLAPS: &str = "while :; do for said in '200 OK' '500 No'; do printf 'HTTP/1.0 %s\\r\\n\\r\\n' \"$said\" | busybox nc -l -p 8080; done; done\n";
 
 #[test]
 fn an_engine_that_is_restarted_brings_back_what_ran_and_a_deployment_in_its_midst_is_all_or_nothing() {
