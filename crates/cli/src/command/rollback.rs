@@ -35,9 +35,8 @@ pub(crate) struct Args {
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
     yes: bool,
-    /// Only on these targets
-    #[arg(long = "target", value_name = "TARGET,…", value_delimiter = ',', requires = "to")]
-    targets: Vec<TargetName>,
+    #[command(flatten)]
+    on: On,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -56,7 +55,7 @@ struct Way {
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
     if let Some(release) = &args.to {
-        let project = Project::open_on(globals, Some(&args.environment), &On { targets: args.targets.clone() })?;
+        let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
         let operation = Operation::Switch { release: release.clone() };
         let Args { environment, services, options, .. } = &args;
         let command = &format!("pleach rollback {environment} --to {release}");
@@ -64,10 +63,10 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         return block_on(run_operation(request, globals, &project));
     }
     let workspace = Workspace::open(globals)?;
-    let ways = if args.services.is_empty() {
-        vec![whole_last_run(&workspace, &args.environment)?]
-    } else {
-        last_run_of_each(&workspace, &args.environment, &args.services)?
+    let ways = match (args.services.is_empty(), args.on.targets.is_empty()) {
+        (true, true) => vec![whole_last_run(&workspace, &args.environment)?],
+        (true, false) => vec![last_run_on(&workspace, &args.environment, &args.on)?],
+        (false, _) => last_run_of_each(&workspace, &args.environment, &args.services, &args.on)?,
     };
     for way in &ways {
         complain(&format!("take back run {}\n  {}\n", way.run, way.told.join("\n  ")));
@@ -115,7 +114,7 @@ fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Resul
     let mut passed_over = Vec::new();
     for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
         let state = workspace.state(&entry.run)?;
-        let mut told = left_by(&state, None);
+        let mut told = left_by(&state, None, &On::default());
         let open = !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
         if is_passed_over(&state) {
             let did = match &state.plan().operation {
@@ -133,11 +132,28 @@ fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Resul
     Err(nothing_to_take_back(environment, None))
 }
 
+/// The newest run of which something is left on these targets, which go back alone.
+fn last_run_on(workspace: &Workspace, environment: &EnvironmentName, on: &On) -> Result<Way, Ended> {
+    for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
+        let state = workspace.state(&entry.run)?;
+        let told = left_by(&state, None, on);
+        if told.is_empty() {
+            continue;
+        }
+        require_at_its_end(entry, on.targets.iter().map(ToString::to_string))?;
+        let lanes = state.plan().lanes().filter(|lane| on.targets.contains(&lane.target));
+        let lanes = lanes.map(|lane| lane.id.clone()).collect();
+        return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes, told });
+    }
+    Err(nothing_to_take_back(environment, None))
+}
+
 /// For each service the newest run that changed it and was not taken back; services of the same run go together.
 fn last_run_of_each(
     workspace: &Workspace,
     environment: &EnvironmentName,
     services: &[ServiceName],
+    on: &On,
 ) -> Result<Vec<Way>, Ended> {
     let mut missing: Vec<&ServiceName> = services.iter().collect();
     let mut ways = Vec::new();
@@ -148,15 +164,16 @@ fn last_run_of_each(
         let state = workspace.state(&entry.run)?;
         let found: BTreeMap<&ServiceName, Vec<String>> = missing
             .iter()
-            .map(|service| (*service, left_by(&state, Some(service))))
+            .map(|service| (*service, left_by(&state, Some(service), on)))
             .filter(|(_, told)| !told.is_empty())
             .collect();
         if found.is_empty() {
             continue;
         }
-        require_at_its_end(entry, &found)?;
+        require_at_its_end(entry, found.keys().map(ToString::to_string))?;
         missing.retain(|service| !found.contains_key(service));
-        let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service));
+        let here = |target: &TargetName| on.targets.is_empty() || on.targets.contains(target);
+        let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service) && here(&lane.target));
         ways.push(Way {
             run: entry.run.clone(),
             lanes: lanes.map(|lane| lane.id.clone()).collect(),
@@ -170,8 +187,8 @@ fn last_run_of_each(
     }
 }
 
-/// Refuses to take services alone out of a run that is not at its end: the way back of some would be the way on for the rest.
-fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<String>>) -> Result<(), Ended> {
+/// Refuses to take services or targets alone out of a run that is not at its end: the way back of some would be the way on for the rest.
+fn require_at_its_end(entry: &RunEntry, alone: impl Iterator<Item = String>) -> Result<(), Ended> {
     let (run, environment) = (&entry.run, &entry.environment);
     let why = match entry.outcome {
         Some(Outcome::Succeeded | Outcome::RolledBack) => return Ok(()),
@@ -179,8 +196,8 @@ fn require_at_its_end(entry: &RunEntry, found: &BTreeMap<&ServiceName, Vec<Strin
         Some(Outcome::Held) => format!("run {run} is held, and waits for a person"),
         Some(Outcome::Stuck) => format!("not all of run {run} could be taken back"),
     };
-    let services: Vec<String> = found.keys().map(|service| format!("`{service}`")).collect();
-    let what = format!("refused to take back {} alone in `{environment}`", services.join(", "));
+    let alone: Vec<String> = alone.map(|name| format!("`{name}`")).collect();
+    let what = format!("refused to take back {} alone in `{environment}`", alone.join(", "));
     Err(Ended::refused(
         Failure::new(Kind::Conflict, what)
             .because(why)
@@ -195,12 +212,13 @@ fn is_passed_over(state: &State) -> bool {
 }
 
 /// What a run left on its targets, in words.
-fn left_by(state: &State, service: Option<&ServiceName>) -> Vec<String> {
+fn left_by(state: &State, service: Option<&ServiceName>, on: &On) -> Vec<String> {
     if is_passed_over(state) {
         return Vec::new();
     }
     let named = |name: &ServiceName| service.is_none_or(|service| service == name);
-    let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service));
+    let here = |name: &TargetName| on.targets.is_empty() || on.targets.contains(name);
+    let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service) && here(&row.target));
     left.map(|row| match &row.release {
         Some(release) => format!("{}: release {release}", row.name()),
         None => row.name(),

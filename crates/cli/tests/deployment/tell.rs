@@ -210,6 +210,20 @@ fn what_is_asked_of_one_target_leaves_the_others_alone() {
     assert_eq!(scene.answers("alpha").as_deref(), Some("1.0.0"));
     assert!(on(&["verify", "local"]).code > 0 && scene.pleach(&["verify", "local", "--target", "here"]).code == 2);
 
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let releases = |target: &str| {
+        let status = scene.ends(0, &["status", "local", "--target", target]).stdout;
+        status.split_whitespace().filter(|word| word.starts_with("00")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, there) = (releases("second"), releases("here"));
+    scene.version("alpha", 2);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let back = on(&["rollback", "local", "--yes"]);
+    assert_eq!((back.code, here(&scene.ends(0, &["ps", "local"]))), (0, 2), "{}", back.stderr);
+    assert_eq!(scene.answers("alpha").as_deref(), Some("2.0.0"), "there it stays");
+    assert_eq!(releases("second"), before);
+    assert_ne!(releases("here"), there);
+
     let unknown = scene.pleach(&["restart", "local", "--yes", "--target", "secondd"]);
     told_in_four_parts(&unknown);
     assert!(unknown.code == 100 && unknown.stderr.contains("did you mean `second`?"), "{}", unknown.stderr);
