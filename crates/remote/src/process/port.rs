@@ -1,6 +1,6 @@
 //! Who listens on a port of this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,8 @@ use super::stat::listening_ports;
 /// The process that listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortOwner {
-    /// Its id; `None` if it belongs to a user whose processes cannot be looked into.
+    /// Its id and name; of several that share the socket, as workers share their master's, the one that started first.
+    /// `None` if it belongs to a user whose processes cannot be looked into.
     pub process: Option<(u32, String)>,
 }
 
@@ -43,19 +44,20 @@ fn listening() -> Vec<(u16, u64)> {
 }
 
 fn owners(sockets: Vec<(u16, u64)>) -> BTreeMap<u16, PortOwner> {
-    let mut wanted: BTreeMap<u64, u16> = sockets.iter().map(|(port, inode)| (*inode, *port)).collect();
+    let wanted: BTreeMap<u64, u16> = sockets.iter().map(|(port, inode)| (*inode, *port)).collect();
     let mut owners: BTreeMap<u16, PortOwner> =
         sockets.into_iter().map(|(port, _)| (port, PortOwner { process: None })).collect();
     let Ok(processes) = fs::read_dir("/proc") else { return owners };
+    let mut first: BTreeMap<u16, u64> = BTreeMap::new();
     for pid in processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        if wanted.is_empty() {
-            break;
-        }
         let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        for inode in files.flatten().filter_map(|file| socket_inode(&fs::read_link(file.path()).ok()?)) {
-            if let Some(port) = wanted.remove(&inode) {
-                let name = read_stat(pid).map(|stat| stat.name).unwrap_or_default();
-                owners.insert(port, PortOwner { process: Some((pid, name)) });
+        let inodes = files.flatten().filter_map(|file| socket_inode(&fs::read_link(file.path()).ok()?));
+        let ports: BTreeSet<u16> = inodes.filter_map(|inode| wanted.get(&inode).copied()).collect();
+        let Some(stat) = (!ports.is_empty()).then(|| read_stat(pid)).flatten() else { continue };
+        for port in ports {
+            if first.get(&port).is_none_or(|start| stat.start < *start) {
+                first.insert(port, stat.start);
+                owners.insert(port, PortOwner { process: Some((pid, stat.name.clone())) });
             }
         }
     }
@@ -69,6 +71,9 @@ fn socket_inode(link: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::process::Stdio;
+
     use super::*;
 
     /// Other tests start processes: between its fork and its exec a child has the sockets of its parent.
@@ -82,6 +87,10 @@ mod tests {
         panic!("{what}");
     }
 
+    fn as_input(listener: &std::net::TcpListener) -> Stdio {
+        OwnedFd::from(listener.try_clone().expect("a descriptor")).into()
+    }
+
     #[test]
     fn a_listening_port_is_told_with_its_process() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -92,6 +101,10 @@ mod tests {
         };
         eventually("this process listens", || is_own(port_owner(port)));
         eventually("one port or all, the answer is the same", || is_own(port_owners().remove(&port)));
+        let mut shares =
+            std::process::Command::new("sleep").arg("60").stdin(as_input(&listener)).spawn().expect("sleep");
+        assert!(is_own(port_owner(port)), "of those that share it, who was there first");
+        shares.kill().and_then(|()| shares.wait()).expect("it was started here");
         drop(listener);
         eventually("nobody of this process listens any more", || !is_own(port_owner(port)));
     }
