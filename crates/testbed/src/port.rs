@@ -2,9 +2,11 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends where it finds something wrong")]
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 
 /// Below those that the kernel hands out by itself: one of these could be taken by a connection, or by a release's own
 /// process, before the service comes to use it.
@@ -15,6 +17,9 @@ const COUNT: u32 = 20_000 - MOST as u32;
 const MOST: u16 = 16;
 
 /// The first of so many ports in a row that nobody listens on, and that no other call of this process gives.
+///
+/// They are only bound to find that out: a process that is being started by another thread has all descriptors until it runs
+/// its program, and one that listened would hold the port as long.
 pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     assert!(count <= MOST, "{count} are too many");
@@ -22,10 +27,16 @@ pub fn free_ports(count: u16) -> u16 {
     loop {
         let step = start.wrapping_add(NEXT.fetch_add(u32::from(count), Ordering::Relaxed));
         let first = FIRST + u16::try_from(step % COUNT).expect("below the count");
-        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        if (first..first + count).all(is_free) {
             return first;
         }
     }
+}
+
+fn is_free(port: u16) -> bool {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    sockopt::set_socket_reuseaddr(&socket, true).expect("an option of every socket");
+    net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// Listens at a port that somebody of this test listened at before. A process that is being started by another thread has
@@ -61,6 +72,17 @@ mod tests {
         });
         let all: BTreeSet<u16> = given.iter().flat_map(|first| [*first, first + 1]).collect();
         assert_eq!(all.len(), 2 * given.len());
+    }
+
+    #[test]
+    fn what_somebody_listens_at_is_not_free_and_what_was_only_asked_for_is() {
+        let port = free_ports(1);
+        let asked = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        sockopt::set_socket_reuseaddr(&asked, true).expect("an option");
+        net::bind(&asked, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).expect("free");
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("who only binds holds nothing");
+        assert!(!is_free(port));
+        drop(listener);
     }
 
     #[test]
