@@ -162,12 +162,12 @@ impl Far {
         names.push((self.live().display().to_string(), "LIVE".to_owned()));
         let mut manifest = BTreeMap::new();
         walk(&live, &live, &mut manifest);
-        let processes = self.machine().processes();
-        for process in &processes {
+        for process in self.machine().processes() {
             let read = |file: &str| fs::read(format!("/proc/{process}/{file}")).unwrap_or_default();
             let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-            // A server of the host's own is no part of the target, and neither is a shell that waits for what it says.
-            if line.is_empty() || read("comm").starts_with(b"sshd") || is_idle_shell(*process, &processes) {
+            // A server of the host's own is no part of the target, and neither is the shell of a connection: it ends with
+            // that, which the server keeps for as long as it knows nothing of a cut. What it runs is told by itself.
+            if line.is_empty() || read("comm").starts_with(b"sshd") || line.starts_with("/bin/sh -c __lc=") {
                 continue;
             }
             let count = manifest.entry(format!("runs {line}")).or_insert_with(String::new);
@@ -224,18 +224,6 @@ impl Drop for Far {
             eprintln!("{}{}{}{}", resumed.stdout, resumed.stderr, stopped.stdout, stopped.stderr);
         }
     }
-}
-
-/// Whether a process is a shell of a connection that runs nothing: it ends with the connection, which the server keeps for as
-/// long as it knows nothing of a cut.
-fn is_idle_shell(process: u32, all: &[u32]) -> bool {
-    let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    let parent = |child: u32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-    };
-    let mut children = all.iter().filter(|child| parent(**child) == Some(process));
-    line.starts_with(b"/bin/sh\0-c\0__lc=") && children.all(|child| is_idle_shell(*child, all))
 }
 
 fn walk(root: &Path, path: &Path, manifest: &mut BTreeMap<String, String>) {
