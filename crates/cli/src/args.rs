@@ -58,6 +58,11 @@ pub(crate) struct On {
 }
 
 impl On {
+    /// Whether a target is one of them; all are where none is named.
+    pub(crate) fn takes(&self, target: &TargetName) -> bool {
+        self.targets.is_empty() || self.targets.contains(target)
+    }
+
     /// What a command has behind it that means the same.
     pub(crate) fn words(&self) -> String {
         let names: Vec<&str> = self.targets.iter().map(TargetName::as_str).collect();

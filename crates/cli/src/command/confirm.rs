@@ -8,7 +8,7 @@ use pleach_remote::watchdog::WatchdogStatus;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{block_on, person};
 use crate::exit::{Ended, Exit};
 use crate::print::{Paint, answer, tell_failure};
@@ -21,15 +21,14 @@ pub(crate) struct Args {
     /// Where
     #[arg(value_name = "ENVIRONMENT")]
     environment: EnvironmentName,
-    /// Only on these targets
-    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
-    target: Vec<TargetName>,
+    #[command(flatten)]
+    on: On,
 }
 
 /// Answers every canary that waits for a person; if none does, confirms every watchdog that still waits. The exit code is the
 /// number of hosts on which that was not possible.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     let answered = block_on(let_canaries_go_on(&project, &args))?;
     if !answered.is_empty() {
         return tell_answers(&answered, globals);
@@ -55,13 +54,10 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 type Answer = (TargetName, AwaitedConsent, Result<(), Failure>);
 
 async fn let_canaries_go_on(project: &Project, args: &Args) -> Result<Vec<Answer>, Ended> {
-    project.planned_targets(&args.environment, &args.target)?;
     let by = format!("`{}`", person());
     let mut answers = Vec::new();
     for reader in readers(project, Some(&args.environment))? {
-        let Some(root) = reader.root().filter(|_| args.target.is_empty() || args.target.contains(&reader.name)) else {
-            continue;
-        };
+        let Some(root) = reader.root() else { continue };
         let target = reader.require_target()?;
         let (Some(files), Some(shell)) = (target.files(), target.shell()) else { continue };
         for awaited in within_limit(awaited_consents(files, root)).await? {
@@ -105,7 +101,7 @@ fn told((target, confirmed): &Row) -> Value {
 }
 
 async fn confirm_all(project: &Project, args: &Args) -> Result<Vec<Row>, Ended> {
-    let planned = project.planned_targets(&args.environment, &args.target)?;
+    let planned = project.planned_targets(&args.environment, &[])?;
     refuse_while_at_work(project, args).await?;
     let mut asking = JoinSet::new();
     for watched in watched_targets(project, &args.environment, planned)? {

@@ -12,7 +12,7 @@ use pleach_core::word::{EnvironmentName, RunId, TargetName};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::interrupt::Interrupts;
@@ -28,9 +28,8 @@ pub(crate) struct Args {
     /// Where
     #[arg(value_name = "ENVIRONMENT")]
     environment: EnvironmentName,
-    /// Only on these targets
-    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
-    target: Vec<TargetName>,
+    #[command(flatten)]
+    on: On,
     /// It changes nothing: run it without a lease, also while somebody deploys
     #[arg(long)]
     look: bool,
@@ -73,7 +72,7 @@ impl Count {
 
 /// Runs it everywhere, side by side, and shows equal answers once. The exit code is the number of targets that it failed on.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
     let answers = block_on(ask_all(&project, &args))?;
     if globals.json {
         let rows: Vec<Value> = answers.iter().map(|(name, ran)| row(name, ran)).collect();
@@ -91,7 +90,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 }
 
 async fn ask_all(project: &Project, args: &Args) -> Result<Answers, Ended> {
-    let planned = project.planned_targets(&args.environment, &args.target)?;
+    let planned = project.planned_targets(&args.environment, &[])?;
     let workspace = &project.workspace;
     let (targets, there) = workspace.open_with_leases(&args.environment, &planned)?;
     let leases: Arc<dyn Leases> = Arc::new(workspace.share(&args.environment, &planned, there));

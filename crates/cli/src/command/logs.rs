@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Plan;
-use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
+use pleach_core::word::{EnvironmentName, RunId, ServiceName};
 use pleach_remote::directory::{OutputMark, OutputPart, output_mark_since, read_output};
 
 use super::resume::unknown_run;
@@ -144,8 +144,7 @@ fn run_sources(workspace: &Workspace, service: &ServiceName, args: &Args) -> Res
     };
     let run_dir = workspace.runs.run_dir(&run);
     let mut sources: Vec<Source> = Vec::new();
-    let here = |target: &TargetName| args.on.targets.is_empty() || args.on.targets.contains(target);
-    for lane in plan.lanes().filter(|lane| lane.service == *service && here(&lane.target)) {
+    for lane in plan.lanes().filter(|lane| lane.service == *service && args.on.takes(&lane.target)) {
         let path = log_file(&run_dir, &lane.service, &lane.target);
         if sources.iter().all(|source| source.path != path) {
             sources.push(Source { name: format!("{}@{}", lane.service, lane.target), path });

@@ -72,11 +72,7 @@ impl Project {
             let known: Vec<&str> = known.into_iter().map(TargetName::as_str).collect();
             return Err(no_target(unknown, environment, &known).into());
         }
-        project
-            .config
-            .environments
-            .values_mut()
-            .for_each(|config| config.targets.retain(|name, _| on.targets.contains(name)));
+        project.config.environments.values_mut().for_each(|config| config.targets.retain(|name, _| on.takes(name)));
         Ok(project)
     }
 
