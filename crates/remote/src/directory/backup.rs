@@ -14,16 +14,14 @@ use pleach_core::port::{FileKind, Files, ImageId};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
-use super::files::{kept_paths, quoted};
+use super::files::kept_paths;
 use super::layout::ServiceLayout;
-use super::parameter::{
-    BackupParameters, ForgetParameters, HealthParameters, PutBackParameters, ReleaseParameters, word,
-};
+use super::parameter::{BackupParameters, ForgetParameters, PutBackParameters, ReleaseParameters, word};
 use super::phase::Work;
-use super::recipe::{FILES, SHORT, Scene, Steps, told};
+use super::recipe::{FILES, SHORT, Scene, Steps};
 use super::routing::asked;
 use super::site::is_service;
-use super::volumes::{kept_volumes, owner};
+use super::volumes::kept_volumes;
 
 /// As long as a snapshot may take.
 const COPY: Period = Period::seconds(1800);
@@ -99,7 +97,7 @@ pub async fn service_backups(files: &dyn Files, root: &Path) -> Result<Vec<(Serv
 }
 
 /// What is copied, in words.
-fn copied(paths: &[PathBuf], volumes: &[String]) -> String {
+pub(super) fn copied(paths: &[PathBuf], volumes: &[String]) -> String {
     let mut parts: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
     parts.extend(volumes.iter().map(|name| format!("volume `{name}`")));
     if parts.is_empty() { "nothing but the release".to_owned() } else { parts.join(", ") }
@@ -113,14 +111,7 @@ impl Scene<'_> {
         let (paths, volumes) = (kept_paths(config, &self.place), kept_volumes(config));
         let mut steps = self.steps(!volumes.is_empty())?;
         let summary = format!("keep {} at release `{release}`", copied(&paths, &volumes));
-        let parameters = BackupParameters {
-            place: self.place.clone(),
-            release: release.clone(),
-            paths,
-            volumes,
-            owner: owner(config, &self.place),
-            stop_grace: config.stop_grace,
-        };
+        let parameters = BackupParameters { kept: self.on_volumes(volumes), release: release.clone(), paths };
         steps.add(Work::Backup, summary, &parameters, COPY)?;
         self.draft_without_snapshot(Some(release.clone()), steps)
     }
@@ -152,14 +143,11 @@ impl Scene<'_> {
         self.guard_files(&mut steps, &found.paths)?;
         self.guard_volumes(&mut steps, &found.volumes)?;
         if has_data {
-            let config = self.request.service_config;
             let parameters = PutBackParameters {
-                place: self.place.clone(),
+                kept: self.on_volumes(found.volumes.clone()),
                 environment: self.request.environment.clone(),
                 backup: backup.clone(),
                 release: release.clone(),
-                owner: owner(config, &self.place),
-                stop_grace: config.stop_grace,
             };
             let summary = format!("put back {} as in backup `{backup}`", copied(&found.paths, &found.volumes));
             // What runs on it may be started anew and asked how it is.
@@ -172,12 +160,8 @@ impl Scene<'_> {
             return self.draft(Some(release.clone()), steps);
         }
         self.add_way_back(&mut steps, release, &kept.spec, &[], None)?;
-        if let Some(address) = kept.spec.address().filter(|_| kept.spec.is_kept_running()) {
-            let asked = asked(&kept.spec);
-            let through = format!("{} through {}:{}", told(&asked), address.0, address.1);
-            let health =
-                HealthParameters { place: self.place.clone(), release: release.clone(), asked, address: Some(address) };
-            steps.add(Work::Verify, through, &health, Period(kept.spec.within().0 + SHORT.0))?;
+        if kept.spec.is_kept_running() {
+            self.add_verify(&mut steps, release, &kept.spec)?;
         }
         self.draft(Some(release.clone()), steps)
     }
@@ -207,11 +191,4 @@ impl Scene<'_> {
             .state("nothing was touched")
             .next(format!("look what it keeps with `{}`", self.place.typed(format!("ls -l {}", word(&copies)))))
     }
-}
-
-/// What a step of it says it will do.
-pub(super) fn changes(paths: &[PathBuf], volumes: &[String]) -> Vec<String> {
-    let paths = (!paths.is_empty()).then(|| format!("copy {}", quoted(paths)));
-    let volumes = volumes.iter().map(|name| format!("copy volume `{name}`"));
-    paths.into_iter().chain(volumes).collect()
 }

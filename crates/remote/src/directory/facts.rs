@@ -133,14 +133,15 @@ async fn probe_service(
     if let Some(release) = current {
         add("current", json!(release));
     }
-    let backups = read_backups(files, &layout).await?;
+    // On the way to a host nobody waits for one after the other.
+    let (backups, processes) = tokio::try_join!(read_backups(files, &layout), probe_processes(files, shell, &layout))?;
     if !backups.is_empty() {
         add("backups", json!(backups));
     }
     if let Some(number) = numbers.iter().max() {
         add("last-number", json!(number));
     }
-    for (fact, value) in probe_processes(files, shell, &layout).await? {
+    for (fact, value) in processes {
         add(fact, value);
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pleach_core::config::{ServiceConfig, SnapshotSource};
-use pleach_core::error::{Failure, Kind};
+use pleach_core::error::Failure;
 use pleach_core::phase::Evidence;
 use pleach_core::port::Secrets;
 use pleach_core::snapshot::{Snapshot, SnapshotContext, SnapshotRecord};
@@ -83,7 +83,7 @@ fn kept(layout: &ServiceLayout, cx: &SnapshotContext<'_>) -> KeptFiles {
     KeptFiles::new(layout.kept(cx.run))
 }
 
-fn told(paths: &[KeptPath]) -> String {
+pub(super) fn told(paths: &[KeptPath]) -> String {
     paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -105,13 +105,6 @@ impl Snapshot for FilesSnapshot {
         let parameters: FilesParameters = cx.require_parameters()?;
         let site = Site::of_snapshot(cx, &parameters.place)?;
         let paths = kept(&site.layout(), cx).keep(site.require_shell()?, cx.call(), &parameters.paths).await?;
-        if paths.len() != parameters.paths.len() {
-            return Err(Failure::new(Kind::UnknownOutcome, "could not keep all files").because(format!(
-                "the target tells of {} of {} paths",
-                paths.len(),
-                parameters.paths.len()
-            )));
-        }
         Ok(json!({ "paths": paths.len() }))
     }
 

@@ -191,29 +191,29 @@ impl ServiceLayout {
         self.backup(backup).join("volumes")
     }
 
-    /// What runs put back of files, taken from backups.
+    /// What runs put back of backups.
     pub fn all_restoring(&self) -> PathBuf {
-        self.directory.join(".pleach/restoring/files")
+        self.directory.join(".pleach/restoring")
     }
 
-    /// What one run puts back of files.
+    /// What one run puts back.
     pub fn restoring(&self, run: &RunId) -> PathBuf {
         self.all_restoring().join(run.as_str())
     }
 
-    /// That one run has put back all of it: what was seen.
+    /// Of files.
+    pub fn restoring_files(&self, run: &RunId) -> PathBuf {
+        self.restoring(run).join("files")
+    }
+
+    /// Of volumes, by the run once more, as those lie that are kept.
+    pub fn restoring_volumes(&self, run: &RunId) -> PathBuf {
+        self.restoring(run).join("volumes")
+    }
+
+    /// That it has put back all of it: what was seen.
     pub fn restored(&self, run: &RunId) -> PathBuf {
         self.restoring(run).join("done.json")
-    }
-
-    /// What runs put back of volumes, taken from backups.
-    pub fn all_restoring_volumes(&self) -> PathBuf {
-        self.directory.join(".pleach/restoring/volumes")
-    }
-
-    /// What one run puts back of volumes.
-    pub fn restoring_volumes(&self, run: &RunId) -> PathBuf {
-        self.all_restoring_volumes().join(run.as_str())
     }
 
     /// Where names of images led before runs changed them.

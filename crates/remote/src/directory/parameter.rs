@@ -14,7 +14,7 @@ use super::layout::ServiceLayout;
 use super::release::ReleaseSpec;
 use crate::proxy::{Led, Part};
 use crate::ssh::quote_text;
-use crate::volume::{Owner, PutBackVolumes};
+use crate::volume::Owner;
 
 /// A path as one word of a command that a person types.
 pub(super) fn word(path: &Path) -> String {
@@ -117,60 +117,25 @@ pub(super) struct VolumesParameters {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct BackupParameters {
+    /// Where, and the volumes.
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) kept: VolumesParameters,
     pub(super) release: ReleaseId,
     /// Absolute paths on the target.
     pub(super) paths: Vec<PathBuf>,
-    /// As the config names them.
-    pub(super) volumes: Vec<String>,
-    /// Whose containers run on the volumes.
-    pub(super) owner: Owner,
-    pub(super) stop_grace: Period,
-}
-
-impl BackupParameters {
-    /// What the target is asked to keep.
-    pub(super) fn volumes(&self) -> VolumesParameters {
-        VolumesParameters {
-            place: self.place.clone(),
-            volumes: self.volumes.clone(),
-            owner: self.owner.clone(),
-            stop_grace: self.stop_grace,
-        }
-    }
 }
 
 /// Of `put-back`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct PutBackParameters {
+    /// Where, and the volumes.
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) kept: VolumesParameters,
     pub(super) environment: EnvironmentName,
     pub(super) backup: RunId,
     /// The release that was current when it was made.
     pub(super) release: ReleaseId,
-    /// Whose containers run on the volumes.
-    pub(super) owner: Owner,
-    /// How long each of these may take to end.
-    pub(super) stop_grace: Period,
-}
-
-impl PutBackParameters {
-    /// What the target is asked to have put back.
-    pub(super) fn put_back(&self) -> PutBackVolumes {
-        let layout = self.place.layout();
-        PutBackVolumes {
-            all: layout.all_restoring_volumes(),
-            // Apart from what the run itself would put aside, were it taken back.
-            aside: layout.replaced_volumes().join("restored"),
-            socket: self.place.socket(),
-            holder: self.place.volume_holder(),
-            owner: self.owner.clone(),
-            stop_grace: self.stop_grace,
-        }
-    }
 }
 
 /// Of `forget`.

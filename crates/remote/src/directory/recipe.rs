@@ -256,15 +256,17 @@ impl<'a> Scene<'a> {
         let names: Vec<String> = volumes.iter().map(|name| format!("`{name}`")).collect();
         let many = if names.len() == 1 { "" } else { "s" };
         let summary = format!("have volume{many} {} as before, if all is taken back", names.join(", "));
-        let kept = VolumesParameters {
-            place: self.place.clone(),
-            volumes,
-            owner: owner(self.request.service_config, &self.place),
-            stop_grace: self.request.service_config.stop_grace,
-        };
+        let kept = self.on_volumes(volumes);
         steps.add(Work::Volumes, summary, &kept, FILES)?.restored_from(id.map_err(wrong)?);
         steps.volumes = Some(kept);
         Ok(())
+    }
+
+    /// These volumes, and whose containers run on them.
+    pub(super) fn on_volumes(&self, volumes: Vec<String>) -> VolumesParameters {
+        let config = self.request.service_config;
+        let owner = owner(config, &self.place);
+        VolumesParameters { place: self.place.clone(), volumes, owner, stop_grace: config.stop_grace }
     }
 
     /// Expectations, snapshot and steps in their place.
@@ -501,10 +503,7 @@ impl<'a> Scene<'a> {
             if let Some(led) = &led {
                 self.add_lead(steps, release, led)?;
             }
-            if let Some((host, port)) = spec.address() {
-                let through = format!("{} through {host}:{port}", told(&asked));
-                steps.add(Work::Verify, through, &health(&asked, Some((host, port))), patience)?;
-            }
+            self.add_verify(steps, release, spec)?;
         } else {
             // The way back runs the old release's `start` command as well, so it may take as long.
             let limit = if spec.start.is_some() { self.request.service_config.build_limit } else { SHORT };
@@ -555,6 +554,17 @@ impl<'a> Scene<'a> {
             let limit = self.request.service_config.build_limit;
             steps.finish().add(Work::Halt, format!("run `{stop}`"), &self.about(&kept.release), limit)?;
         }
+        Ok(())
+    }
+
+    /// Asks what a release is to answer once more, where everybody does.
+    pub(super) fn add_verify(&self, steps: &mut Steps, release: &ReleaseId, spec: &ReleaseSpec) -> Result<(), Failure> {
+        let Some((host, port)) = spec.address() else { return Ok(()) };
+        let asked = asked(spec);
+        let through = format!("{} through {host}:{port}", told(&asked));
+        let (place, address) = (self.place.clone(), Some((host, port)));
+        let health = HealthParameters { place, release: release.clone(), asked, address };
+        steps.add(Work::Verify, through, &health, Period(spec.within().0 + SHORT.0))?;
         Ok(())
     }
 

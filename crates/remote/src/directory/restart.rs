@@ -46,10 +46,7 @@ impl Scene<'_> {
                 let routes = self.routes(vec![(host.clone(), port)]);
                 steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routes, SHORT)?;
             }
-            if let Some((host, port)) = spec.address() {
-                let through = format!("{} through {host}:{port}", told(&asked));
-                steps.add(Work::Verify, through, &health(Some((host, port))), patience)?;
-            }
+            self.add_verify(&mut steps, current, spec)?;
             return self.draft_without_snapshot(Some(current.clone()), steps);
         }
         let Some(start) = &spec.start else {

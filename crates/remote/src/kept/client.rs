@@ -101,7 +101,12 @@ impl KeptFiles {
         if let Some(path) = paths.iter().find(|path| !usable(path)) {
             return Err(Failure::new(Kind::Internal, format!("`{}` cannot be kept", path.display())));
         }
-        Ok(listed(&self.ask(shell, call, Effect::Write, "keep", paths).await?))
+        let kept = listed(&self.ask(shell, call, Effect::Write, "keep", paths).await?);
+        if kept.len() == paths.len() {
+            return Ok(kept);
+        }
+        let told = format!("the target tells of {} of {} paths", kept.len(), paths.len());
+        Err(Failure::new(Kind::UnknownOutcome, "could not keep all files").because(told))
     }
 
     /// The copies are whole, and there is nothing in the way of putting them back.

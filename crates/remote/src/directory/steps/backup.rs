@@ -9,22 +9,22 @@ use pleach_core::word::RunId;
 use serde_json::Value;
 
 use super::install::ensure_program;
-use crate::directory::backup::{Backup, changes};
-use crate::directory::files::{quoted, start_anew};
+use crate::directory::backup::{Backup, copied};
+use crate::directory::files::{self, quoted, start_anew};
 use crate::directory::parameter::{BackupParameters, ForgetParameters, PutBackParameters};
 use crate::directory::site::{Site, read_json};
-use crate::directory::volumes::{ask_keep, ask_prove, ask_put_back, start_again, told};
+use crate::directory::volumes::{self, ask_keep, ask_prove, ask_put_back, start_again};
 use crate::kept::KeptFiles;
+use crate::volume::PutBackVolumes;
 
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: BackupParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
+    let site = Site::of_step(cx, &parameters.kept.place)?;
     Ok(match read_json::<Backup>(site.files, &site.layout().backup_record(cx.run)).await? {
         Some(made) => Inspection::Settled { evidence: Evidence::seen(seen(&made)), output: Value::Null },
         None => {
-            let mut changes = changes(&parameters.paths, &parameters.volumes);
-            changes.push(format!("keep release `{}`", parameters.release));
-            Inspection::Pending { changes }
+            let copied = copied(&parameters.paths, &parameters.kept.volumes);
+            Inspection::Pending { changes: vec![format!("keep {copied} at release `{}`", parameters.release)] }
         }
     })
 }
@@ -40,7 +40,7 @@ fn seen(made: &Backup) -> String {
 /// The record comes last: what has one was proven.
 pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     let parameters: BackupParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
+    let site = Site::of_step(cx, &parameters.kept.place)?;
     let layout = site.layout();
     if let Some(made) = read_json::<Backup>(site.files, &layout.backup_record(cx.run)).await? {
         return Ok(Applied::unchanged(seen(&made)));
@@ -58,18 +58,14 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     if !parameters.paths.is_empty() {
         let kept = KeptFiles::new(layout.backup_files(cx.run));
         let shell = site.require_shell()?;
-        let paths = kept.keep(shell, cx.call(), &parameters.paths).await?;
-        if paths.len() != parameters.paths.len() {
-            let told = format!("the target tells of {} of {} paths", paths.len(), parameters.paths.len());
-            return Err(Failure::new(Kind::UnknownOutcome, "could not keep all files").because(told));
-        }
-        proven.extend(kept.prove(shell, cx.call()).await?.iter().map(ToString::to_string));
+        kept.keep(shell, cx.call(), &parameters.paths).await?;
+        proven.push(files::told(&kept.prove(shell, cx.call()).await?));
     }
-    if !parameters.volumes.is_empty() {
+    if !parameters.kept.volumes.is_empty() {
         ensure_program(&site).await?;
         let place = layout.backup_volumes(cx.run);
-        ask_keep(&site, &parameters.volumes(), &place).await?;
-        proven.push(told(&ask_prove(&site, &place).await?));
+        ask_keep(&site, &parameters.kept, &place).await?;
+        proven.push(volumes::told(&ask_prove(&site, &place).await?));
     }
     let made = Backup {
         backup: cx.run.clone(),
@@ -79,7 +75,7 @@ pub(super) async fn apply(cx: &StepContext<'_>) -> Result<Applied, Failure> {
         commit: record.spec.commit.clone(),
         image: record.image.clone(),
         paths: parameters.paths.clone(),
-        volumes: parameters.volumes.clone(),
+        volumes: parameters.kept.volumes.clone(),
         size: size(&site, &layout.backup(cx.run)).await?,
     };
     site.write_json(&layout.backup_record(cx.run), &made).await?;
@@ -98,7 +94,7 @@ async fn size(site: &Site<'_>, folder: &Path) -> Result<u64, Failure> {
 
 pub(super) async fn undo(cx: &StepContext<'_>) -> Result<Evidence, Failure> {
     let parameters: BackupParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
+    let site = Site::of_step(cx, &parameters.kept.place)?;
     remove(&site, cx.run).await?;
     Ok(Evidence::seen(format!("there is no backup `{}`", cx.run)))
 }
@@ -112,14 +108,12 @@ async fn remove(site: &Site<'_>, backup: &RunId) -> Result<(), Failure> {
 
 pub(super) async fn inspect_put_back(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: PutBackParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
+    let site = Site::of_step(cx, &parameters.kept.place)?;
     if let Some(told) = read_json::<String>(site.files, &site.layout().restored(cx.run)).await? {
         return Ok(Inspection::Settled { evidence: Evidence::seen(told), output: Value::Null });
     }
     let found = require(&site, &parameters).await?;
-    let paths = (!found.paths.is_empty()).then(|| format!("put back {}", quoted(&found.paths)));
-    let volumes = found.volumes.iter().map(|name| format!("put back volume `{name}`"));
-    Ok(Inspection::Pending { changes: paths.into_iter().chain(volumes).collect() })
+    Ok(Inspection::Pending { changes: vec![format!("put back {}", copied(&found.paths, &found.volumes))] })
 }
 
 async fn require(site: &Site<'_>, parameters: &PutBackParameters) -> Result<Backup, Failure> {
@@ -132,11 +126,11 @@ async fn require(site: &Site<'_>, parameters: &PutBackParameters) -> Result<Back
     })
 }
 
-/// Puts back copies of what the backup keeps, so that it can be put back again. Those of this run are put back once, however
-/// often it is interrupted; those of earlier runs go.
+/// Puts back copies of what the backup keeps, so that it can be put back again. They are put back once, however often that is
+/// interrupted, and go then.
 pub(super) async fn put_back(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
     let parameters: PutBackParameters = cx.require_parameters()?;
-    let site = Site::of_step(cx, &parameters.place)?;
+    let site = Site::of_step(cx, &parameters.kept.place)?;
     let layout = site.layout();
     if let Some(told) = read_json::<String>(site.files, &layout.restored(cx.run)).await? {
         return Ok(Applied::unchanged(told));
@@ -147,14 +141,18 @@ pub(super) async fn put_back(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Res
     let (mut aside, mut changed, mut stopped) = (Vec::new(), false, false);
     if !found.volumes.is_empty() {
         ensure_program(&site).await?;
-        let place = KeptFiles::new(layout.restoring_volumes(cx.run));
+        let all = layout.restoring_volumes(cx.run);
+        let place = KeptFiles::new(all.join(cx.run.as_str()));
         place.stage(shell, cx.call(), &layout.backup_volumes(&found.backup)).await?;
-        let done = ask_put_back(&site, &parameters.put_back(), cx.run).await?;
+        // Apart from what the run itself would put aside, were it taken back.
+        let beside = layout.replaced_volumes().join("restored");
+        let request = PutBackVolumes { all, aside: beside, ..parameters.kept.put_back() };
+        let done = ask_put_back(&site, &request, cx.run).await?;
         aside.extend(done.aside);
         (changed, stopped) = (done.changed, done.stopped);
     }
     if !found.paths.is_empty() {
-        let place = KeptFiles::new(layout.restoring(cx.run));
+        let place = KeptFiles::new(layout.restoring_files(cx.run));
         place.stage(shell, cx.call(), &layout.backup_files(&found.backup)).await?;
         let done = place.put_back(shell, cx.call()).await?;
         aside.extend(done.aside);
@@ -168,6 +166,9 @@ pub(super) async fn put_back(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Res
         told = format!("{told}; {anew}");
     }
     site.write_json(&layout.restored(cx.run), &told).await?;
+    for staged in [layout.restoring_files(cx.run), layout.restoring_volumes(cx.run)] {
+        site.files.remove(&staged, site.token()).await?;
+    }
     Ok(if changed { Applied::changed(told) } else { Applied::unchanged(told) })
 }
 
@@ -187,12 +188,10 @@ async fn start_on_it(
 }
 
 async fn remove_earlier(site: &Site<'_>, run: &RunId) -> Result<(), Failure> {
-    let layout = site.layout();
-    for folder in [layout.all_restoring(), layout.all_restoring_volumes()] {
-        for stat in site.files.list(&folder).await? {
-            if stat.name.split('.').next() != Some(run.as_str()) {
-                site.files.remove(&folder.join(&stat.name), site.token()).await?;
-            }
+    let folder = site.layout().all_restoring();
+    for stat in site.files.list(&folder).await? {
+        if stat.name != run.as_str() {
+            site.files.remove(&folder.join(&stat.name), site.token()).await?;
         }
     }
     Ok(())

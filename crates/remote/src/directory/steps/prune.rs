@@ -89,10 +89,7 @@ async fn has_ended(site: &Site<'_>, release: &ReleaseId) -> Result<bool, Failure
 
 async fn copies(cx: &StepContext<'_>, site: &Site<'_>) -> Result<Vec<RunId>, Failure> {
     let mut kept = site.files.list(&site.layout().all_kept()).await?;
-    let layout = site.layout();
-    for others in [layout.all_kept_volumes(), layout.all_restoring(), layout.all_restoring_volumes()] {
-        kept.extend(site.files.list(&others).await?);
-    }
+    kept.extend(site.files.list(&site.layout().all_kept_volumes()).await?);
     let runs: BTreeSet<RunId> = kept.into_iter().filter_map(|stat| RunId::new(&stat.name).ok()).collect();
     Ok(runs.into_iter().filter(|run| run != cx.run).collect())
 }
@@ -147,11 +144,8 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         site.files.remove(&site.layout().names(&pin.run), site.token()).await?;
     }
     for run in &surplus.copies {
-        let layout = site.layout();
-        let places = [layout.kept(run), layout.kept_volumes(run), layout.restoring(run), layout.restoring_volumes(run)];
-        for place in places {
-            site.files.remove(&place, site.token()).await?;
-        }
+        site.files.remove(&site.layout().kept(run), site.token()).await?;
+        site.files.remove(&site.layout().kept_volumes(run), site.token()).await?;
     }
     for release in &surplus.releases {
         // Nothing of it runs, but a starter that was interrupted may have left a sleeping process.
