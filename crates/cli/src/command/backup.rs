@@ -3,20 +3,15 @@
 use jiff::Timestamp;
 use pleach_core::config::ConsentRule;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::plan::{Operation, Plan, approve};
+use pleach_core::plan::{Operation, Plan};
 use pleach_core::word::{EnvironmentName, RunId, ServiceName, TargetName};
 use pleach_remote::directory::{Backup, service_backups};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::deploy::show_for_consent;
-use super::restart::name_live_commits;
-use super::stop::{OperationRequest, run_plan};
+use super::operation::{OperationRequest, run_on_live};
 use crate::args::{Globals, On};
-use crate::deployment::{
-    Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, prepare,
-    require_nothing_unfinished,
-};
+use crate::deployment::{Answered, RunOptions, block_on};
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, ago_text, answer, bytes_text, complain, stdout_columns, tell_failure};
 use crate::project::Project;
@@ -67,22 +62,17 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 }
 
 async fn make(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
-    let environment = &args.environment;
-    require_nothing_unfinished(&project.workspace, environment).await?;
-    let mut plan = prepare(project, environment, Operation::Backup, &args.services).await?;
-    require_work(&plan, &args.services)?;
-    name_live_commits(project, &mut plan);
-    show_for_consent(&plan, ConsentRule::Yes, globals);
-    let consent = ask_for_consent(&ConsentRequest {
-        plan: &plan,
-        rule: ConsentRule::Yes,
+    let Args { environment, services, options, .. } = args;
+    let request = OperationRequest {
+        environment,
+        services,
+        operation: Operation::Backup,
         answered: Answered::Yes,
-        questions: Questions::Name,
-        now: project.workspace.now(),
-        command: &format!("pleach backup {environment}"),
-    })?;
-    let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
-    let exit = carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await?;
+        options,
+        consent: Some(ConsentRule::Yes),
+        command: &format!("pleach backup {environment}{}", args.on.words()),
+    };
+    let exit = run_on_live(request, |plan| require_work(plan, services), globals, project).await?;
     if exit == Exit::DONE && !globals.quiet && !globals.json {
         let entries = project.workspace.entries()?;
         if let Some(made) = entries.iter().find(|entry| entry.environment == *environment) {
@@ -114,20 +104,16 @@ fn require_work(plan: &Plan, services: &[ServiceName]) -> Result<(), Ended> {
 
 async fn remove(args: &Args, backup: &RunId, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
     let Args { environment, services, options, .. } = args;
-    require_nothing_unfinished(&project.workspace, environment).await?;
-    let operation = Operation::Forget { backup: backup.clone() };
-    let mut plan = prepare(project, environment, operation.clone(), services).await?;
-    require_backup(&plan, backup)?;
-    name_live_commits(project, &mut plan);
     let request = OperationRequest {
         environment,
         services,
-        operation,
+        operation: Operation::Forget { backup: backup.clone() },
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
+        consent: None,
         command: &format!("pleach backup {environment} --remove {backup}{}", args.on.words()),
     };
-    run_plan(request, plan, globals, project).await
+    run_on_live(request, |plan| require_backup(plan, backup), globals, project).await
 }
 
 /// The targets have it.

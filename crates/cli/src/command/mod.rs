@@ -17,6 +17,7 @@ pub(crate) mod lease;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod merge;
+mod operation;
 pub(crate) mod plan;
 pub(crate) mod promote;
 pub(crate) mod proxy;

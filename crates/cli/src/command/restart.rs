@@ -2,12 +2,11 @@
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::{Operation, Plan};
-use pleach_core::word::{CommitId, EnvironmentName, ServiceName};
-use serde_json::Value;
+use pleach_core::word::{EnvironmentName, ServiceName};
 
-use super::stop::{OperationRequest, run_plan};
+use super::operation::{OperationRequest, run_on_live};
 use crate::args::{Globals, On};
-use crate::deployment::{Answered, RunOptions, block_on, prepare, require_nothing_unfinished};
+use crate::deployment::{Answered, RunOptions, block_on};
 use crate::exit::{Ended, Exit};
 use crate::project::Project;
 
@@ -45,28 +44,16 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 
 async fn restart(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
     let Args { environment, services, options, .. } = args;
-    project.require_environment(environment)?;
-    require_nothing_unfinished(&project.workspace, environment).await?;
-    let operation = Operation::Restart { part: args.part.clone() };
-    let planned = prepare(project, environment, operation.clone(), services).await;
-    let mut plan = planned.map_err(refused)?;
-    require_work(&plan, services)?;
-    name_live_commits(project, &mut plan);
     let request = OperationRequest {
         environment,
         services,
-        operation,
+        operation: Operation::Restart { part: args.part.clone() },
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
+        consent: None,
         command: &format!("pleach restart {environment}{}", args.on.words()),
     };
-    run_plan(request, plan, globals, project).await
-}
-
-/// Services that are stopped are nothing wrong with the config.
-fn refused(ended: Ended) -> Ended {
-    let is_refusal = ended.failures.iter().all(|failure| failure.kind == Kind::Conflict);
-    if is_refusal && !ended.failures.is_empty() { Ended { exit: Exit::REFUSED, ..ended } } else { ended }
+    run_on_live(request, |plan| require_work(plan, services), globals, project).await
 }
 
 /// There is something to restart of each service that was named, or at all.
@@ -92,21 +79,4 @@ fn require_work(plan: &Plan, services: &[ServiceName]) -> Result<(), Ended> {
         failures.push(nothing(format!("there is nothing to restart in `{environment}`"), look));
     }
     if failures.is_empty() { Ok(()) } else { Err(Ended { exit: Exit::REFUSED, failures, text: String::new() }) }
-}
-
-/// A restart brings nothing new: what the plan names is what is live, wherever the branches are by now. Targets that have
-/// different commits keep that of the first.
-pub(super) fn name_live_commits(project: &Project, plan: &mut Plan) {
-    let changed: Vec<ServiceName> = plan.lanes().map(|lane| lane.service.clone()).collect();
-    plan.services.retain(|service| changed.contains(&service.name));
-    for service in &mut plan.services {
-        let fact = format!("service/{}/commit", service.name);
-        let live = plan.targets.iter().find_map(|target| target.expects.get(&fact).and_then(Value::as_str));
-        let Some(Ok(commit)) = live.map(CommitId::new) else { continue };
-        if commit != service.commit {
-            let known = project.workspace.repository.commit_info(&commit).ok();
-            service.subject = known.map(|info| info.subject).unwrap_or_default();
-            service.commit = commit;
-        }
-    }
 }

@@ -4,10 +4,9 @@ use pleach_core::plan::Operation;
 use pleach_core::word::{EnvironmentName, RunId, ServiceName};
 
 use super::backup::require_backup;
-use super::restart::name_live_commits;
-use super::stop::{OperationRequest, run_plan};
+use super::operation::{OperationRequest, run_on_live};
 use crate::args::{Globals, On};
-use crate::deployment::{Answered, RunOptions, block_on, prepare, require_nothing_unfinished};
+use crate::deployment::{Answered, RunOptions, block_on};
 use crate::exit::{Ended, Exit};
 use crate::project::Project;
 
@@ -45,19 +44,14 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
 
 async fn restore(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
     let Args { environment, backup, services, options, .. } = args;
-    project.require_environment(environment)?;
-    require_nothing_unfinished(&project.workspace, environment).await?;
-    let operation = Operation::Restore { backup: backup.clone() };
-    let mut plan = prepare(project, environment, operation.clone(), services).await?;
-    require_backup(&plan, backup)?;
-    name_live_commits(project, &mut plan);
     let request = OperationRequest {
         environment,
         services,
-        operation,
+        operation: Operation::Restore { backup: backup.clone() },
         answered: if args.yes { Answered::Yes } else { Answered::NotYet },
         options,
+        consent: None,
         command: &format!("pleach restore {environment} {backup}{}", args.on.words()),
     };
-    run_plan(request, plan, globals, project).await
+    run_on_live(request, |plan| require_backup(plan, backup), globals, project).await
 }

@@ -8,9 +8,9 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::plan::{Operation, Plan};
 use pleach_core::port::RunEntry;
-use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName, TargetName};
+use pleach_core::word::{EnvironmentName, LaneId, ReleaseId, RunId, ServiceName};
 
-use super::stop::{OperationRequest, run_operation};
+use super::operation::{OperationRequest, run_operation};
 use crate::args::{Globals, On};
 use crate::board::rows;
 use crate::deployment::{
@@ -58,15 +58,16 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
         let operation = Operation::Switch { release: release.clone() };
         let Args { environment, services, options, .. } = &args;
-        let command = &format!("pleach rollback {environment} --to {release}");
-        let request = OperationRequest { environment, services, operation, answered, options, command };
+        let command = &format!("pleach rollback {environment} --to {release}{}", args.on.words());
+        let consent = None;
+        let request = OperationRequest { environment, services, operation, answered, options, consent, command };
         return block_on(run_operation(request, globals, &project));
     }
     let workspace = Workspace::open(globals)?;
-    let ways = match (args.services.is_empty(), args.on.targets.is_empty()) {
-        (true, true) => vec![whole_last_run(&workspace, &args.environment)?],
-        (true, false) => vec![last_run_on(&workspace, &args.environment, &args.on)?],
-        (false, _) => last_run_of_each(&workspace, &args.environment, &args.services, &args.on)?,
+    let ways = if args.services.is_empty() {
+        vec![last_run(&workspace, &args.environment, &args.on)?]
+    } else {
+        last_run_of_each(&workspace, &args.environment, &args.services, &args.on)?
     };
     for way in &ways {
         complain(&format!("take back run {}\n  {}\n", way.run, way.told.join("\n  ")));
@@ -109,13 +110,14 @@ fn consent_rule(globals: &Globals, environment: &EnvironmentName) -> ConsentRule
     config.map_or(ConsentRule::Ask, |config| config.consent)
 }
 
-/// The newest run of which something is left on a target.
-fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Result<Way, Ended> {
+/// The newest run of which something is left, whole; of targets that are named alone, what is left there.
+fn last_run(workspace: &Workspace, environment: &EnvironmentName, on: &On) -> Result<Way, Ended> {
+    let whole = on.targets.is_empty();
     let mut passed_over = Vec::new();
     for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
         let state = workspace.state(&entry.run)?;
-        let mut told = left_by(&state, None, &On::default());
-        let open = !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
+        let mut told = left_by(&state, None, on);
+        let open = whole && !matches!(entry.outcome, Some(Outcome::Succeeded | Outcome::RolledBack));
         if is_passed_over(&state) {
             let did = match &state.plan().operation {
                 Operation::Backup => "made a backup",
@@ -125,27 +127,16 @@ fn whole_last_run(workspace: &Workspace, environment: &EnvironmentName) -> Resul
             passed_over.push(format!("run {} since then only {did}: it left nothing to take back", entry.run));
         }
         if open || !told.is_empty() {
+            let mut lanes = Vec::new();
+            if !whole {
+                require_at_its_end(entry, on.targets.iter().map(ToString::to_string))?;
+                lanes.extend(state.plan().lanes().filter(|lane| on.takes(&lane.target)).map(|lane| lane.id.clone()));
+            }
             told.append(&mut passed_over);
-            return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes: Vec::new(), told });
+            return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes, told });
         }
     }
-    Err(nothing_to_take_back(environment, None))
-}
-
-/// The newest run of which something is left on these targets, which go back alone.
-fn last_run_on(workspace: &Workspace, environment: &EnvironmentName, on: &On) -> Result<Way, Ended> {
-    for entry in workspace.entries()?.iter().filter(|entry| entry.environment == *environment) {
-        let state = workspace.state(&entry.run)?;
-        let told = left_by(&state, None, on);
-        if told.is_empty() {
-            continue;
-        }
-        require_at_its_end(entry, on.targets.iter().map(ToString::to_string))?;
-        let lanes = state.plan().lanes().filter(|lane| on.targets.contains(&lane.target));
-        let lanes = lanes.map(|lane| lane.id.clone()).collect();
-        return Ok(Way { run: entry.run.clone(), plan: state.plan().clone(), lanes, told });
-    }
-    Err(nothing_to_take_back(environment, None))
+    Err(nothing_to_take_back(environment, None, on))
 }
 
 /// For each service the newest run that changed it and was not taken back; services of the same run go together.
@@ -172,8 +163,7 @@ fn last_run_of_each(
         }
         require_at_its_end(entry, found.keys().map(ToString::to_string))?;
         missing.retain(|service| !found.contains_key(service));
-        let here = |target: &TargetName| on.targets.is_empty() || on.targets.contains(target);
-        let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service) && here(&lane.target));
+        let lanes = state.plan().lanes().filter(|lane| found.contains_key(&lane.service) && on.takes(&lane.target));
         ways.push(Way {
             run: entry.run.clone(),
             lanes: lanes.map(|lane| lane.id.clone()).collect(),
@@ -182,12 +172,13 @@ fn last_run_of_each(
         });
     }
     match missing.first() {
-        Some(service) => Err(nothing_to_take_back(environment, Some(service))),
+        Some(service) => Err(nothing_to_take_back(environment, Some(service), on)),
         None => Ok(ways),
     }
 }
 
-/// Refuses to take services or targets alone out of a run that is not at its end: the way back of some would be the way on for the rest.
+/// Refuses to take services or targets alone out of a run that is not at its end: the way back of some would be the way on for
+/// the rest.
 fn require_at_its_end(entry: &RunEntry, alone: impl Iterator<Item = String>) -> Result<(), Ended> {
     let (run, environment) = (&entry.run, &entry.environment);
     let why = match entry.outcome {
@@ -217,8 +208,7 @@ fn left_by(state: &State, service: Option<&ServiceName>, on: &On) -> Vec<String>
         return Vec::new();
     }
     let named = |name: &ServiceName| service.is_none_or(|service| service == name);
-    let here = |name: &TargetName| on.targets.is_empty() || on.targets.contains(name);
-    let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service) && here(&row.target));
+    let left = rows(state).into_iter().filter(|row| row.is_left() && named(&row.service) && on.takes(&row.target));
     left.map(|row| match &row.release {
         Some(release) => format!("{}: release {release}", row.name()),
         None => row.name(),
@@ -226,11 +216,11 @@ fn left_by(state: &State, service: Option<&ServiceName>, on: &On) -> Vec<String>
     .collect()
 }
 
-fn nothing_to_take_back(environment: &EnvironmentName, service: Option<&ServiceName>) -> Ended {
-    let what = match service {
-        Some(service) => format!("there is no run of `{service}` in `{environment}` to take back"),
-        None => format!("there is no run in `{environment}` to take back"),
-    };
+fn nothing_to_take_back(environment: &EnvironmentName, service: Option<&ServiceName>, on: &On) -> Ended {
+    let of = service.map(|service| format!(" of `{service}`")).unwrap_or_default();
+    let targets: Vec<String> = on.targets.iter().map(|target| format!("`{target}`")).collect();
+    let there = if targets.is_empty() { String::new() } else { format!(" on {}", targets.join(", ")) };
+    let what = format!("there is no run{of} in `{environment}`{there} to take back");
     Ended::wrong(
         Failure::new(Kind::Rejected, what)
             .because("each was taken back already, or brought nothing live, or there was none")

@@ -185,7 +185,7 @@ fn worst(rows: &[&Row], state: &State) -> Option<(&'static str, &'static str)> {
     } else if any(&[LaneStatus::TakenBack]) && rows.iter().all(|row| is_back(row, state) && is_live_again(row, state)) {
         ("deployed", "ACTIVE")
     } else if any(&[LaneStatus::TakenBack]) && !state.plan().operation.changes_what_is_live() {
-        // It was seen to run again: there is nothing else that a restart goes back to.
+        // It was seen to run again, or was never touched: there is nothing else to go back to.
         ("deployed", "ACTIVE")
     } else if any(&[LaneStatus::TakenBack]) {
         ("rolled_back", if state.cause() == Cause::Failure { "ERROR" } else { "CANCELED" })
