@@ -1,12 +1,12 @@
-//! A table in columns that are as wide as their widest cell; the last one takes what is left of the line, and what there is no
-//! room for stands below, further in.
+//! A table in columns that are as wide as their widest cell; the last one takes what is left of the line. What there is no room
+//! for stands below, further in: a last cell alone, or every column that does not fit, with its heading.
 
 use pleach_core::word::{EnvironmentName, TargetName};
 
 use super::text::{cut, fit, width, wrap};
 use super::{Paint, Style};
 
-/// How far in the last cell of a row stands where it has lines of its own.
+/// How far in stands what has lines of its own.
 const INDENT: usize = 4;
 
 /// One cell: its text and how it stands out.
@@ -65,18 +65,75 @@ impl Table {
             })
             .collect();
         let heading: Vec<Cell> = self.heading.iter().map(|name| Cell::styled(Style::Dim, *name)).collect();
-        let mut text = String::new();
+        let shown = fitting(&widths, columns);
         let room = |columns| line(&heading, &widths, Paint::Plain, None).chars().count() <= columns;
-        let fits = columns.is_none_or(room);
-        // Its last word says nothing where all below it stands elsewhere.
-        let heading = if fits { &heading[..] } else { &heading[..heading.len().saturating_sub(1)] };
-        text.push_str(&line(heading, &widths, paint, columns));
+        let headed = match columns {
+            _ if shown < widths.len() => shown,
+            // The last word says nothing where all below it stands elsewhere.
+            Some(columns) if !room(columns) => shown.saturating_sub(1),
+            _ => shown,
+        };
+        let mut text = line(&heading[..headed], &widths, paint, columns);
         text.push('\n');
         for row in &self.rows {
-            text.push_str(&lines(row, &widths, paint, columns));
+            let lines = match columns {
+                Some(columns) if shown < widths.len() => self.folded(row, &widths, shown, paint, columns),
+                _ => lines(row, &widths, paint, columns),
+            };
+            text.push_str(&lines);
             text.push('\n');
         }
         text
+    }
+
+    /// A row with its first columns in a line, and below it what the others say.
+    fn folded(&self, row: &[Cell], widths: &[usize], shown: usize, paint: Paint, columns: usize) -> String {
+        let mut text = line(&row[..shown], widths, paint, Some(columns));
+        let indent = INDENT.min(columns / 2);
+        let mut left = 0;
+        for (heading, cell) in self.heading.iter().zip(row).skip(shown).filter(|(_, cell)| says_something(cell)) {
+            let words = format!("{heading} {}", cell.text);
+            let pieces = wrap(words.trim_start(), columns - indent);
+            let whole = pieces.len() == 1;
+            for (at, piece) in pieces.into_iter().enumerate() {
+                let taken = width(&piece);
+                if whole && taken + 2 <= left {
+                    text.push_str("  ");
+                    left -= 2;
+                } else {
+                    text.push_str(&format!("\n{:indent$}", ""));
+                    left = if whole { columns - indent } else { taken };
+                }
+                left -= taken;
+                text.push_str(&match (piece.strip_prefix(heading), cell.style) {
+                    (Some(rest), style) if at == 0 => {
+                        let rest = style.map_or_else(|| rest.to_owned(), |style| paint.paint(style, rest));
+                        format!("{}{rest}", paint.paint(Style::Dim, heading))
+                    }
+                    (_, Some(style)) => paint.paint(style, &piece),
+                    _ => piece,
+                });
+            }
+        }
+        text
+    }
+}
+
+fn says_something(cell: &Cell) -> bool {
+    !matches!(cell.text.as_str(), "" | "-")
+}
+
+/// How many columns stand in a line of so many: all where those before the last have room.
+fn fitting(widths: &[usize], columns: Option<usize>) -> usize {
+    let mut taken = 0;
+    let fits = |width: &usize| {
+        taken += width + 2;
+        columns.is_none_or(|columns| taken - 2 <= columns)
+    };
+    let before = widths.len().saturating_sub(1);
+    match widths.iter().take(before).map(fits).take_while(|fits| *fits).count() {
+        fitting if fitting == before => widths.len(),
+        fitting => fitting.max(1),
     }
 }
 
@@ -134,6 +191,35 @@ mod tests {
         for columns in 1..40 {
             let text = table.text(Paint::Plain, Some(columns));
             assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
+        }
+    }
+
+    #[test]
+    fn columns_without_room_stand_below_with_their_headings_and_none_is_lost() {
+        let mut table = Table::new(["SERVICE", "RELEASE", "PORT", "MEMORY", "NOTE"]);
+        table.row([
+            "shop".into(),
+            "0001-ab12cd34".into(),
+            "8069".into(),
+            "12 MiB".into(),
+            "not the current one".into(),
+        ]);
+        table.row(["api".into(), "0002-ab12cd34".into(), "-".into(), "7 MiB".into(), "".into()]);
+        assert_eq!(
+            table.text(Paint::Plain, Some(32)),
+            "SERVICE  RELEASE        PORT\n\
+             shop     0001-ab12cd34  8069\n    MEMORY 12 MiB\n    NOTE not the current one\n\
+             api      0002-ab12cd34  -\n    MEMORY 7 MiB\n"
+        );
+        assert!(table.text(Paint::Plain, Some(24)).contains("\n    PORT 8069\n    MEMORY 12 MiB\n"));
+        assert!(table.text(Paint::Plain, Some(28)).contains("\n    MEMORY 12 MiB\n"));
+        for columns in 24..60 {
+            let text = table.text(Paint::Plain, Some(columns));
+            assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
+            let words: Vec<&str> = text.split_whitespace().collect();
+            for word in ["shop", "0001-ab12cd34", "8069", "12", "MiB", "not", "current", "api", "7"] {
+                assert!(words.contains(&word), "{word} in {columns}: {text}");
+            }
         }
     }
 }
