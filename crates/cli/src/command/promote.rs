@@ -13,7 +13,7 @@ use pleach_remote::directory::built_name;
 use serde::de::DeserializeOwned;
 
 use super::deploy::{approve_plan, show_for_consent};
-use crate::args::Globals;
+use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, RunOptions, Work, block_on, carry_out, facts_of, prepare_proven, require_nothing_unfinished, select,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Args {
     /// Only these services
     #[arg(long, value_name = "SERVICE,…", value_delimiter = ',')]
     only: Vec<ServiceName>,
+    #[command(flatten)]
+    on: On,
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
     yes: bool,
@@ -43,7 +45,7 @@ pub(crate) struct Args {
 
 /// Looks what is proven, plans exactly that, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open(globals)?;
+    let project = Project::open_on(globals, Some(&args.to), &args.on)?;
     block_on(promote(&args, globals, &project))
 }
 
@@ -64,7 +66,7 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
     show_for_consent(&plan, to.consent, globals);
     let changed: BTreeSet<ServiceName> = plan.lanes().map(|lane| lane.service.clone()).collect();
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let command = format!("pleach promote {} {}", args.from, args.to);
+    let command = format!("pleach promote {} {}{}", args.from, args.to, args.on.words());
     let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
     let needed = proven.iter().filter(|(service, _)| changed.contains(*service));
     bring_back(project, &args.from, needed).await?;

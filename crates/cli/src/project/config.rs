@@ -56,7 +56,7 @@ impl Project {
         Ok(Self { workspace, config, config_path })
     }
 
-    /// The same as if the config had no other targets than these, if any is named: in an environment, or wherever they are.
+    /// The same as if the config had no other targets than these, if any is named: in one environment, or in all.
     pub(crate) fn open_on(globals: &Globals, environment: Option<&EnvironmentName>, on: &On) -> Result<Self, Ended> {
         let mut project = Self::open(globals)?;
         if on.targets.is_empty() {
@@ -65,14 +65,15 @@ impl Project {
         if let Some(environment) = environment {
             project.require_environment(environment)?;
         }
-        let environments =
-            || project.config.environments.iter().filter(|(name, _)| environment.is_none_or(|one| one == *name));
-        let known: BTreeSet<&TargetName> = environments().flat_map(|(_, config)| config.targets.keys()).collect();
+        let asked = |name: &EnvironmentName| environment.is_none_or(|one| one == name);
+        let environments = project.config.environments.iter().filter(|(name, _)| asked(name));
+        let known: BTreeSet<&TargetName> = environments.flat_map(|(_, config)| config.targets.keys()).collect();
         if let Some(unknown) = on.targets.iter().find(|name| !known.contains(name)) {
             let known: Vec<&str> = known.into_iter().map(TargetName::as_str).collect();
             return Err(no_target(unknown, environment, &known).into());
         }
-        project.config.environments.values_mut().for_each(|config| config.targets.retain(|name, _| on.takes(name)));
+        let environments = project.config.environments.iter_mut().filter(|(name, _)| asked(name));
+        environments.for_each(|(_, config)| config.targets.retain(|name, _| on.takes(name)));
         Ok(project)
     }
 

@@ -167,6 +167,26 @@ fn an_answer_that_is_lost_is_an_error_and_one_that_nobody_wants_is_none() {
 }
 
 #[test]
+fn what_is_proven_goes_to_one_target_of_several() {
+    let scene = Scene::new();
+    let file = scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    let late = "[environments.late]\ntargets.one = { kind = \"directory\", path = \"../one\", port-offset = 1 }\n\
+                targets.two = { kind = \"directory\", path = \"../two\", port-offset = 1000 }\n";
+    scene.write("pleach.toml", &format!("{config}{late}"));
+    scene.git(&["commit", "-qam", "An environment of two"]);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    let promoted = scene.ends(0, &["promote", "local", "late", "--target", "one", "--yes"]);
+    assert_eq!(promoted.stdout.matches("  one  ").count(), 2, "{}", promoted.stdout);
+    assert!(scene.place().join("one/alpha/current").exists() && !scene.place().join("two").exists());
+    let again = scene.ends(0, &["promote", "local", "late", "--target", "one"]);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    let unasked = scene.ends(102, &["promote", "local", "late", "--target", "two"]);
+    assert!(unasked.stderr.contains("`pleach promote local late --target two --yes`"), "{}", unasked.stderr);
+    scene.ends(0, &["stop", "late", "--target", "one", "--yes"]);
+}
+
+#[test]
 fn what_is_asked_of_one_target_leaves_the_others_alone() {
     let scene = Scene::new();
     let file = scene.root().join("pleach.toml");
