@@ -100,6 +100,18 @@ pub trait Snapshot: Send + Sync {
     /// Brings the state back. Succeeds on a target that still has it.
     async fn restore(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure>;
 
+    /// Refuses where another run has changed since what this one left: what it would do now, on or back, is no longer right.
+    /// Asked before a run that has stopped is gone on with, and of what it had captured. Changes nothing.
+    async fn require_own(&self, _: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Refuses where the capture can no longer be restored. Asked before a run that has come to its end is taken back.
+    /// Changes nothing.
+    async fn require_restorable(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
+        self.prove(cx, record).await.map(drop)
+    }
+
     /// Gives up what the capture holds. Succeeds where nothing is left. The record is null if the capture was
     /// interrupted: then whatever it left for this id is given up.
     async fn discard(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure>;

@@ -206,3 +206,29 @@ fn killed_anywhere_a_backup_is_whole_or_not_there_and_a_restore_is_all_or_nothin
     }
     println!("{old} ended as before");
 }
+
+#[test]
+fn a_deployment_is_taken_back_with_its_data_once_and_never_to_a_release_without_its_data() {
+    let scene = with_data();
+    for (version, text) in [(2, "two"), (3, "three")] {
+        scene.version("alpha", version);
+        scene.ends(0, &["deploy", "local", "--yes"]);
+        write(&scene, text);
+    }
+    scene.ends(0, &["rollback", "local", "alpha", "--yes"]);
+    assert_eq!((scene.answers("alpha").as_deref(), data(&scene).as_str()), (Some("2.0.0"), "two"));
+
+    // The copies of the run before went with the one that was taken back.
+    let (runs, file) = (scene.runs().len(), shared(&scene).join("data/file"));
+    let written = fs::metadata(&file).expect("there").modified().expect("a time");
+    let refused = scene.ends(102, &["rollback", "local", "alpha", "--yes"]);
+    told_in_four_parts(&refused);
+    assert!(refused.stderr.contains("cannot be taken back with the data of `alpha`"), "{}", refused.stderr);
+    assert_eq!((scene.answers("alpha").as_deref(), data(&scene).as_str()), (Some("2.0.0"), "two"));
+    assert_eq!((scene.runs().len(), fs::metadata(&file).expect("there").modified().expect("a time")), (runs, written));
+    assert!(scene.ends(0, &["resume"]).stdout.contains("nothing to resume"), "it did not begin");
+    let advice = refused.stderr.split_once("`pleach rollback local alpha --to ").expect("advice").1;
+    let release = advice.split('`').next().expect("named").to_owned();
+    scene.ends(0, &["rollback", "local", "alpha", "--to", &release, "--yes"]);
+    assert_eq!((scene.answers("alpha").as_deref(), data(&scene).as_str()), (Some("1.0.0"), "two"));
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pleach_testbed::sshd::{SshBed, new_key};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::scene::{Said, Scene, told_in_four_parts};
 
@@ -256,6 +257,56 @@ fn of_two_machines_one_deploys_and_the_other_is_told_who() {
     assert_eq!(host.pleach_in(&elsewhere, &["exec", "uat", "--", "sh", "-c", "exit 7"]).code, 1);
     assert_eq!(host.pleach_in(&elsewhere, &["lease", "list"]).stdout, "no lease is held\n");
     host.both_answer("1.0.0");
+}
+
+#[test]
+fn what_another_machine_has_deployed_since_is_neither_taken_back_nor_gone_over() {
+    let host = Host::new();
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    host.scene.version("alpha", 2);
+    host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let elsewhere = host.elsewhere();
+    let deploys_there = |version: u32| {
+        host.scene.version("alpha", version);
+        let fetched = Command::new("git")
+            .args(["fetch", "-q", "origin", "+refs/heads/skill/*:refs/heads/skill/*"])
+            .current_dir(&elsewhere)
+            .status();
+        assert!(fetched.expect("git").success());
+        let deployed = host.pleach_in(&elsewhere, &["deploy", "uat", "--yes", "--only", "alpha"]);
+        assert_eq!(deployed.code, 0, "{}", deployed.stderr);
+    };
+    let refused = |arguments: &[&str], answers: &str| {
+        let listed = || {
+            let json = host.scene.ends(0, &["--json", "ps", "uat"]).stdout;
+            let listed: Value = serde_json::from_str(&json).expect("JSON");
+            let pids = listed["processes"].as_array().expect("a list").iter().map(|row| row["pid"].clone());
+            pids.collect::<Vec<Value>>()
+        };
+        let before = listed();
+        let said = host.scene.ends(102, arguments);
+        told_in_four_parts(&said);
+        assert!(said.stderr.contains("`alpha` on `vm` is no longer its own"), "{}", said.stderr);
+        assert_eq!(host.scene.answers("alpha").as_deref(), Some(answers));
+        assert_eq!((listed(), before.len()), (before, 2), "nothing was started or ended");
+    };
+    deploys_there(3);
+    refused(&["rollback", "uat", "--yes"], "3.0.0");
+
+    host.scene.version("alpha", 4);
+    let mut working = host.scene.start(&["deploy", "uat", "--yes", "-v", "--only", "alpha"]);
+    working.says("alpha@vm: verify");
+    working.signal(Signal::KILL);
+    drop(working.ends());
+    let _ = host.pleach_in(&elsewhere, &["lease", "break", "uat", "vm", "--yes"]);
+    deploys_there(5);
+    refused(&["resume"], "5.0.0");
+
+    let back = host.pleach_in(&elsewhere, &["rollback", "uat", "--yes"]);
+    assert_eq!(back.code, 0, "{}", back.stderr);
+    assert_eq!(host.scene.answers("alpha").as_deref(), Some("4.0.0"));
+    assert_eq!(host.scene.pleach(&["resume"]).code, 0, "what is live is its own again");
+    assert_eq!(host.scene.answers("alpha").as_deref(), Some("4.0.0"));
 }
 
 #[test]

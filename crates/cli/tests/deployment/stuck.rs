@@ -2,17 +2,35 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::scene::Scene;
+use crate::scene::{Said, Scene};
 
 /// Makes `current` of a service lead elsewhere; gives where it led.
-fn relink(scene: &Scene, service: &str, to: &Path) -> std::path::PathBuf {
+fn relink(scene: &Scene, service: &str, to: &Path) -> PathBuf {
     let current = scene.place().join("live").join(service).join("current");
     let before = fs::read_link(&current).expect("a link");
     fs::remove_file(&current).expect("removed");
     symlink(to, &current).expect("linked");
     before
+}
+
+/// Rolls back, and switches `alpha` by hand while that is under way; gives what was said and where it led.
+fn rolled_back_amid_a_switch(scene: &Scene) -> (Said, PathBuf) {
+    let live = scene.place().join("live/alpha");
+    fs::create_dir(live.join("releases/by-hand")).expect("made");
+    let records = fs::read_dir(live.join(".pleach/releases")).expect("records").flatten().map(|entry| entry.path());
+    let old = records.min().expect("the old release");
+    let record = fs::read_to_string(&old).expect("a record");
+    let slow = record.replacen("\"run\": \"test", "\"run\": \"sleep 2; test", 1);
+    assert_ne!(slow, record);
+    fs::write(&old, slow).expect("written");
+    let mut working = scene.start(&["rollback", "local", "--yes", "-v"]);
+    working.says("alpha@here: taking retire back");
+    let before = relink(scene, "alpha", Path::new("releases/by-hand"));
+    let stuck = working.ends();
+    assert_eq!(stuck.code, 112, "{}", stuck.stderr);
+    (stuck, before)
 }
 
 #[test]
@@ -22,10 +40,7 @@ fn what_could_not_be_taken_back_is_listed_with_the_commands_that_finish_it() {
     scene.version("alpha", 2);
     scene.version("beta", 2);
     scene.ends(0, &["deploy", "local", "--yes"]);
-    // Somebody else has switched it since, so that this run must not.
-    fs::create_dir(scene.place().join("live/alpha/releases/by-hand")).expect("made");
-    let before = relink(&scene, "alpha", Path::new("releases/by-hand"));
-    let stuck = scene.ends(112, &["rollback", "local", "--yes"]);
+    let (stuck, before) = rolled_back_amid_a_switch(&scene);
     assert!(stuck.stdout.contains("not all could be taken back"), "{}", stuck.stdout);
     let row = stuck.stdout.lines().find(|line| line.starts_with("alpha")).expect("a row");
     assert!(row.contains("step `switch` was not taken back: "), "{row}");
@@ -54,9 +69,7 @@ fn a_stuck_run_is_not_gone_on_with_once_a_later_one_has_changed_something() {
     scene.version("alpha", 2);
     scene.ends(0, &["deploy", "local", "--yes"]);
     let run = scene.newest_run();
-    fs::create_dir(scene.place().join("live/alpha/releases/by-hand")).expect("made");
-    let before = relink(&scene, "alpha", Path::new("releases/by-hand"));
-    scene.ends(112, &["rollback", "local", "--yes"]);
+    let (_, before) = rolled_back_amid_a_switch(&scene);
     relink(&scene, "alpha", &before);
 
     // One that was taken back whole leaves it as it was.

@@ -126,6 +126,13 @@ fn a_volume_comes_back_with_all_that_was_in_it_whoever_takes_the_deployment_back
     assert!(content(&dock, "alpha-data").contains("more/.hidden d"));
     assert_eq!(copies(&dock), 1, "of the last run");
 
+    // Taken back although it succeeded: the release before, with the data that it ran on.
+    dock.scene.ends(0, &["rollback", "uat", "--yes"]);
+    assert_eq!((content(&dock, "alpha-data"), dock.answer("alpha")), (before, Some(1)));
+    assert_eq!(dock.containers("alpha"), container, "the very container");
+    dock.require_settled(1);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+
     // Kept by name, and put back with the release that it belongs to.
     dock.scene.commit("alpha", "migrate", Some("[ ! -e /data/poison ] || exit 1\n"));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);

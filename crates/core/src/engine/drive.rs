@@ -12,6 +12,7 @@ use super::facts::read_facts;
 use super::lease::Leased;
 use super::running::Running;
 use super::state::State;
+use super::way::Way;
 use crate::error::{Failure, Kind};
 use crate::event::{Event, Events};
 use crate::journal::{Entry, FORMAT, Outcome};
@@ -139,7 +140,7 @@ impl Engine {
             }
             Ok(vec![Entry::Resumed])
         };
-        self.go_on(run, resumed, targets, stop).await
+        self.go_on(run, Way::On, resumed, targets, stop).await
     }
 
     /// Takes back what a run did: the same loop with a failure already declared.
@@ -165,7 +166,7 @@ impl Engine {
             entries.push(Entry::RollbackRequested { lanes: request.lanes.clone(), by: request.by.clone() });
             Ok(entries)
         };
-        self.go_on(run, requested, targets, stop).await
+        self.go_on(run, Way::Back(&request.lanes), requested, targets, stop).await
     }
 
     async fn load(&self, journal: &dyn Journal) -> Result<State, Failure> {
@@ -180,9 +181,10 @@ impl Engine {
     async fn go_on(
         &self,
         run: &RunId,
+        way: Way<'_>,
         entries: impl Fn(&State) -> Result<Vec<Entry>, Failure>,
         targets: &RunTargets,
-        stop: Stop,
+        mut stop: Stop,
     ) -> Result<Report, RunError> {
         let journal = within_limit(JOURNAL, self.runs.open(run)).await.map_err(leased_or_refused)?;
         let state = self.load(journal.as_ref()).await.map_err(RunError::Refused)?;
@@ -190,9 +192,13 @@ impl Engine {
         self.require_adapters(state.plan(), targets).map_err(RunError::Refused)?;
         let leased = self.take_leases(run, state.plan(), targets, "goes on with").await?;
         // Read again under the leases: their last holder may have gone on with this run, or ended it, meanwhile.
-        let loaded = self.load(journal.as_ref()).await;
-        let ready = loaded.and_then(|state| entries(&state).map(|entries| (state, entries)));
-        match ready {
+        let ready = async {
+            let state = self.load(journal.as_ref()).await?;
+            let entries = entries(&state)?;
+            self.require_way(&state, &way, targets, &leased.leases, &mut stop).await?;
+            Ok((state, entries))
+        };
+        match ready.await {
             Ok((state, entries)) => self.go(state, journal, entries, leased, targets, stop).await,
             Err(failure) => {
                 leased.release(self).await;

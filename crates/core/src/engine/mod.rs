@@ -58,6 +58,7 @@ mod pace;
 mod running;
 mod state;
 mod transition;
+mod way;
 mod work;
 
 pub use decide::{Action, decide};

@@ -328,6 +328,26 @@ impl SnapshotWork {
         }
     }
 
+    /// See [`Snapshot::require_own`].
+    pub(super) async fn require_own(&self) -> Result<(), Failure> {
+        let record = self.record.clone().unwrap_or_default();
+        let (this, record) = (self, &record);
+        let work = |lines: SnapshotLines, deadline| async move {
+            this.snapshot.require_own(&this.context(&lines, deadline), record).await
+        };
+        self.call("compare", work).await
+    }
+
+    /// See [`Snapshot::require_restorable`].
+    pub(super) async fn require_restorable(&self) -> Result<(), Failure> {
+        let record = self.record.clone().unwrap_or_default();
+        let (this, record) = (self, &record);
+        let work = |lines: SnapshotLines, deadline| async move {
+            this.snapshot.require_restorable(&this.context(&lines, deadline), record).await
+        };
+        self.call("prove", work).await
+    }
+
     pub(super) async fn discard(self) -> Entry {
         let record = self.record.clone().unwrap_or_default();
         let work = |lines: SnapshotLines, deadline| {

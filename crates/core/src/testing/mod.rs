@@ -39,4 +39,4 @@ pub use script::{Act, CaptureAct, LookAct, Pace, Script, SnapshotScript, StepScr
 pub use scripted::{ScriptedPhase, ScriptedSnapshot, ScriptedTarget, scripted_registry, scripted_targets};
 pub use shape::{LaneShape, PlanShape, SnapshotShape, StepShape, Way};
 pub use trial::{Ending, Interruption, Life, Trial};
-pub use world::{Effect, Violation, World};
+pub use world::{Effect, Meanwhile, Violation, World};

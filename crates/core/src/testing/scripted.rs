@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::script::{Act, CaptureAct, LookAct, Pace, UndoAct};
 use super::shape::{PHASE, environment};
-use super::world::{Doing, Effect, World};
+use super::world::{Doing, Effect, Meanwhile, World};
 use crate::engine::RunTargets;
 use crate::error::{Failure, Kind};
 use crate::phase::{Applied, Change, Evidence, Inspection, Leftover, Phase, StepContext};
@@ -216,6 +216,13 @@ pub struct ScriptedSnapshot {
 }
 
 impl ScriptedSnapshot {
+    fn require_not(&self, cx: &SnapshotContext<'_>, done: Meanwhile) -> Result<(), Failure> {
+        match self.world.became(cx.id) {
+            Some(became) if became == done => Err(failure(Kind::Conflict, "others were here")),
+            _ => Ok(()),
+        }
+    }
+
     async fn act(act: CaptureAct, pace: Pace) -> Result<Evidence, Failure> {
         wait(pace.before).await;
         match act {
@@ -264,6 +271,14 @@ impl Snapshot for ScriptedSnapshot {
     async fn restore(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure> {
         let (_under, lane, step) = self.world.begin_restore(cx, record)?;
         self.world.take_back(lane, step).await
+    }
+
+    async fn require_own(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<(), Failure> {
+        self.require_not(cx, Meanwhile::GoneOver)
+    }
+
+    async fn require_restorable(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<(), Failure> {
+        self.require_not(cx, Meanwhile::Removed)
     }
 
     async fn discard(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<Evidence, Failure> {

@@ -86,6 +86,17 @@ pub(super) struct SnapshotWorld {
     pub(super) captured: Option<SnapshotRecord>,
     pub(super) proven: bool,
     pub(super) calls: usize,
+    /// What became of it while no run was at work.
+    pub(super) meanwhile: Option<Meanwhile>,
+}
+
+/// What others do to a snapshot while no run is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Another run changes what this one had left.
+    GoneOver,
+    /// What it holds is removed.
+    Removed,
 }
 
 pub(super) struct Inner {
@@ -169,6 +180,7 @@ impl World {
             captured: None,
             proven: false,
             calls: 0,
+            meanwhile: None,
         };
         let snapshots = plan.snapshots.iter().map(|planned| snapshot(&planned.id)).collect();
         let view = View::new(lanes.iter().map(|lane: &LaneWorld| lane.steps.len()), plan.snapshots.len());
@@ -241,6 +253,21 @@ impl World {
     /// What a probe of a target reads.
     pub fn facts(&self, target: &TargetName) -> Facts {
         self.lock().facts.get(target).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn became(&self, snapshot: &SnapshotId) -> Option<Meanwhile> {
+        let inner = self.lock();
+        inner.snapshots[inner.find_snapshot(snapshot)].meanwhile
+    }
+
+    /// Others do this to a snapshot, now that no run is at work.
+    ///
+    /// # Panics
+    /// Where the plan has no such snapshot.
+    pub fn meanwhile(&self, snapshot: &str, done: Meanwhile) {
+        let mut inner = self.lock();
+        let at = inner.find_snapshot(&SnapshotId::new(snapshot).expect("an id"));
+        inner.snapshots[at].meanwhile = Some(done);
     }
 
     /// Somebody else changes a target.

@@ -3,7 +3,7 @@
 use pleach_core::engine::{LaneStatus, RunError};
 use pleach_core::error::Kind;
 use pleach_core::journal::Outcome;
-use pleach_core::testing::{Effect, Ending, Life, PlanShape, Script, StepScript, Trial, UndoAct, Way};
+use pleach_core::testing::{Effect, Ending, Life, Meanwhile, PlanShape, Script, StepScript, Trial, UndoAct, Way};
 
 fn succeeded(shape: &PlanShape, script: &Script) -> Trial {
     let trial = Trial::new(shape.approved(), script);
@@ -88,4 +88,48 @@ fn a_lane_that_the_run_does_not_have_is_refused_by_name() {
     assert_eq!(failure.what, "run `run-1` has no lane `a/s7@t0`");
     assert_eq!(failure.because, ["its lanes are `a/s0@t0`, `a/s1@t1`"]);
     assert_eq!(trial.records(), before);
+}
+
+fn refused(ending: Ending) {
+    let Ending::Failed(RunError::Refused(failure)) = ending else { panic!("{ending:?}") };
+    assert_eq!((failure.kind, failure.state.as_deref()), (Kind::Conflict, Some("nothing was touched")));
+}
+
+#[test]
+fn what_another_run_has_gone_over_is_neither_taken_back_nor_gone_on_with() {
+    let shape = PlanShape::wide(3, 2).by(Way::Restore);
+    let trial = succeeded(&shape, &Script::smooth());
+    let before = trial.records();
+    trial.world.meanwhile("dump-a0/s1@t1", Meanwhile::GoneOver);
+    refused(trial.roll_back(&[], Life::quiet()));
+    refused(trial.roll_back(&["a/s1@t1"], Life::quiet()));
+    assert_eq!(trial.records(), before, "nothing of it is in the journal");
+    // Of others it is nobody's business.
+    trial.roll_back(&["a/s0@t0"], Life::quiet()).require_report();
+    trial.require_laws();
+
+    for records in 20..30 {
+        let trial = Trial::new(shape.approved(), &Script::smooth());
+        let Ending::Killed = trial.execute(Life::killed_after(records)) else { panic!("it ends after {records}") };
+        trial.world.meanwhile("dump-a0/s1@t1", Meanwhile::GoneOver);
+        refused(trial.resume(Life::quiet()));
+        trial.require_laws();
+    }
+}
+
+#[test]
+fn what_can_no_longer_be_restored_is_not_taken_back_once_the_run_has_succeeded_and_tried_while_it_has_not() {
+    let shape = PlanShape::wide(3, 2).by(Way::Restore);
+    let trial = succeeded(&shape, &Script::smooth());
+    trial.world.meanwhile("dump-a0/s1@t1", Meanwhile::Removed);
+    refused(trial.roll_back(&[], Life::quiet()));
+    assert!(!trial.world.is_untouched());
+
+    let trial = Trial::new(shape.approved(), &Script::smooth());
+    let Ending::Killed = trial.execute(Life::killed_after(25)) else { panic!("it ends") };
+    trial.world.meanwhile("dump-a0/s1@t1", Meanwhile::Removed);
+    let report = trial.roll_back(&[], Life::quiet()).require_report();
+    assert_eq!(report.outcome, Some(Outcome::RolledBack));
+    assert!(trial.world.is_untouched());
+    trial.require_laws();
 }

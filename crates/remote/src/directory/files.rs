@@ -25,6 +25,7 @@ use super::layout::ServiceLayout;
 use super::parameter::{FilesParameters, Place};
 use super::routing::asked;
 use super::site::Site;
+use super::snapshot::cannot_be_restored;
 use crate::kept::{KeptFiles, KeptPath};
 use crate::supervise::{AgainRequest, StartedAgain};
 
@@ -129,6 +130,13 @@ impl Snapshot for FilesSnapshot {
             seen = format!("{seen}; {anew}");
         }
         Ok(Evidence::seen(seen))
+    }
+
+    async fn require_restorable(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
+        let Err(failure) = self.prove(cx, record).await else { return Ok(()) };
+        let parameters: FilesParameters = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &parameters.place)?;
+        Err(cannot_be_restored(cx, &site, failure).await)
     }
 
     async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {

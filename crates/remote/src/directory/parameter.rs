@@ -89,6 +89,17 @@ pub(super) struct ReleaseParameters {
     pub(super) back: Option<Asked>,
 }
 
+/// Of the snapshot `directory-release`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct CurrentParameters {
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// What the run is to make current; absent where it leaves that as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) release: Option<ReleaseId>,
+}
+
 /// Of `files`, and of the snapshot that it names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

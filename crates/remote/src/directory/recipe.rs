@@ -21,8 +21,8 @@ use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
 use super::lead::place;
 use super::parameter::{
-    Asked, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters, RetireParameters,
-    RouteParameters, StartParameters, SwitchParameters, UploadParameters, VolumesParameters, word,
+    Asked, CurrentParameters, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters,
+    RetireParameters, RouteParameters, StartParameters, SwitchParameters, UploadParameters, VolumesParameters, word,
 };
 use super::phase::Work;
 use super::release::ReleaseSpec;
@@ -274,7 +274,8 @@ impl<'a> Scene<'a> {
         let (kept, volumes) = (steps.kept.take(), steps.volumes.take());
         let mut draft = self.draft_without_snapshot(release, steps)?;
         if !draft.steps.is_empty() {
-            draft.snapshots.push((SnapshotKind::new(KIND).map_err(wrong)?, value(&self.place)?));
+            let parameters = CurrentParameters { place: self.place.clone(), release: draft.release.clone() };
+            draft.snapshots.push((SnapshotKind::new(KIND).map_err(wrong)?, value(&parameters)?));
         }
         if let Some(kept) = kept {
             draft.snapshots.push((SnapshotKind::new(files::KIND).map_err(wrong)?, value(&kept)?));

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::compose::{PINNED, Project};
 use super::layout::ServiceLayout;
-use super::parameter::{Place, word};
+use super::parameter::{CurrentParameters, Place, word};
 use super::pin::Pin;
 use super::site::{Site, read_json};
 
@@ -90,6 +90,23 @@ async fn require_whole(
         (None, None) => format!("{entries} entries"),
     };
     Ok(format!("release `{release}` of {} is there with {what}", record.spec.commit.short()))
+}
+
+/// Why a run is not taken back with its data, and how to have the release alone.
+pub(super) async fn cannot_be_restored(cx: &SnapshotContext<'_>, site: &Site<'_>, why: Failure) -> Failure {
+    let (service, environment) = (&site.place.service, cx.target.environment());
+    let pin: Option<Pin> = read_json(site.files, &site.layout().pin(cx.run)).await.ok().flatten();
+    let release = pin.and_then(|pin| pin.release).map_or_else(|| "RELEASE".to_owned(), |release| release.to_string());
+    let target = cx.target.id();
+    let mut failure = Failure::new(
+        why.kind,
+        format!("run `{}` cannot be taken back with the data of `{service}` on `{target}`", cx.run),
+    )
+    .because(why.what);
+    failure.because.extend(why.because);
+    failure.state("nothing was touched").next(format!(
+        "`pleach rollback {environment} {service} --to {release}` makes that release current, and leaves data as they are"
+    ))
 }
 
 #[async_trait]
@@ -168,6 +185,47 @@ impl Snapshot for ReleaseSnapshot {
                 |release| format!("`current` leads to `{release}`"),
             ),
         ))
+    }
+
+    async fn require_own(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
+        let CurrentParameters { place, release: wanted } = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        let captured = captured(record)?;
+        let current = site.current().await?;
+        let Some(other) = current.filter(|current| ![&captured.release, &wanted].contains(&&Some(current.clone())))
+        else {
+            return Ok(());
+        };
+        let brought = site.record(&other).await?.map(|record| record.run);
+        if brought.as_ref() == Some(cx.run) {
+            return Ok(());
+        }
+        let (service, environment) = (&place.service, cx.target.environment());
+        let by = brought.map(|run| format!(", which run `{run}` brought")).unwrap_or_default();
+        let next = match &captured.release {
+            Some(release) => format!(
+                "see `pleach status {environment}`; `pleach rollback {environment} {service} --to {release}` makes that release \
+                 current, and leaves data as they are"
+            ),
+            None => format!("see `pleach status {environment}`"),
+        };
+        let what = format!(
+            "run `{}` cannot be gone on with: `{service}` on `{}` is no longer its own",
+            cx.run,
+            cx.target.id()
+        );
+        Err(Failure::new(Kind::Conflict, what)
+            .because(format!("its current release is `{other}`{by}"))
+            .state("nothing was touched")
+            .next(next))
+    }
+
+    /// Its pin goes with those of older runs; what it leads to may be there for another reason.
+    async fn require_restorable(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
+        let place: Place = cx.require_parameters()?;
+        let site = Site::of_snapshot(cx, &place)?;
+        let Some(release) = captured(record)?.release else { return Ok(()) };
+        require_whole(&site, cx.target.containers(), self.secrets.as_ref(), &release).await.map(drop)
     }
 
     async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {

@@ -93,6 +93,11 @@ impl Snapshot for WatchdogSnapshot {
             .because("the target restores it by itself when nobody confirms"))
     }
 
+    /// It has done its part with the run.
+    async fn require_restorable(&self, _: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {
         let parameters: WatchdogParameters = cx.require_parameters()?;
         let (watchdog, shell) = (parameters.watchdog(), require_shell(cx)?);
