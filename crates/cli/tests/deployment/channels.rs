@@ -152,8 +152,15 @@ fn promotion_names_the_very_image_on_the_other_channel_and_only_where_it_succeed
     let body = br#"{"Image":"alpha:uat-v1.0.0","Cmd":["/bin/busybox","true"]}"#;
     let made = dock.engine.ask("POST", &path, "application/json", body).expect("it answers");
     assert!(made.contains(" 201 "), "{made}");
-    let failed = dock.scene.ends(110, &promote);
-    told_in_four_parts(&failed);
+    // Production is held where nothing else is said, and what happened is written down for whoever looks.
+    let held = dock.scene.ends(111, &promote);
+    told_in_four_parts(&held);
+    let (_, file) = held.stderr.lines().find_map(|line| line.split_once("incident: ")).expect("it says where");
+    let incident = std::fs::read_to_string(file).expect("it is written");
+    assert!(incident.contains(&name) && incident.contains("`pleach rollback prod`"), "{incident}");
+    let others = dock.scene.ends(102, &["promote", "uat", "prod", "--yes", "--only", "alpha"]);
+    told_in_four_parts(&others);
+    dock.scene.ends(0, &["rollback", "prod", "--yes"]);
     let prod = |engine: &Engine| -> Vec<String> {
         tags(engine, "alpha").into_iter().filter(|tag| tag.starts_with("prod")).collect()
     };

@@ -24,10 +24,10 @@ pub struct EnvironmentConfig {
     #[schemars(example = ["pr-review", "nl-sql"])]
     pub services: Vec<ServiceName>,
     /// What a failed lane means for the others: `unwind-run` takes all back, `unwind-lane` only the failed one, `hold`
-    /// stops and waits for a person.
-    #[serde(default)]
+    /// stops and waits for a person. If absent: `hold` in `prod` and `production`, `unwind-run` elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"unwind-run")]
-    pub on_failure: OnFailure,
+    pub on_failure: Option<OnFailure>,
     /// How many lanes work at once, and how fast they start.
     #[serde(default)]
     #[schemars(example = serde_json::json!({ "parallel": 8, "per-target": 4 }))]
@@ -97,8 +97,9 @@ pub struct EnvironmentConfig {
     pub targets: BTreeMap<TargetName, TargetConfig>,
 }
 
-/// Environments in which hosts take themselves back unless the config says otherwise, and after how long.
-const WATCHED: [&str; 2] = ["prod", "production"];
+/// Environments that people call production: a failure there waits for a person, and hosts take themselves back after so long,
+/// unless the config says otherwise.
+const PRODUCTION: [&str; 2] = ["prod", "production"];
 const WATCHDOG: Period = Period::seconds(600);
 
 fn default_lease() -> Period {
@@ -121,14 +122,20 @@ pub enum ConsentRule {
 impl EnvironmentConfig {
     /// How long hosts of this environment, which is called `name`, wait for a sign of life; `None` if for ever.
     pub fn watchdog(&self, name: &EnvironmentName) -> Option<Period> {
-        let usual = || WATCHED.contains(&name.as_str()).then_some(WATCHDOG);
+        let usual = || PRODUCTION.contains(&name.as_str()).then_some(WATCHDOG);
         self.watchdog.map_or_else(usual, Some).filter(|period| *period != Period::ZERO)
     }
 
-    /// The policy that plans for this environment carry.
-    pub fn policy(&self) -> Policy {
+    /// What a failed lane means for the others in this environment, which is called `name`.
+    pub fn on_failure(&self, name: &EnvironmentName) -> OnFailure {
+        let usual = || if PRODUCTION.contains(&name.as_str()) { OnFailure::Hold } else { OnFailure::default() };
+        self.on_failure.unwrap_or_else(usual)
+    }
+
+    /// The policy that plans for this environment, which is called `name`, carry.
+    pub fn policy(&self, name: &EnvironmentName) -> Policy {
         Policy {
-            on_failure: self.on_failure,
+            on_failure: self.on_failure(name),
             limits: self.limits,
             batch: self.batch.clone(),
             failure_budget: self.failure_budget,

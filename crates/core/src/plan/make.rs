@@ -125,7 +125,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, Vec<Failure>> {
 
 /// Half a backup is none, and there is nothing in it that a person would have to look at.
 fn policy(input: &PlanInput<'_>, selection: &Selection<'_>) -> Policy {
-    let policy = selection.environment.policy();
+    let policy = selection.environment.policy(input.environment);
     match input.operation {
         Operation::Backup => Policy { on_failure: OnFailure::UnwindRun, failure_budget: None, ..policy },
         _ => policy,

@@ -7,7 +7,7 @@ use crate::plan::{THREE, World, commit, outline, service, step, target};
 use pleach_core::config::EnvironmentConfig;
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
-use pleach_core::plan::{Draft, Operation, Turn, mismatches};
+use pleach_core::plan::{Draft, OnFailure, Operation, Turn, mismatches};
 use pleach_core::target::Facet;
 use pleach_core::word::{EnvironmentName, PhaseName, ReleaseId, SnapshotId};
 use proptest::prelude::*;
@@ -100,6 +100,18 @@ fn production_is_watched_unless_somebody_turns_it_off() {
     assert_eq!([of("prod", None), of("production", None)], [Some(Period::seconds(600)); 2]);
     assert_eq!([of("uat", None), of("prod", Some(Period::ZERO))], [None; 2]);
     assert_eq!(of("uat", Some(Period::seconds(60))), Some(Period::seconds(60)));
+}
+
+#[test]
+fn what_fails_in_production_is_held_for_a_person_unless_the_config_says_otherwise() {
+    let config = World::of(THREE).config;
+    let environment = config.environments.values().next().expect("one");
+    let of = |name: &str, on_failure: Option<OnFailure>| {
+        let name = EnvironmentName::new(name).expect("a name");
+        EnvironmentConfig { on_failure, ..environment.clone() }.policy(&name).on_failure
+    };
+    assert_eq!([of("prod", None), of("production", None)], [OnFailure::Hold; 2]);
+    assert_eq!([of("uat", None), of("prod", Some(OnFailure::UnwindRun))], [OnFailure::UnwindRun; 2]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn environments_can_work(config: &Config, found: &mut Vec<Finding>) {
             let what = format!("a lease of {} would expire between two renewals", environment.lease);
             found.push(Finding::new(key.at("lease"), what).expected(format!("expected at least `{SHORTEST_LEASE}`")));
         }
-        let lenient = environment.on_failure == OnFailure::UnwindLane;
+        let lenient = environment.on_failure(name) == OnFailure::UnwindLane;
         if environment.gatekeeper.is_some() && (lenient || environment.failure_budget.is_some_and(|budget| budget > 0))
         {
             let (because, expected) = if lenient {
