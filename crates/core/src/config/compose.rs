@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::word::ServiceName;
+
 /// A Compose project that the `docker compose` of the target runs. Its files are resolved on the target, with the service's
 /// `environment`, `HOST` and `PORT` as variables; images are pinned by their digests, and kept as long as the release is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +38,11 @@ pub struct ComposeConfig {
 }
 
 impl ComposeConfig {
+    /// The name of the project of a service.
+    pub fn called(&self, service: &ServiceName) -> String {
+        self.project.clone().unwrap_or_else(|| service.as_str().to_lowercase().replace('.', "-"))
+    }
+
     /// Which of these services are meant by a name.
     pub fn part<'a>(&self, name: &str, services: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
         let words = |service: &str| service.split(['-', '_', '.']).map(str::to_lowercase).collect::<Vec<_>>();

@@ -87,6 +87,7 @@ const RULES: &[Rule] = &[
     super::order::no_circle,
     super::process::one_way_to_run,
     super::compose::projects_can_run,
+    super::compose::projects_are_apart,
     super::image::images_can_run,
     super::channel::channels_are_apart,
     super::registry::registries_have_names,

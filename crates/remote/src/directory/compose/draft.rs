@@ -17,8 +17,7 @@ use crate::directory::release::ReleaseSpec;
 /// The project of a service, by its name.
 pub(in crate::directory) fn project(config: &ServiceConfig, service: &ServiceName) -> Option<ComposeConfig> {
     let compose = config.compose.as_ref()?;
-    let name = || service.as_str().to_lowercase().replace('.', "-");
-    Some(ComposeConfig { project: Some(compose.project.clone().unwrap_or_else(name)), ..compose.clone() })
+    Some(ComposeConfig { project: Some(compose.called(service)), ..compose.clone() })
 }
 
 impl Scene<'_> {
