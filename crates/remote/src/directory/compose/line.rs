@@ -1,6 +1,6 @@
 //! The lines that ask the `docker compose` of a target, and `docker` itself. Pure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pleach_core::config::{CommandLine, ComposeConfig};
 
@@ -24,9 +24,13 @@ pub(super) fn docker(socket: Option<&Path>) -> String {
 
 /// The files and profiles as the config names them.
 pub(super) fn written_files(compose: &ComposeConfig) -> String {
-    let files = compose.files.iter().map(|file| format!("-f {}", quote_text(&file.to_string_lossy())));
     let profiles = compose.profiles.iter().map(|profile| format!("--profile {}", quote_text(profile)));
-    files.chain(profiles).collect::<Vec<_>>().join(" ")
+    std::iter::once(files_words(&compose.files)).chain(profiles).collect::<Vec<_>>().join(" ")
+}
+
+/// These files alone.
+pub(super) fn files_words(files: &[PathBuf]) -> String {
+    files.iter().map(|file| format!("-f {}", quote_text(&file.to_string_lossy()))).collect::<Vec<_>>().join(" ")
 }
 
 /// A verb about what is pinned in the release.
