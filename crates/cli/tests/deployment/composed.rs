@@ -96,6 +96,8 @@ fn a_project_is_resolved_pinned_and_started_and_only_what_changed_is_made_anew()
     assert_eq!(logs.stdout, "init-1 | done\n");
     let since = |when: &str| dock.scene.ends(0, &["logs", "alpha", "--service", "--since", when]).stdout;
     assert_eq!((since("1h"), since("2099-01-01")), (logs.stdout.clone(), String::new()));
+    // `init` said it before `web` was there.
+    assert_eq!(since("deployment"), logs.stdout);
     dock.scene.ends(0, &["logs", "--env", "uat", "--output", "../ticket.tar.gz"]);
     let ticket = unpack(&dock.scene.place().join("ticket.tar.gz"));
     assert_eq!(ticket["services/vm/alpha.log"], logs.stdout, "{:?}", ticket.keys());

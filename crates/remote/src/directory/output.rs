@@ -47,7 +47,7 @@ pub struct OutputPart {
 pub fn output_mark_since(status: &ServiceStatus, moment: Option<Timestamp>) -> Result<OutputMark, Failure> {
     let is_project = status.spec.as_ref().is_some_and(|spec| spec.compose.is_some());
     // A process and a container are the release's own; of a project goes on what has not changed.
-    let moment = if is_project { moment.or(status.since) } else { moment };
+    let moment = if is_project { moment.or(status.deployed) } else { moment };
     let Some(moment) = moment else { return Ok(OutputMark::Start) };
     if !is_project && status.engine_program.is_none() {
         let service = &status.service;

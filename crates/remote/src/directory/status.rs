@@ -64,6 +64,8 @@ pub struct ServiceStatus {
     pub private: Option<(String, u16)>,
     /// Since when its process runs, or since when the release is there.
     pub since: Option<Timestamp>,
+    /// Since when the release is there, whatever has been started anew since.
+    pub deployed: Option<Timestamp>,
     /// How often its process has ended by itself.
     pub restarts: u32,
     /// How it ended the last time; of a Compose project, what of it is not as it should be.
@@ -120,6 +122,7 @@ async fn service_status(
         awaited: None,
         private: None,
         since: None,
+        deployed: None,
         restarts: 0,
         last_end: None,
         log: None,
@@ -129,7 +132,7 @@ async fn service_status(
     let record: Option<ReleaseRecord> = read_json(files, &layout.record(&release)).await?;
     let Some(record) = record else { return Ok(status) };
     status.commit = Some(record.spec.commit.clone());
-    status.since = Some(record.created);
+    (status.since, status.deployed) = (Some(record.created), Some(record.created));
     if let (Some(_), Some(images), Some(shell)) = (&record.spec.compose, &record.compose, shell) {
         let halted = is_halted(files, &layout, &record).await?;
         let members = members_of(shell, &record.spec).await?;
