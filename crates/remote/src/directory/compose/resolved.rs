@@ -72,6 +72,8 @@ impl Resolved {
             }
         });
     }
+            // Those that are not asked for are not among them, and without their profile these would not start.
+            service.remove("profiles");
 }
 
 /// How many containers a service has.
@@ -125,7 +127,7 @@ mod tests {
                         { "type": "volume", "source": "data", "target": "/data" },
                     ],
                 },
-                "db": { "image": "postgres:15", "pull_policy": "always" },
+                "db": { "image": "postgres:15", "pull_policy": "always", "profiles": ["data"] },
                 "off": { "image": "x", "scale": 0 },
                 "away": { "image": "x", "deploy": { "replicas": 0 } },
             },
@@ -150,3 +152,4 @@ mod tests {
         assert_eq!(again.0["services"]["web"]["volumes"][1]["source"], "data", "volumes keep their names");
     }
 }
+        assert_eq!(again.0["services"]["db"].get("profiles"), None, "it is asked for no more");
