@@ -72,8 +72,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (name, service) in &config.services {
         let commit = repository.resolve(&format!("refs/heads/{}", service.branch))?;
         let subject = repository.commit_info(&commit)?.subject;
-        let source =
-            ServiceSource { commit, subject, scripts: BTreeMap::new(), images: BTreeMap::new(), version: None };
+        let source = ServiceSource {
+            commit,
+            subject,
+            scripts: BTreeMap::new(),
+            images: BTreeMap::new(),
+            project: BTreeMap::new(),
+            version: None,
+        };
         sources.insert(name.clone(), source);
     }
     let (mut descriptions, mut targets) = (BTreeMap::new(), RunTargets::new());

@@ -6,11 +6,12 @@ use pleach_core::config::EnvironmentConfig;
 use pleach_core::engine::RunTargets;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::Operation;
-use pleach_core::port::ImageId;
+use pleach_core::port::{ImageId, ProjectImages};
 use pleach_core::target::Facts;
 use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
-use pleach_remote::directory::built_name;
+use pleach_remote::directory::{built_name, passed_name};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::deploy::{approve_plan, show_for_consent};
 use crate::args::{Globals, On};
@@ -69,7 +70,7 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
     let command = format!("pleach promote {} {}{}", args.from, args.to, args.on.words());
     let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
     let needed = proven.iter().filter(|(service, _)| changed.contains(*service));
-    bring_back(project, &args.from, needed).await?;
+    bring_back(project, &args.from, &args.to, needed).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
 }
 
@@ -77,13 +78,21 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
 async fn bring_back(
     project: &Project,
     from: &EnvironmentName,
+    to: &EnvironmentName,
     proven: impl Iterator<Item = (&ServiceName, &ProvenService)>,
 ) -> Result<(), Failure> {
     let (targets, _) = project.workspace.open_with_leases(from, &project.planned_targets(from, &[])?)?;
-    for (service, ProvenService { commit, images }) in proven {
-        for (platform, image) in images {
-            // Of several platforms one at most is that of the engine that builds.
-            let name = built_name(service, commit, Some(platform.as_str()).filter(|_| images.len() > 1));
+    for (service, ProvenService { commit, images, project }) in proven {
+        // Of several platforms one at most is that of the engine that builds.
+        let built = images.iter().map(|(platform, image)| {
+            (image, built_name(service, commit, Some(platform.as_str()).filter(|_| images.len() > 1)))
+        });
+        let projects = project.iter().flat_map(|(platform, images)| images.iter().map(move |one| (platform, one)));
+        let passed = projects.filter(|(_, (_, one))| one.registry.is_none()).map(|(platform, (of, one))| {
+            let platform = Some(platform.as_str()).filter(|_| project.len() > 1);
+            (&one.image, passed_name(service, to, of, platform))
+        });
+        for (image, name) in built.chain(passed) {
             if let Some((target, bytes)) = fetched(&targets, image, &name).await? {
                 let (short, bytes) = (image.short(), bytes_text(bytes));
                 narrate(&format!("image {short} of `{service}` came back from `{target}` of `{from}`: {bytes}"));
@@ -152,27 +161,59 @@ async fn require_proven(project: &Project, args: &Args, services: &[ServiceName]
     if failures.is_empty() { Ok(proven) } else { Err(Ended { exit: Exit::REFUSED, ..failures.into() }) }
 }
 
-/// The one commit that a service has on all targets that have it, and the one image on those of the same platform.
-fn agreed(facts: &BTreeMap<TargetName, Facts>, service: &ServiceName) -> Result<ProvenService, String> {
-    let mut seen: BTreeMap<String, (&TargetName, CommitId, Option<ImageId>)> = BTreeMap::new();
-    for (target, facts) in facts {
-        let Some(commit) = fact::<CommitId>(facts, service, "commit") else { continue };
-        let image = fact::<ImageId>(facts, service, "image");
-        let platform = image.as_ref().and_then(|_| facts.get("docker/platform")?.as_str()).unwrap_or_default();
-        let differs = |(of, (_, there, other)): &(&String, &(&TargetName, CommitId, Option<ImageId>))| {
-            // Of one that does not tell its platform, it may be the same.
-            let may_be_same = *of == platform || of.is_empty() || platform.is_empty();
-            *there != commit || image.is_some() != other.is_some() || (may_be_same && *other != image)
-        };
-        if let Some((_, (other, ..))) = seen.iter().find(differs) {
-            return Err(format!("`{other}` and `{target}` do not run the same of it"));
-        }
-        seen.insert(platform.to_owned(), (target, commit, image));
+/// What a target runs of a service.
+#[derive(PartialEq)]
+struct Ran {
+    commit: CommitId,
+    image: Option<ImageId>,
+    /// Of a Compose project.
+    project: Option<ProjectImages>,
+}
+
+impl Ran {
+    fn of(facts: &Facts, service: &ServiceName) -> Option<Self> {
+        let commit = fact::<CommitId>(facts, service, "commit")?;
+        Some(Self { commit, image: fact(facts, service, "image"), project: fact(facts, service, "project") })
     }
-    let commit = seen.values().next().map(|(_, commit, _)| commit.clone());
-    let images = seen.into_iter().filter_map(|(platform, (_, _, image))| Some((platform, image?))).collect();
+
+    /// Why it is not the same as what another target runs, which may have images of its own where it is another platform.
+    fn difference(&self, other: &Self, may_be_same: bool) -> Option<String> {
+        let kinds = |ran: &Self| (ran.image.is_some(), ran.project.is_some());
+        if self.commit != other.commit || kinds(self) != kinds(other) || (may_be_same && self.image != other.image) {
+            return Some("do not run the same of it".to_owned());
+        }
+        let (own, others) = (self.project.as_ref()?, other.project.as_ref()?);
+        let image = |images: &ProjectImages, name: &str| images.get(name).map(|one| one.image.clone());
+        let name = own.keys().chain(others.keys()).find(|name| image(own, name) != image(others, name));
+        name.filter(|_| may_be_same)
+            .map(|name| format!("run different images of its `{name}`: what each has built itself is another one"))
+    }
+}
+
+/// The one commit that a service has on all targets that have it, and the same images on those of the same platform.
+fn agreed(facts: &BTreeMap<TargetName, Facts>, service: &ServiceName) -> Result<ProvenService, String> {
+    let mut seen: BTreeMap<String, (&TargetName, Ran)> = BTreeMap::new();
+    for (target, facts) in facts {
+        let Some(ran) = Ran::of(facts, service) else { continue };
+        let has_images = ran.image.is_some() || ran.project.is_some();
+        let platform = facts.get("docker/platform").filter(|_| has_images).and_then(Value::as_str).unwrap_or_default();
+        for (of, (other, there)) in &seen {
+            // Of one that does not tell its platform, it may be the same.
+            let may_be_same = of == platform || of.is_empty() || platform.is_empty();
+            if let Some(difference) = there.difference(&ran, may_be_same) {
+                return Err(format!("`{other}` and `{target}` {difference}"));
+            }
+        }
+        seen.insert(platform.to_owned(), (target, ran));
+    }
+    let commit = seen.values().next().map(|(_, ran)| ran.commit.clone());
     let commit = commit.ok_or_else(|| "it is not live there".to_owned())?;
-    Ok(ProvenService { commit, images })
+    let (mut images, mut project) = (BTreeMap::new(), BTreeMap::new());
+    for (platform, (_, ran)) in seen {
+        images.extend(ran.image.map(|image| (platform.clone(), image)));
+        project.extend(ran.project.map(|images| (platform, images)));
+    }
+    Ok(ProvenService { commit, images, project })
 }
 
 fn fact<T: DeserializeOwned>(facts: &Facts, service: &ServiceName, name: &str) -> Option<T> {
@@ -205,6 +246,37 @@ mod tests {
         assert_eq!((&images["linux/amd64"], &images["linux/arm64"]), (&image('1'), &image('2')));
         let differ = agreed(&all(&[("linux/amd64", '1'), ("linux/arm64", '2'), ("linux/arm64", '3')]), &service);
         assert_eq!(differ.expect_err("two"), "`vm1` and `vm2` do not run the same of it");
+    }
+
+    #[test]
+    fn of_a_project_the_images_of_all_its_services_are_the_same_on_all_targets() {
+        let service: ServiceName = "shop".parse().expect("a name");
+        let image = |digit: char| format!("sha256:{}", digit.to_string().repeat(64));
+        let facts = |web: char| {
+            let project = json!({
+                "db": { "image": image('d'), "registry": format!("postgres@{}", image('e')) },
+                "web": { "image": image(web) },
+            });
+            Facts::from([
+                ("service/shop/commit".to_owned(), json!("a".repeat(40))),
+                ("service/shop/project".to_owned(), project),
+                ("docker/platform".to_owned(), json!("linux/amd64")),
+            ])
+        };
+        let all = |webs: &[char]| -> BTreeMap<TargetName, Facts> {
+            let named = webs.iter().enumerate();
+            named.map(|(at, web)| (format!("vm{at}").parse().expect("a name"), facts(*web))).collect()
+        };
+        let proven = agreed(&all(&['1', '1']), &service).expect("proven");
+        assert!(proven.images.is_empty());
+        let images = &proven.project["linux/amd64"];
+        assert_eq!((images["web"].image.as_str(), &images["web"].registry), (image('1').as_str(), &None));
+        assert_eq!(images["db"].registry, Some(format!("postgres@{}", image('e'))));
+        let differ = agreed(&all(&['1', '2']), &service).expect_err("each has built its own");
+        assert_eq!(
+            differ,
+            "`vm0` and `vm1` run different images of its `web`: what each has built itself is another one"
+        );
     }
 
     #[test]

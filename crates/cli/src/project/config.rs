@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pleach_core::config::{Config, EnvironmentConfig, FILE_NAME, ServiceConfig, Style, nearest, parse};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::plan::{Operation, PlannedTarget, ServiceSource, TargetDescription};
-use pleach_core::port::ImageId;
+use pleach_core::port::{ImageId, ProjectImages};
 use pleach_core::target::Facts;
 use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
 use pleach_git::nearest_branch;
@@ -31,6 +31,8 @@ pub(crate) struct ProvenService {
     pub(crate) commit: CommitId,
     /// The images, where it runs as a container, by what the engines run that they are proven on.
     pub(crate) images: BTreeMap<String, ImageId>,
+    /// The same of a Compose project: the images of its services.
+    pub(crate) project: BTreeMap<String, ProjectImages>,
 }
 
 /// All of those.
@@ -125,9 +127,9 @@ impl Project {
         for (name, service) in &self.config.services {
             // Only the branch itself: a tag or a remote's branch of the same name is not what was meant.
             let branch = || repository.resolve(&format!("refs/heads/{}", service.branch)).ok();
-            let (commit, images) = match proven.get(name) {
-                Some(proven) => (Some(proven.commit.clone()), proven.images.clone()),
-                None => (branch(), BTreeMap::new()),
+            let (commit, images, project) = match proven.get(name) {
+                Some(proven) => (Some(proven.commit.clone()), proven.images.clone(), proven.project.clone()),
+                None => (branch(), BTreeMap::new(), BTreeMap::new()),
             };
             let Some(commit) = commit else {
                 if wanted.contains(name) {
@@ -157,7 +159,7 @@ impl Project {
             });
             match repository.commit_info(&commit) {
                 Ok(info) => {
-                    let source = ServiceSource { commit, subject: info.subject, scripts, images, version };
+                    let source = ServiceSource { commit, subject: info.subject, scripts, images, project, version };
                     drop(sources.insert(name.clone(), source));
                 }
                 Err(error) if wanted.contains(name) => failures.push(super::untouched(error.into())),

@@ -13,6 +13,7 @@ mod canaried;
 mod channels;
 mod clock;
 mod composed;
+mod composed_promoted;
 mod consent;
 mod disk;
 mod dock;

@@ -15,7 +15,7 @@ use super::{Operation, Plan};
 use crate::config::{Config, EnvironmentConfig};
 use crate::error::{Failure, Kind};
 use crate::period::Period;
-use crate::port::ImageId;
+use crate::port::{ImageId, ProjectImages};
 use crate::registry::Registry;
 use crate::target::{Facet, Facts};
 use crate::word::{CommitId, EnvironmentName, LaneId, ServiceName, SnapshotId, StageName, TargetName};
@@ -35,6 +35,8 @@ pub struct ServiceSource {
     /// The images that were made of that commit and are to be used as they are, by their digests; one is built if there are
     /// none. Each by the platform that it was proven on, such as `linux/amd64`, which is empty where nobody told.
     pub images: BTreeMap<String, ImageId>,
+    /// The same of a Compose project: the images of its services.
+    pub project: BTreeMap<String, ProjectImages>,
     /// Which version that commit is, for the names of images: see [`version_of`](super::version_of).
     pub version: Option<String>,
 }
@@ -166,6 +168,7 @@ fn draft(
             commit: &input.sources[service].commit,
             scripts: &input.sources[service].scripts,
             images: &input.sources[service].images,
+            project: &input.sources[service].project,
             version: input.sources[service].version.as_deref(),
             target,
             target_config: &selection.environment.targets[target],

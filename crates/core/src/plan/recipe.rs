@@ -9,7 +9,7 @@ use super::model::{Operation, Step};
 use crate::config::{Config, ServiceConfig, TargetConfig};
 use crate::error::Failure;
 use crate::period::Period;
-use crate::port::ImageId;
+use crate::port::{ImageId, ProjectImages};
 use crate::target::Facts;
 use crate::word::{CommitId, EnvironmentName, ReleaseId, ServiceName, SnapshotKind, TargetName};
 
@@ -32,6 +32,8 @@ pub struct DraftRequest<'a> {
     pub scripts: &'a BTreeMap<PathBuf, String>,
     /// The images to use as they are, by platform and digest; one is built if there are none.
     pub images: &'a BTreeMap<String, ImageId>,
+    /// The same of a Compose project: the images of its services by platform; they are built and pulled if there are none.
+    pub project: &'a BTreeMap<String, ProjectImages>,
     /// Which version the commit is, where that was read.
     pub version: Option<&'a str>,
     /// Where to.

@@ -44,6 +44,20 @@ impl ImageId {
     }
 }
 
+/// The image of one service of a Compose project, as it runs somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProjectImage {
+    /// The image.
+    pub image: ImageId,
+    /// Where a registry has it: `NAME@sha256:…`. Absent where it was built and never pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+}
+
+/// Those of all its services, by their names.
+pub type ProjectImages = BTreeMap<String, ProjectImage>;
+
 /// Whether it is `sha256:` and 64 hexadecimal digits.
 pub fn is_digest(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or_default();

@@ -16,8 +16,8 @@ mod source;
 
 pub use clock::Clock;
 pub use container::{
-    BroughtImage, Containers, ImageBuild, ImageId, NotADigest, Platforms, RegistryLogin, RegistryPlace, is_digest,
-    is_same_platform,
+    BroughtImage, Containers, ImageBuild, ImageId, NotADigest, Platforms, ProjectImage, ProjectImages, RegistryLogin,
+    RegistryPlace, is_digest, is_same_platform,
 };
 pub use files::{FileKind, FileStat, Files, HeldFile, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};

@@ -154,6 +154,7 @@ impl World {
             subject: "Answer faster".into(),
             scripts: BTreeMap::new(),
             images: BTreeMap::new(),
+            project: BTreeMap::new(),
             version: None,
         };
         let sources = config.services.keys().cloned().zip("abcdef0123456789".chars().map(source)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pleach_core::config::ImageConfig;
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
 use pleach_core::port::{ImageBuild, ImageId, RegistryPlace, Shell, SourceRef};
-use pleach_core::word::{CommitId, ReleaseId, ServiceName};
+use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, ServiceName};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
@@ -87,6 +87,13 @@ pub fn built_name(service: &ServiceName, commit: &CommitId, platform: Option<&st
     // A hyphen would make it the name of a release.
     let foreign = platform.map(|platform| format!("_{}", platform.replace('/', "_"))).unwrap_or_default();
     format!("pleach/{}:{}{foreign}", service.as_str().to_lowercase(), commit.short())
+}
+
+/// The name of an image of a Compose project's service on its way to an environment, where images are built: always the same, so that
+/// none is left behind but the last one.
+pub fn passed_name(service: &ServiceName, to: &EnvironmentName, of: &str, platform: Option<&str>) -> String {
+    let foreign = platform.map(|platform| format!("_{}", platform.replace('/', "_"))).unwrap_or_default();
+    format!("pleach/{}:to-{to}-{of}{foreign}", service.as_str().to_lowercase())
 }
 
 /// Where an image of a service is in its registry. The same image is always there by the same name, and no other one.

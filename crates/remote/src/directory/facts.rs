@@ -9,6 +9,7 @@
 //! | `service/NAME/commit` | its commit |
 //! | `service/NAME/settings` | the digest of its settings |
 //! | `service/NAME/image` | the digest of the image that its container is made from |
+//! | `service/NAME/project` | of its Compose project the images of all services, and where a registry has them |
 //! | `service/NAME/halted` | `true` where its `start` command was not what was run last |
 //! | `service/NAME/fallen` | what of its Compose project is not as it should be |
 //! | `service/NAME/last-number` | the highest number that any release had |
@@ -108,6 +109,9 @@ async fn probe_service(
             add("settings", json!(record.settings));
             if let Some(image) = &record.image {
                 add("image", json!(image));
+            }
+            if let Some(images) = record.project() {
+                add("project", json!(images));
             }
             if is_halted(files, &layout, &record).await? {
                 add("halted", json!(true));

@@ -1,10 +1,13 @@
 //! The part of a draft that makes a release of an image.
 
+use std::collections::BTreeMap;
+
 use pleach_core::config::{ImageConfig, RegistryConfig};
 use pleach_core::error::{Failure, Kind};
 use pleach_core::port::{ImageId, is_same_platform};
 use pleach_core::word::ReleaseId;
 
+use super::compose::for_platform;
 use super::parameter::UploadParameters;
 use super::phase::Work;
 use super::recipe::{FILES, Scene, Steps, fact};
@@ -51,17 +54,22 @@ impl Scene<'_> {
 
     /// The image that was proven for what the target runs, where one is to be taken as it is.
     pub(super) fn proven_image(&self, spec: &ReleaseSpec) -> Result<Option<ImageId>, Failure> {
-        let (images, platform) = (self.request.images, self.platform()?);
-        if images.is_empty() || spec.image.is_none() {
+        if spec.image.is_none() {
             return Ok(None);
         }
         // Where one of both is not known, the step that takes it looks whether it fits.
-        let is_for_it = |of: &str| of.is_empty() || platform.is_empty() || is_same_platform(of, &platform);
-        if let Some((_, image)) = images.iter().find(|(of, _)| is_for_it(of)) {
-            return Ok(Some(image.clone()));
+        Ok(self.proven_for(self.request.images)?.cloned())
+    }
+
+    /// What of all that was proven is for what the target runs; nothing where nothing was.
+    pub(super) fn proven_for<'p, T>(&self, proven: &'p BTreeMap<String, T>) -> Result<Option<&'p T>, Failure> {
+        let platform = self.platform()?;
+        let found = for_platform(proven, &platform);
+        if found.is_some() || proven.is_empty() {
+            return Ok(found);
         }
         let (service, target) = (self.request.service, self.request.target);
-        let proven: Vec<String> = images.keys().map(|of| format!("`{of}`")).collect();
+        let proven: Vec<String> = proven.keys().map(|of| format!("`{of}`")).collect();
         Err(Failure::new(Kind::Rejected, format!("no image of `{service}` is proven for `{target}`"))
             .because(format!("its engine runs `{platform}`, and what is proven is for {}", proven.join(" and ")))
             .state("nothing was touched")

@@ -104,7 +104,7 @@ pub use backup::{Backup, service_backups};
 pub use compose::compose_version;
 pub(crate) use consent::keep_consent;
 pub use consent::{AwaitedConsent, awaited_consents, give_consent};
-pub use container::built_name;
+pub use container::{built_name, passed_name};
 pub use facts::probe_directory;
 pub use images::{ServiceImage, ServiceImages, built_images, service_images};
 pub use instance::{InstanceState, told_status};

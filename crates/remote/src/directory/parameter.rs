@@ -1,12 +1,12 @@
 //! The parameters of steps, as plans carry them. Plain data; secrets by name only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use pleach_core::config::{CheckConfig, CommandLine, RegistryConfig};
 use pleach_core::percent::Percent;
 use pleach_core::period::Period;
-use pleach_core::port::{ChannelNames, ImageId, SecretName};
+use pleach_core::port::{ChannelNames, ImageId, ProjectImages, SecretName};
 use pleach_core::word::{EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,9 @@ pub(super) struct UploadParameters {
     /// The image that is taken as it is; one is built if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) image: Option<ImageId>,
+    /// The images of the Compose project that are taken as they are; they are built and pulled if there are none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) project: ProjectImages,
     /// What the image is built for, where that is another platform than the builder's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) platform: Option<String>,

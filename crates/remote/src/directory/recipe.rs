@@ -7,7 +7,7 @@ use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
 use pleach_core::phase::Reversal;
 use pleach_core::plan::{Draft, DraftRequest, DraftStep, Operation, Recipe, Retry, Step, Turn, Watch, WatchRequest};
-use pleach_core::port::ImageId;
+use pleach_core::port::{ImageId, ProjectImages};
 use pleach_core::target::Facts;
 use pleach_core::word::{NameError, PhaseName, ReleaseId, SnapshotId, SnapshotKind, TargetName};
 use serde::Serialize;
@@ -320,6 +320,7 @@ impl<'a> Scene<'a> {
             spec: spec.clone(),
             previous: self.previous.clone(),
             image: self.proven_image(&spec)?,
+            project: if spec.compose.is_some() { self.proven_project()? } else { ProjectImages::new() },
             platform: self.foreign_platform(&spec)?,
             login: self.login(&spec),
         };
@@ -382,6 +383,7 @@ impl<'a> Scene<'a> {
         let image: Option<ImageId> = fact(self.request, &self.of("image"))?;
         let proven = self.proven_image(spec)?;
         let proven = proven.is_none() || image == proven;
+        let proven = proven && (self.request.project.is_empty() || self.has_project(&self.proven_project()?)?);
         Ok((same && runs && routed && led && proven).then(|| current.clone()))
     }
 

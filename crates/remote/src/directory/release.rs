@@ -8,7 +8,7 @@ use pleach_core::config::{
     BuildPlace, CheckConfig, CommandLine, ComposeConfig, EnvironmentValue, ImageConfig, ScriptConfig,
 };
 use pleach_core::period::Period;
-use pleach_core::port::{ChannelNames, ImageId, TreeDigest};
+use pleach_core::port::{ChannelNames, ImageId, ProjectImage, ProjectImages, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -169,4 +169,21 @@ pub struct ReleaseRecord {
     /// The services of its Compose project and their images, once the target has all of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose: Option<BTreeMap<String, ImageId>>,
+    /// Where a registry has those of them that one has: `NAME@sha256:…`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registry: BTreeMap<String, String>,
+    /// The SHA-256 of the file that its project is resolved and pinned in. Records of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
+}
+
+impl ReleaseRecord {
+    /// The images of its Compose project, and where they can be had.
+    pub(super) fn project(&self) -> Option<ProjectImages> {
+        let image = |(service, image): (&String, &ImageId)| {
+            let registry = self.registry.get(service).cloned();
+            (service.clone(), ProjectImage { image: image.clone(), registry })
+        };
+        Some(self.compose.as_ref()?.iter().map(image).collect())
+    }
 }

@@ -273,6 +273,7 @@ impl Project {
             subject: "version".into(),
             scripts: self.source.texts(version),
             images: self.proven.clone(),
+            project: BTreeMap::new(),
             version: Some(format!("1.0.{version}")),
         };
         plan(&PlanInput {

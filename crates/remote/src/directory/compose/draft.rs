@@ -32,7 +32,14 @@ impl Scene<'_> {
         self.require_same_project(compose)?;
         let name = compose.project.as_deref().unwrap_or_default();
         let limit = self.request.service_config.build_limit;
-        let summary = format!("resolve Compose project `{name}`, get its images and pin them");
+        let images = match upload.project.is_empty() {
+            true => "get its images".to_owned(),
+            false => {
+                let proven = upload.project.iter().map(|(name, proven)| format!("{name} {}", proven.image.short()));
+                format!("take its images as they are ({})", proven.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let summary = format!("resolve Compose project `{name}`, {images} and pin them");
         steps.add(Work::Compose, summary, upload, limit)?;
         Ok(())
     }

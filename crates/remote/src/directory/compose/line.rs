@@ -84,8 +84,8 @@ pub(super) fn members_line(socket: Option<&Path>, project: &str) -> String {
     format!("{list}; seen=$({inspect}) || {{ {list}; seen=$({inspect}) || exit 1; }}; printf '%s\\n' \"$seen\"")
 }
 
-/// The line that tells the digests that names of images lead to, one a line.
+/// The line that tells the digests that names of images lead to, and behind each where registries have it, one a line.
 pub(super) fn images_line<'a>(socket: Option<&Path>, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(quote_text).collect();
-    format!("{} image inspect --format '{{{{.Id}}}}' {}", docker(socket), names.join(" "))
+    format!("{} image inspect --format '{{{{.Id}}}} {{{{json .RepoDigests}}}}' {}", docker(socket), names.join(" "))
 }

@@ -9,6 +9,7 @@
 //! | `member.rs` | the containers, and how a project stands |
 //! | `one_off.rs` | scripts in containers of their own |
 //! | `mounts.rs` | what containers see of a release |
+//! | `proven.rs` | the images of a project that was proven elsewhere |
 //! | `mistake.rs`, `version.rs` | what is wrong with Compose files, or with the `docker compose` that is there |
 
 mod draft;
@@ -18,6 +19,7 @@ mod mistake;
 mod mounts;
 mod one_off;
 mod project;
+mod proven;
 mod resolved;
 mod version;
 
@@ -25,6 +27,7 @@ pub(super) use draft::project;
 pub(super) use line::{commands, logs_line};
 pub(super) use member::{Member, Standing, astray, judge};
 pub(super) use one_off::OneOff;
-pub(super) use project::{Project, WRITTEN, members_of, missing_image_of, unasked};
+pub(super) use project::{Pinned, Project, WRITTEN, members_of, missing_image_of, unasked};
+pub(super) use proven::for_platform;
 pub(super) use resolved::PINNED;
 pub use version::compose_version;

@@ -5,23 +5,37 @@ use std::path::{Path, PathBuf};
 
 use pleach_core::config::{CommandLine, ComposeConfig, EnvironmentValue};
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
-use pleach_core::port::{Call, Command, CommandOutput, Effect, ImageId, NoLines, Permissions, Secrets, Shell};
+use pleach_core::port::{
+    Call, Command, CommandOutput, Containers, Effect, ImageId, NoLines, Permissions, ProjectImages, Secrets, Shell,
+};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::line::{compose_line, docker, images_line, logs_line, members_line, pinned_line, starting, written_files};
 use super::member::Member;
+use super::proven::place_in_registry;
 use super::resolved::{PINNED, Resolved, STARTING, USUAL};
 use crate::directory::instance::told_status;
 use crate::directory::parameter::word;
 use crate::directory::release::{ReleaseRecord, ReleaseSpec};
 use crate::directory::site::Site;
 use crate::directory::sudo::elevated;
+use crate::local::hex;
 
 /// What the project is before it is pinned. It may hold secrets: only its owner reads it.
 const RESOLVED: &str = "compose.resolved.json";
 
 /// All that is written into a release beside what its commit has.
 pub(in crate::directory) const WRITTEN: [&str; 3] = [RESOLVED, PINNED, STARTING];
+
+/// What a project has been pinned to.
+pub(in crate::directory) struct Pinned {
+    pub(in crate::directory) images: BTreeMap<String, ImageId>,
+    /// Where registries have those of them that one has.
+    pub(in crate::directory) registry: BTreeMap<String, String>,
+    /// The SHA-256 of the file.
+    pub(in crate::directory) digest: String,
+}
 
 /// One release's project.
 pub(in crate::directory) struct Project<'a> {
@@ -131,7 +145,12 @@ impl<'a> Project<'a> {
 
     /// Resolves it, gets its images, pins them and what containers see of the release, all in one file. Nothing that runs is
     /// touched.
-    pub(in crate::directory) async fn pin(&self) -> Result<BTreeMap<String, ImageId>, Failure> {
+    ///
+    /// With images that were proven elsewhere, these are taken as they are.
+    pub(in crate::directory) async fn pin(
+        &self,
+        proven: Option<(&ProjectImages, &dyn Containers)>,
+    ) -> Result<Pinned, Failure> {
         self.require_compose().await?;
         self.require_own().await?;
         let files = self.require_files().await?;
@@ -147,15 +166,26 @@ impl<'a> Project<'a> {
                 .next(self.again("name the profile as `profiles` in `compose` of the service in `pleach.toml`")));
         }
         self.require_containers(&names)?;
-        self.get_images(&resolved).await?;
-        let images = self.images(&names).await?;
+        let (images, registry) = match proven {
+            Some((proven, containers)) => {
+                let images = self.take_proven(&resolved, &names, proven, containers).await?;
+                let place = |name: &String| Some((name.clone(), proven.get(name)?.registry.clone()?));
+                (images, names.keys().filter_map(place).collect())
+            }
+            None => {
+                self.get_images(&resolved).await?;
+                self.images(&resolved, &names).await?
+            }
+        };
+        self.keep_images(&images).await?;
         let paths = self.keep(resolved.host_paths()).await?;
         resolved.pin(&images, &paths);
         let (folder, token) = (self.folder(), self.site.token());
         let script = starting(self.socket(), self.compose, names.keys());
         self.site.files.write(&folder.join(STARTING), script.as_bytes(), Permissions::Public, token).await?;
-        self.site.files.write(&folder.join(PINNED), &resolved.to_bytes(), Permissions::Private, token).await?;
-        Ok(images)
+        let pinned = resolved.to_bytes();
+        self.site.files.write(&folder.join(PINNED), &pinned, Permissions::Private, token).await?;
+        Ok(Pinned { images, registry, digest: hex(&Sha256::digest(&pinned)) })
     }
 
     /// No container of this project was started from elsewhere.
@@ -256,22 +286,43 @@ impl<'a> Project<'a> {
         Err(self.failed("pull the images", &output).next(self.again(&format!("where it asks for a login, `{login}`"))))
     }
 
-    /// The digests that names lead to, each of them given a name that keeps it.
-    async fn images(&self, names: &BTreeMap<String, String>) -> Result<BTreeMap<String, ImageId>, Failure> {
+    /// The digests that names lead to, and where registries have them.
+    async fn images(
+        &self,
+        resolved: &Resolved,
+        names: &BTreeMap<String, String>,
+    ) -> Result<(BTreeMap<String, ImageId>, BTreeMap<String, String>), Failure> {
         let line = images_line(self.socket(), names.values().map(String::as_str));
         let output = self.ask(line, Effect::Read).await?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let ids: Vec<ImageId> = text.lines().filter_map(|line| ImageId::new(line.trim()).ok()).collect();
-        if !output.succeeded() || ids.len() != names.len() {
+        let seen = |line: &str| {
+            let (id, places) = line.trim().split_once(' ').unwrap_or((line.trim(), "[]"));
+            let places: Option<Vec<String>> = serde_json::from_str(places).ok()?;
+            Some((ImageId::new(id).ok()?, places.unwrap_or_default()))
+        };
+        let seen: Vec<(ImageId, Vec<String>)> = text.lines().filter_map(seen).collect();
+        if !output.succeeded() || seen.len() != names.len() {
             return Err(self
                 .failed("find the images", &output)
                 .next(self.again("see whether somebody removes images there")));
         }
-        let images: BTreeMap<String, ImageId> = names.keys().cloned().zip(ids).collect();
+        let (mut images, mut registry) = (BTreeMap::new(), BTreeMap::new());
+        for ((name, image), (id, places)) in names.iter().zip(seen) {
+            images.insert(name.clone(), id);
+            // Some engines note a place also for what they have built themselves.
+            if let Some(place) = place_in_registry(image, &places).filter(|_| !resolved.is_own(name)) {
+                registry.insert(name.clone(), place);
+            }
+        }
+        Ok((images, registry))
+    }
+
+    /// Gives each of them a name that keeps it.
+    async fn keep_images(&self, images: &BTreeMap<String, ImageId>) -> Result<(), Failure> {
         let (docker, front) = (docker(self.socket()), self.site.place.image_name(&self.record.release));
         let tags = images.values().map(|image| format!("{docker} tag {image} {front}-{}", image.short()));
         let output = self.ask(tags.collect::<Vec<_>>().join(" && "), Effect::Write).await?;
-        if output.succeeded() { Ok(images) } else { Err(self.failed("keep the images", &output)) }
+        if output.succeeded() { Ok(()) } else { Err(self.failed("keep the images", &output)) }
     }
 
     /// Which of its images is not there any more; none where all are.
@@ -296,7 +347,7 @@ impl<'a> Project<'a> {
 }
 
 /// Which image is not among those that an answer to [`images_line`] tells of; fails where that says nothing of it.
-fn missing(images: &BTreeMap<String, ImageId>, output: &CommandOutput) -> Result<Option<String>, ()> {
+pub(super) fn missing(images: &BTreeMap<String, ImageId>, output: &CommandOutput) -> Result<Option<String>, ()> {
     if output.succeeded() {
         return Ok(None);
     }

@@ -48,6 +48,16 @@ impl Resolved {
         self.services().any(|(_, service)| service.get("build").is_some_and(|build| !build.is_null()))
     }
 
+    /// Whether the image of a service is built, and the project alone names it.
+    pub(super) fn is_own(&self, service: &str) -> bool {
+        self.services().any(|(name, one)| name == service && one.get("image").is_none())
+    }
+
+    /// What a service's image has to be for, where the files say so.
+    pub(super) fn platform(&self, service: &str) -> Option<&str> {
+        self.services().find(|(name, _)| *name == service)?.1.get("platform")?.as_str()
+    }
+
     /// All files and folders of the target that containers see, as often as they are named.
     pub(super) fn host_paths(&self) -> Vec<PathBuf> {
         let mut all = self.0.clone();
@@ -62,6 +72,8 @@ impl Resolved {
             let Some(service) = service.as_object_mut() else { continue };
             service.remove("build");
             service.remove("pull_policy");
+            // Those that are not asked for are not among them, and without their profile these would not start.
+            service.remove("profiles");
             if let Some(image) = images.get(name) {
                 service.insert("image".into(), image.as_str().into());
             }
@@ -72,8 +84,6 @@ impl Resolved {
             }
         });
     }
-            // Those that are not asked for are not among them, and without their profile these would not start.
-            service.remove("profiles");
 }
 
 /// How many containers a service has.
@@ -148,8 +158,8 @@ mod tests {
         let again = Resolved::parse(&resolved.to_bytes()).expect("read again");
         assert_eq!(again.images("shop")["web"], image('b').as_str());
         assert!(!again.is_built() && !String::from_utf8_lossy(&again.to_bytes()).contains("pull_policy"));
+        assert_eq!(again.0["services"]["db"].get("profiles"), None, "it is asked for no more");
         assert_eq!(again.host_paths(), [PathBuf::from("/kept/conf"), paths[1].clone()]);
         assert_eq!(again.0["services"]["web"]["volumes"][1]["source"], "data", "volumes keep their names");
     }
 }
-        assert_eq!(again.0["services"]["db"].get("profiles"), None, "it is asked for no more");

@@ -10,7 +10,7 @@ use pleach_core::word::ReleaseId;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::directory::compose::{Member, Project, Standing, judge};
+use crate::directory::compose::{Member, Pinned, Project, Standing, judge};
 use crate::directory::parameter::{PartParameters, UploadParameters, WaitParameters};
 use crate::directory::release::{ReleaseRecord, ReleaseState};
 use crate::directory::site::Site;
@@ -49,9 +49,11 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         return Ok(Applied::unchanged(pinned(&record)));
     }
     let mut record = site.require_record(release).await?;
-    let images = Project::of(&site, &record, secrets)?.pin().await?;
+    let containers = if parameters.project.is_empty() { None } else { Some(cx.require_containers()?) };
+    let proven = containers.map(|containers| (&parameters.project, containers));
+    let Pinned { images, registry, digest } = Project::of(&site, &record, secrets)?.pin(proven).await?;
     record.state = ReleaseState::Built;
-    record.compose = Some(images);
+    (record.compose, record.registry, record.pinned) = (Some(images), registry, Some(digest));
     site.write_json(&site.layout().record(release), &record).await?;
     Ok(Applied::changed(pinned(&record)))
 }

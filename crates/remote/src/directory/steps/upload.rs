@@ -1,5 +1,7 @@
 //! `upload`: the tree of a commit becomes a release.
 
+use std::collections::BTreeMap;
+
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Evidence, Inspection, StepContext};
 use pleach_core::port::{FileKind, Secrets, SourceRef, TreeDigest};
@@ -162,6 +164,8 @@ impl Site<'_> {
             tree: None,
             image: None,
             compose: None,
+            registry: BTreeMap::new(),
+            pinned: None,
         };
         self.write_json(&self.layout().record(release), &record).await?;
         Ok(record)

@@ -1,0 +1,138 @@
+//! A Compose project goes from UAT to production as it is: the very images, whatever their names mean by then.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use pleach_testbed::docker::{DockerBed, Engine};
+use pleach_testbed::registry::Registry;
+use serde_json::Value;
+
+use crate::composed::project;
+use crate::scene::told_in_four_parts;
+
+/// One service is built on the target, one comes from a registry, and one runs only where its profile is asked for.
+const COMPOSE: &str = r#"services:
+  front:
+    build: .
+    command: ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]
+    ports: ["${HOST:?}:${PORT:?}:8080"]
+    stop_signal: SIGKILL
+  db:
+    image: REGISTRY/base:1
+    command: ["/bin/sleep", "100000"]
+    stop_signal: SIGKILL
+  worker:
+    image: REGISTRY/jobs:1
+    profiles: [jobs]
+    command: ["/bin/sleep", "100000"]
+    stop_signal: SIGKILL
+"#;
+
+const MORE: &str = "services:\n  db: {environment: {WORD: more}}\n";
+
+fn docker(engine: &Engine, words: &[&str]) {
+    let host = format!("unix://{}", engine.socket().display());
+    let output = Command::new("docker").env("DOCKER_HOST", host).args(words).output().expect("`docker` runs");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn ask(engine: &Engine, path: &str) -> Value {
+    let answer = engine.ask("GET", path, "", &[]).expect("the engine answers");
+    serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON")
+}
+
+/// The image that each service's container is made of.
+fn images(engine: &Engine) -> BTreeMap<String, String> {
+    let all = ask(engine, "/containers/json?all=1");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |one: &Value| (text(&one["Labels"]["com.docker.compose.service"]), text(&one["ImageID"]));
+    all.as_array().expect("a list").iter().map(of).collect()
+}
+
+#[test]
+fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
+    let Some(bed) = DockerBed::new() else { return };
+    let registry = Registry::start(false);
+    let host = format!("{}:{}", bed.machine().origin(), registry.port());
+    let Some(mut dock) = project(&COMPOSE.replace("REGISTRY", &host)) else { return };
+    dock.machine().reach_all();
+    dock.scene.commit("alpha", "more.yml", Some(MORE));
+    let file = dock.scene.root().join("pleach.toml");
+    let own = "compose = { files = [\"compose.yml\", \"more.yml\"], profiles = [\"jobs\"], parts = { web = [\"front\"] }, \
+               pull = \"always\" }";
+    std::fs::write(&file, std::fs::read_to_string(&file).expect("a config").replace("compose = {}", own))
+        .expect("written");
+    dock.target(&format!(
+        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\nretry = {{ attempts = 1 }}\n\
+         [environments.prod.targets.here]\nkind = \"directory\"\npath = \"../prod\"\nhost = \"{}\"\ndocker-socket = \"{}\"\n",
+        bed.address(),
+        bed.engine.socket().display(),
+    ));
+    let base = format!("{host}/base:1");
+    for name in [&base, &format!("{host}/jobs:1")] {
+        docker(&dock.engine, &["tag", "base:1", name]);
+        docker(&dock.engine, &["push", "--quiet", name]);
+    }
+    let said = dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert_eq!(dock.answer("alpha"), Some(1), "{}", said.stderr);
+    let proven = images(&dock.engine);
+    assert_eq!(proven.keys().collect::<Vec<_>>(), ["db", "front", "worker"], "{}", said.stderr);
+    let inspected = |service: &str| ask(&dock.engine, &format!("/containers/alpha-{service}-1/json"));
+    assert!(inspected("db")["Config"]["Env"].to_string().contains("WORD=more"));
+    let started = || ["front", "worker"].map(|service| inspected(service)["State"]["StartedAt"].clone());
+    let before = started();
+    dock.scene.ends(0, &["restart", "uat", "alpha", "--part", "web", "--yes"]);
+    let after = started();
+    assert!(after[0] != before[0] && after[1] == before[1], "{before:?} {after:?}");
+
+    // The name means something else from now on.
+    let move_name = |to: &str| {
+        docker(&dock.engine, &["tag", to, &base]);
+        docker(&dock.engine, &["push", "--quiet", &base]);
+    };
+    move_name(&proven["front"]);
+    let promote = ["promote", "uat", "prod", "--yes", "-v"];
+    let builder = std::mem::replace(&mut dock.scene.variables[0].1, "unix:///nowhere/docker.sock".into());
+    let refused = dock.scene.pleach(&promote);
+    assert!(refused.code == 100 || refused.code == 102, "{} {}", refused.code, refused.stderr);
+    assert!(refused.stderr.contains("that of `front` was built where it was proven"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    dock.scene.variables[0].1 = builder;
+    registry.cut_after(0);
+    let failed = dock.scene.ends(110, &promote);
+    assert!(failed.stderr.contains("could not pull the proven images"), "{}", failed.stderr);
+    told_in_four_parts(&failed);
+    assert_eq!(images(&bed.engine), BTreeMap::new());
+    registry.mend();
+    let said = dock.scene.ends(0, &promote);
+    assert_eq!(images(&bed.engine), proven, "{}", said.stderr);
+    let names = ask(&bed.engine, "/images/json").to_string();
+    assert!(!names.contains("alpha-front"), "nothing is built there: {names}");
+    assert!(dock.scene.ends(0, &promote).stdout.contains("nothing to do"));
+
+    // Names are followed where it is deployed; and what is not where images are built comes back to there.
+    dock.version_of("alpha", 2);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let second = images(&dock.engine);
+    assert_eq!(second["db"], proven["front"], "`pull` is `always`");
+    dock.scene.variables[0].1 = format!("unix://{}", bed.engine.socket().display());
+    let said = dock.scene.ends(0, &promote);
+    assert!(said.stderr.contains("came back from `vm` of `uat`"), "{}", said.stderr);
+    assert_eq!(images(&bed.engine), second, "{}", said.stderr);
+    dock.scene.ends(0, &["rollback", "prod", "--yes"]);
+    assert_eq!(images(&bed.engine), proven);
+
+    // Of several files the one that is wrong is named.
+    for (wrong, told) in [
+        ("services:\n  db:\n\timage: x\n", "`more.yml`, line 3: yaml: line 3"),
+        (
+            "services:\n  db:\n    networks:\n      - nowhere\n",
+            "`more.yml`, line 4: service \"db\" refers to undefined",
+        ),
+    ] {
+        dock.scene.commit("alpha", "more.yml", Some(wrong));
+        let refused = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    dock.scene.commit("alpha", "more.yml", Some(MORE));
+}
