@@ -135,4 +135,31 @@ fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
         assert!(refused.stderr.contains(told), "{}", refused.stderr);
     }
     dock.scene.commit("alpha", "more.yml", Some(MORE));
+
+    // What it is pinned in is changed by hand: no way back leads there.
+    let service = dock.live().join("alpha");
+    let current = std::fs::read_link(service.join("current")).expect("a link");
+    let pinned = service.join(&current).join("compose.pleach.json");
+    let text = std::fs::read_to_string(&pinned).expect("there");
+    std::fs::write(&pinned, text.replace("WORD", "LORD")).expect("written");
+    let checked = dock.scene.ends(1, &["check", "uat"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(checked.contains("was changed since: its SHA-256 begins with"), "{checked}");
+    dock.version_of("alpha", 3);
+    let refused = dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    assert!(refused.stderr.contains("was changed since"), "{}", refused.stderr);
+    told_in_four_parts(&refused);
+    assert_eq!(images(&dock.engine), second);
+    // A release of before, whose record says nothing of it, is believed.
+    let release = current.file_name().expect("a name").to_string_lossy().into_owned();
+    let record = find(&service, &format!("{release}.json"));
+    let mut known: Value = serde_json::from_slice(&std::fs::read(&record).expect("a record")).expect("JSON");
+    assert!(known.as_object_mut().expect("a record").remove("pinned").is_some(), "{known}");
+    std::fs::write(&record, known.to_string()).expect("written");
+    dock.scene.ends(0, &["check", "uat"]);
+}
+
+fn find(below: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let output = Command::new("find").arg(below).args(["-name", name]).output().expect("`find` runs");
+    let found = String::from_utf8_lossy(&output.stdout).lines().next().map(std::path::PathBuf::from);
+    found.unwrap_or_else(|| panic!("no `{name}`"))
 }

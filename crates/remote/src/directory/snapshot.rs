@@ -15,7 +15,7 @@ use pleach_core::word::{ReleaseId, SnapshotKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::compose::{PINNED, Project};
+use super::compose::{Project, pinned_fault};
 use super::layout::ServiceLayout;
 use super::parameter::{CurrentParameters, Place, word};
 use super::pin::Pin;
@@ -75,9 +75,8 @@ async fn require_whole(
         return Err(missing(format!("its image {} is no longer on the target's engine", image.short())));
     }
     if record.compose.is_some() {
-        let pinned = path.join(PINNED);
-        if site.files.stat(&pinned).await?.is_none() {
-            return Err(missing(format!("`{}` is not there", pinned.display())));
+        if let Some(because) = pinned_fault(site.files, &site.layout(), &record).await? {
+            return Err(missing(because));
         }
         if let Some(image) = Project::of(site, &record, secrets)?.missing_image().await? {
             return Err(missing(format!("its image {image} is no longer on the target's engine")));

@@ -27,7 +27,7 @@ pub(super) use draft::project;
 pub(super) use line::{commands, logs_line};
 pub(super) use member::{Member, Standing, astray, judge};
 pub(super) use one_off::OneOff;
-pub(super) use project::{Pinned, Project, WRITTEN, members_of, missing_image_of, unasked};
+pub(super) use project::{Pinned, Project, WRITTEN, members_of, missing_image_of, pinned_fault, unasked};
 pub(super) use proven::for_platform;
 pub(super) use resolved::PINNED;
 pub use version::compose_version;

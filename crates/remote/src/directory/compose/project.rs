@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use pleach_core::config::{CommandLine, ComposeConfig, EnvironmentValue};
 use pleach_core::error::{Failure, Kind, OUTPUT_LINES};
 use pleach_core::port::{
-    Call, Command, CommandOutput, Containers, Effect, ImageId, NoLines, Permissions, ProjectImages, Secrets, Shell,
+    Call, Command, CommandOutput, Containers, Effect, Files, ImageId, NoLines, Permissions, ProjectImages, Secrets,
+    Shell,
 };
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::member::Member;
 use super::proven::place_in_registry;
 use super::resolved::{PINNED, Resolved, STARTING, USUAL};
 use crate::directory::instance::told_status;
+use crate::directory::layout::ServiceLayout;
 use crate::directory::parameter::word;
 use crate::directory::release::{ReleaseRecord, ReleaseSpec};
 use crate::directory::site::Site;
@@ -344,6 +346,21 @@ impl<'a> Project<'a> {
         let output = self.run_as(command).await?;
         if output.succeeded() { Ok(()) } else { Err(self.failed("give up the images", &output)) }
     }
+}
+
+/// What is wrong with the file that a release is pinned in, if anything is.
+pub(in crate::directory) async fn pinned_fault(
+    files: &dyn Files,
+    layout: &ServiceLayout,
+    record: &ReleaseRecord,
+) -> Result<Option<String>, Failure> {
+    let path = layout.release(&record.release).join(PINNED);
+    let Some(bytes) = files.read(&path).await? else { return Ok(Some(format!("`{}` is not there", path.display()))) };
+    let is = hex(&Sha256::digest(&bytes));
+    let other = record.pinned.as_ref().filter(|wanted| **wanted != is);
+    Ok(other.map(|wanted| {
+        format!("`{}` was changed since: its SHA-256 begins with {:.12}, not {wanted:.12}", path.display(), is)
+    }))
 }
 
 /// Which image is not among those that an answer to [`images_line`] tells of; fails where that says nothing of it.

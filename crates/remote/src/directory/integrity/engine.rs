@@ -8,7 +8,7 @@ use super::finding::{CheckedPart, Finding};
 use super::scope::CheckScope;
 use super::service::ServiceIntegrity;
 use crate::directory::command::is_halted;
-use crate::directory::compose::{PINNED, astray, members_of, missing_image_of};
+use crate::directory::compose::{astray, members_of, missing_image_of, pinned_fault};
 use crate::directory::container::look;
 use crate::directory::images::read_images;
 use crate::directory::layout::ServiceLayout;
@@ -139,12 +139,11 @@ impl Checking<'_> {
     /// A release's Compose project: what it was pinned to, its images, and for the current one its containers.
     async fn project(&self, record: &ReleaseRecord, findings: &mut Vec<Finding>) -> Result<(), Failure> {
         let Some(images) = &record.compose else { return Ok(()) };
-        let pinned = self.layout.release(&record.release).join(PINNED);
-        if self.scope.files.stat(&pinned).await?.is_none() {
+        if let Some(because) = pinned_fault(self.scope.files, self.layout, record).await? {
             findings.push(Finding {
                 part: self.part(&record.release),
                 what: format!("release `{}` has lost what its Compose project was pinned to", record.release),
-                because: format!("`{}` is not there", pinned.display()),
+                because,
                 next: format!("deploy a new commit: {}", self.deploy()),
             });
         }
