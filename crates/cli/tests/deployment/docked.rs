@@ -35,6 +35,8 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     assert!(labels["pleach.release"].as_str().is_some_and(|release| release.starts_with("0001-")), "{labels}");
     assert!(labels["org.opencontainers.image.revision"].is_string(), "the commit, from its image: {labels}");
     assert_eq!(labels["org.opencontainers.image.version"], "1.4.2", "from the file VERSION");
+    let run = labels["pleach.run"].as_str().expect("the run").to_owned();
+    assert!(dock.scene.ends(0, &["runs"]).stdout.contains(&run), "{labels}");
 
     let printed = dock.scene.ends(0, &["logs", "alpha", "--service", "-n", "1"]);
     assert_eq!(printed.stdout, "alpha is up\n", "its last line");

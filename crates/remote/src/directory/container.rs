@@ -117,6 +117,7 @@ pub(super) fn container_request(place: &Place, record: &ReleaseRecord) -> Result
         program: place.program.clone(),
         name: place.container_name(release),
         image: id,
+        made_by: record.run.clone(),
         environment: record.spec.environment.clone(),
         port: image.port,
         command: image.command.clone(),

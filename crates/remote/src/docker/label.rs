@@ -17,7 +17,7 @@ pub const DIRECTORY: &str = "pleach.directory";
 pub const PORT: &str = "pleach.port";
 /// What an image was built with besides the commit, as a digest.
 pub const SETTINGS: &str = "pleach.settings";
-/// The run that made it.
+/// The run that made the release; also a container that a later run starts anew bears it.
 pub const RUN: &str = "pleach.run";
 /// What a container was made from, as a digest; see [`ContainerSpec`](super::ContainerSpec).
 pub const SPEC: &str = "pleach.spec";

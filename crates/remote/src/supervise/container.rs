@@ -114,6 +114,7 @@ impl Starting<'_> {
             (label::ENVIRONMENT, Some(container.environment.as_str())),
             (label::SERVICE, Some(request.service.as_str())),
             (label::RELEASE, Some(request.release.as_str())),
+            (label::RUN, Some(container.made_by.as_str())),
             (label::DIRECTORY, Some(&*directory)),
             (label::PORT, Some(port_text.as_str())),
         ]);

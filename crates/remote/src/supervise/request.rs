@@ -45,6 +45,8 @@ pub struct ContainerRequest {
     pub name: String,
     /// What it runs.
     pub image: ImageId,
+    /// The run that made its release.
+    pub made_by: RunId,
     /// The environment that it belongs to.
     pub environment: EnvironmentName,
     /// The port that it listens on.
