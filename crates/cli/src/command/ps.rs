@@ -230,6 +230,7 @@ fn note(
         InstanceState::Running if process.restarts > 0 => notes.push(format!("it last {last_end}")),
         InstanceState::Running => {}
     }
+    notes.extend(process.unwell.clone());
     notes.extend(process.container.as_ref().map(|name| format!("container `{name}`")));
     if !configured {
         notes.push("no longer in pleach.toml".to_owned());
@@ -303,6 +304,7 @@ mod tests {
                 since: Timestamp::UNIX_EPOCH,
                 restarts: 0,
                 last_end: None,
+                unwell: None,
                 address: ("127.0.0.1".to_owned(), 40_000),
                 memory_bytes: Some(5_242_880),
             }],

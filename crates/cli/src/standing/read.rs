@@ -11,6 +11,7 @@ use pleach_core::target::Target;
 use pleach_core::word::{EnvironmentName, ReleaseId, ServiceName};
 use pleach_remote::check::{Asker, CheckPlace};
 use pleach_remote::directory::{ReleaseSpec, ReleaseStatus, ServiceLayout, ServiceStatus};
+use pleach_remote::docker::HealthState;
 use pleach_remote::service_statuses;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,7 @@ fn note(status: &ServiceStatus) -> Option<String> {
         Some(ReleaseStatus::Restarting | ReleaseStatus::Stopped) if is_project => status.last_end.clone(),
         Some(ReleaseStatus::Restarting) => Some(ended(&format!(", {} times", status.restarts))),
         Some(ReleaseStatus::Running | ReleaseStatus::Orphaned) if is_cut_off(status) => Some(CUT_OFF.to_owned()),
+        Some(ReleaseStatus::Running) if status.unwell.is_some() => status.unwell.clone(),
         Some(ReleaseStatus::Running) if !status.shares.is_empty() => Some(shared(status)),
         Some(ReleaseStatus::Orphaned) => Some("nobody starts it again if it ends: deploy it again".to_owned()),
         Some(ReleaseStatus::Running) if status.restarts > 0 => {
@@ -157,10 +159,12 @@ pub(crate) fn is_cut_off(status: &ServiceStatus) -> bool {
 
 /// Asks once what the health check asks.
 async fn look(target: &dyn Target, config: &ServiceConfig, status: &ServiceStatus) -> Health {
-    if is_cut_off(status) {
+    if is_cut_off(status) || status.health == Some(HealthState::Unhealthy) {
         return Health::Unhealthy;
     }
-    let Some(check) = &config.health else { return Health::Unchecked };
+    let Some(check) = &config.health else {
+        return if status.health == Some(HealthState::Healthy) { Health::Healthy } else { Health::Unchecked };
+    };
     let place = check_place(status);
     let cancel = CancellationToken::new();
     let call = Call { token: None, lines: &NoLines, cancel: &cancel };

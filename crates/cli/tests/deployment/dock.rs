@@ -161,6 +161,28 @@ impl Dock {
         assert!(answer.contains(" 204 "), "{answer}");
     }
 
+    /// Runs a command in a container.
+    pub(crate) fn exec(&self, container: &str, command: &[&str]) {
+        let post = |path: &str, body: Value| {
+            let body = body.to_string();
+            self.engine.ask("POST", path, "application/json", body.as_bytes()).expect("the engine answers")
+        };
+        let made = post(&format!("/containers/{container}/exec"), serde_json::json!({ "Cmd": command }));
+        let made: Value = serde_json::from_str(made.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
+        let id = made["Id"].as_str().unwrap_or_else(|| panic!("{made}"));
+        let started = post(&format!("/exec/{id}/start"), serde_json::json!({ "Detach": true }));
+        assert!(started.contains(" 200 "), "{started}");
+    }
+
+    /// The id of a service's container that runs.
+    pub(crate) fn running(&self, service: &str) -> String {
+        let containers = self.containers(service);
+        let running: Vec<&Seen> = containers.iter().filter(|seen| seen.state == "running").collect();
+        let [one] = running.as_slice() else { panic!("{containers:#?}") };
+        let id = &self.ask(&format!("/containers/{}/json", one.name))["Id"];
+        id.as_str().expect("an id").to_owned()
+    }
+
     /// All containers of a service, by name.
     pub(crate) fn containers(&self, service: &str) -> Vec<Seen> {
         let all = self.ask("/containers/json?all=1");

@@ -126,11 +126,13 @@ fn a_deployer_that_is_killed_in_any_phase_leaves_all_new_or_all_old_containers()
 
 #[test]
 fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_changes_nothing() {
-    let Some(dock) = Dock::new() else { return };
+    let Some(dock) = Dock::with(", memory = \"64MiB\"", "") else { return };
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     let old = dock.seen();
     dock.version_of("alpha", 2);
     dock.scene.commit("beta", "flaps", Some(FLAPS));
+    let ill = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{CHECK} \"echo I feel bad; exit 1\"]\n");
+    let hangs = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{CHECK} \"exec /bin/busybox sleep 600\"]\n");
     for (dockerfile, words) in [
         ("FROM base:1\nRUN echo no luck today; exit 3\n", ["could not build `Dockerfile`", "no luck today"]),
         (
@@ -146,6 +148,13 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
             "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"/www/flaps\"]\n",
             ["is not healthy", "because: GET /health"],
         ),
+        (
+            "FROM base:1\nCMD [\"/bin/busybox\", \"dd\", \"if=/dev/zero\", \"of=/dev/null\", \"bs=100M\"]\n",
+            ["is not healthy", "more memory than it may have"],
+        ),
+        // Over HTTP both answer rightly all the time.
+        (&ill, ["its engine says unhealthy: its `HEALTHCHECK` has failed", "I feel bad"]),
+        (&hangs, ["its engine says unhealthy: its `HEALTHCHECK` has failed", "exceeded timeout"]),
     ] {
         dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
         let failed = dock.without_a_lost_request(|| dock.scene.pleach(&["deploy", "uat", "--yes"]));
@@ -164,8 +173,17 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
 
     // Well at first, and gone a while later: the engine starts it again, and it is told.
     let later = "FROM base:1\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"busybox httpd -p 8080 -h /www; sleep 8; exit 7\"]\n";
-    dock.scene.commit("beta", "Dockerfile", Some(later));
+    let later = format!("{later}{CHECK} \"! busybox test -e /tmp/ill\"]\n");
+    dock.scene.commit("beta", "Dockerfile", Some(&later));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    dock.require_settled(2);
+    dock.exec(&dock.running("beta"), &["/bin/busybox", "touch", "/tmp/ill"]);
+    let says = |command: &str| dock.scene.pleach(&[command, "uat"]).stdout;
+    let begun = Instant::now();
+    while !says("status").contains("its engine says unhealthy") || !says("ps").contains("its engine says unhealthy") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}{}", says("status"), says("ps"));
+    }
+    assert!(says("status").contains("unhealthy  "), "{}", says("status"));
     let begun = Instant::now();
     loop {
         let listed = dock.scene.ends(0, &["ps", "uat", "beta"]).stdout;
@@ -177,6 +195,9 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
     }
     dock.becomes_alone("beta", 1);
 }
+
+/// What the engine asks by itself, up to the line for the shell.
+const CHECK: &str = "HEALTHCHECK --interval=200ms --timeout=1s --retries=2 CMD [\"/bin/busybox\", \"sh\", \"-c\",";
 
 /// Answers rightly every other time.
 const FLAPS: &str = "while :; do for said in '200 OK' '500 No'; do printf 'HTTP/1.0 %s\\r\\n\\r\\n' \"$said\" | busybox nc -l -p 8080; done; done\n";

@@ -39,6 +39,8 @@ pub struct ReleaseProcess {
     pub restarts: u32,
     /// How it ended the last time.
     pub last_end: Option<String>,
+    /// What is wrong with its container as the engine's own check sees it; nothing where that passes, or there is none.
+    pub unwell: Option<String>,
     /// The address that it was told to listen on.
     pub address: (String, u16),
     /// What its process group has in memory; pages that several of them share count for each. `None` where it cannot be
@@ -154,6 +156,7 @@ async fn read_service(
                 since: record.since,
                 restarts: record.restarts,
                 last_end: record.last_end,
+                unwell: record.health.and_then(|health| health.complaint()),
                 address: (record.host, record.port),
                 memory_bytes: None,
             });
@@ -172,6 +175,7 @@ async fn read_service(
         since: member.since(),
         restarts: member.restarts,
         last_end: Some(member.told()).filter(|_| !member.is_up()),
+        unwell: None,
         address: member.address().unwrap_or_default(),
         memory_bytes: None,
     }));

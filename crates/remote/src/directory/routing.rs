@@ -16,6 +16,7 @@ use super::site::{Site, fetched};
 use super::sudo::elevated;
 use crate::check::{Answer, Asker, CheckPlace, Verdict, Watched, watch};
 use crate::directory::instance::InstanceState;
+use crate::docker::HealthState;
 use crate::route::{RouteRequest, RouteStop, RouterRecord};
 use crate::supervise::{InstanceRecord, StartRequest, StopRequest, Stopped};
 
@@ -52,9 +53,18 @@ impl Ends {
             return Some(Answer::wrong("its process has ended just now"));
         }
         // Also where the next one runs already: right before and right after its end is not right twice in a row.
-        (state == InstanceState::Restarting || record.restarts != seen)
-            .then(|| Answer::wrong(format!("its process {last_end}")))
+        if state == InstanceState::Restarting || record.restarts != seen {
+            return Some(Answer::wrong(format!("its process {last_end}")));
+        }
+        unwell(record)
     }
+}
+
+/// The answer of a container that its engine does not call healthy, whatever it would say itself.
+fn unwell(record: &InstanceRecord) -> Option<Answer> {
+    let health = record.health.as_ref()?;
+    let is_final = health.state == HealthState::Unhealthy;
+    Some(Answer { is_final, output: health.output.clone(), ..Answer::wrong(health.complaint()?) })
 }
 
 impl Site<'_> {
@@ -205,7 +215,11 @@ impl Site<'_> {
         if watched.verdict == Verdict::Healthy {
             return Ok(format!("{seen} ({asked})"));
         }
-        let lines = if output.is_empty() { self.last_lines(release, secrets).await } else { output };
+        let lines = if output.is_empty() {
+            self.last_lines(release, secrets).await
+        } else {
+            self.without_secrets(release, output, secrets).await
+        };
         let how = match watched.verdict {
             Verdict::Unhealthy => "it turned wrong again, or has ended too often",
             _ => "it was not right often enough in a row",
@@ -350,6 +364,7 @@ mod tests {
             restarts: 7,
             last_end: Some("exited with 4".into()),
             killed: false,
+            health: None,
             since: jiff::Timestamp::UNIX_EPOCH,
         };
         let ends = Ends { first: 7, seen: AtomicU32::new(7) };

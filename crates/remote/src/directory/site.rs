@@ -150,12 +150,9 @@ impl<'a> Site<'a> {
             .output(output.last_lines()))
     }
 
-    /// The last lines that a release's process printed, without its secrets. Nothing where these cannot be fetched: then
-    /// it is not known what must not be shown.
+    /// The last lines that a release's process printed, without its secrets.
     pub(super) async fn last_lines(&self, release: &ReleaseId, secrets: &dyn Secrets) -> Vec<String> {
         let Ok(Some(record)) = self.record(release).await else { return Vec::new() };
-        let Ok(variables) = self.variables(&record.spec, release, secrets).await else { return Vec::new() };
-        let mask = Mask::of(crate::mask::secrets(variables.values()));
         let lines = match record.spec.image {
             Some(_) => self.container_lines(release).await,
             None => {
@@ -165,6 +162,20 @@ impl<'a> Site<'a> {
                 String::from_utf8_lossy(tail).lines().map(str::to_owned).collect()
             }
         };
+        self.without_secrets(release, lines, secrets).await
+    }
+
+    /// What a release has printed, without its secrets. Nothing where these cannot be fetched: then it is not known what must
+    /// not be shown.
+    pub(super) async fn without_secrets(
+        &self,
+        release: &ReleaseId,
+        lines: Vec<String>,
+        secrets: &dyn Secrets,
+    ) -> Vec<String> {
+        let Ok(Some(record)) = self.record(release).await else { return Vec::new() };
+        let Ok(variables) = self.variables(&record.spec, release, secrets).await else { return Vec::new() };
+        let mask = Mask::of(crate::mask::secrets(variables.values()));
         lines.iter().map(|line| mask.text(line).into_owned()).collect()
     }
 }

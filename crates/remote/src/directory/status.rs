@@ -17,6 +17,7 @@ use super::layout::ServiceLayout;
 use super::led::leads;
 use super::release::{ReleaseRecord, ReleaseSpec};
 use super::site::{current, instance, is_service, listens, read_json, read_process_json};
+use crate::docker::HealthState;
 use crate::proxy::LedMatch;
 use crate::route::RouterRecord;
 
@@ -70,6 +71,10 @@ pub struct ServiceStatus {
     pub restarts: u32,
     /// How it ended the last time; of a Compose project, what of it is not as it should be.
     pub last_end: Option<String>,
+    /// What the engine's own check of its container says, where it has one.
+    pub health: Option<HealthState>,
+    /// In words, where that is not well.
+    pub unwell: Option<String>,
     /// What its process prints.
     pub log: Option<PathBuf>,
     /// The executable on the target that asks the engine of its container for that instead.
@@ -125,6 +130,8 @@ async fn service_status(
         deployed: None,
         restarts: 0,
         last_end: None,
+        health: None,
+        unwell: None,
         log: None,
         engine_program: None,
     };
@@ -166,6 +173,8 @@ async fn service_status(
             status.since = Some(process.since);
             status.restarts = process.restarts;
             status.last_end = process.last_end;
+            status.health = process.health.as_ref().map(|health| health.state);
+            status.unwell = process.health.and_then(|health| health.complaint());
         }
         if record.spec.proxy.is_some() {
             let leads = match shell {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     WaitContainerOptionsBuilder,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
 use super::error::{EngineError, Said};
-use super::health::HealthState;
+use super::health::EngineHealth;
 
 /// The engine's word for never is a time of the year 1.
 const NEVER: &str = "0001-";
@@ -51,8 +51,8 @@ pub struct Container {
     pub image: ImageId,
     /// Whether it runs.
     pub state: ContainerState,
-    /// What the engine's own check says.
-    pub health: HealthState,
+    /// What the engine's own check says, where it has one.
+    pub health: Option<EngineHealth>,
     /// How often the engine has started it again by itself.
     pub restarts: u64,
     /// When it was started last, as RFC 3339 writes it.
@@ -129,7 +129,8 @@ impl Engine {
     fn read_container(&self, what: &str, found: ContainerInspectResponse) -> Result<Container, EngineError> {
         let lacks = |lacking| self.lacks(what, lacking);
         let state = found.state.ok_or_else(|| lacks("state of the container"))?;
-        let health = HealthState::read(state.health.and_then(|health| health.status));
+        let config = found.config.unwrap_or_default();
+        let health = EngineHealth::read(state.health, config.healthcheck);
         let networks = found.network_settings.unwrap_or_default();
         let mut ports = BTreeMap::new();
         for (inside, bindings) in networks.ports.unwrap_or_default() {
@@ -159,7 +160,7 @@ impl Engine {
             started,
             ports,
             address: addresses.find(|address| !address.is_empty()),
-            labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
         })
     }
 
@@ -239,17 +240,15 @@ impl Engine {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).since(second);
         let mut log = std::pin::pin!(self.docker().logs(name, Some(options.tail(&tail).build())));
         let taken = |(time, line): &(String, String)| time.len() + line.len() + FRAME;
-        let (mut text, mut printed, mut held) = (Vec::new(), Printed::default(), 0);
+        let (mut begun, mut printed, mut held) = (BegunLine::default(), Printed::default(), 0);
         while let Some(part) = log.next().await {
             let part = part.map_err(self.failed(&format!("read the log of container `{name}`")))?;
             let (LogOutput::StdOut { message }
             | LogOutput::StdErr { message }
             | LogOutput::StdIn { message }
             | LogOutput::Console { message }) = part;
-            text.extend_from_slice(&message);
-            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&text[..end.min(LONGEST)]).into_owned();
-                text.drain(..=end);
+            for part in message.split_inclusive(|byte| *byte == b'\n') {
+                let Some(line) = begun.add(part) else { continue };
                 let (time, line) = line.split_once(' ').unwrap_or((&line, ""));
                 // All times have the same width, so their order is that of the text.
                 if since.is_some_and(|since| time <= since) {
@@ -271,13 +270,43 @@ impl Engine {
     }
 }
 
-impl HealthState {
-    fn read(status: Option<HealthStatusEnum>) -> Self {
-        match status {
-            Some(HealthStatusEnum::STARTING) => Self::Starting,
-            Some(HealthStatusEnum::HEALTHY) => Self::Healthy,
-            Some(HealthStatusEnum::UNHEALTHY) => Self::Unhealthy,
-            _ => Self::NoCheck,
+/// A line of which the end has not come yet.
+#[derive(Default)]
+struct BegunLine(Vec<u8>);
+
+impl BegunLine {
+    /// Adds up to one line end; gives the line behind it. However long a line is, no more is held than is read of it.
+    fn add(&mut self, part: &[u8]) -> Option<String> {
+        let text = part.strip_suffix(b"\n").unwrap_or(part);
+        self.0.extend_from_slice(&text[..text.len().min(LONGEST - self.0.len())]);
+        let ended = text.len() < part.len();
+        ended.then(|| String::from_utf8_lossy(&std::mem::take(&mut self.0)).into_owned())
+    }
+}
+
+/// The engine may hear that a container ended before it hears that memory was the reason.
+pub(crate) fn how_it_ended(code: i64, out_of_memory: bool) -> String {
+    match code {
+        _ if out_of_memory => "it asked for more memory than it may have".into(),
+        137 => "it was killed (exit code 137), as where it asks for more memory than it may have".into(),
+        _ => format!("it exited with {code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_line_without_an_end_no_more_is_held_than_is_read_of_a_line() {
+        let mut begun = BegunLine::default();
+        assert_eq!(begun.add(b"one "), None);
+        assert_eq!(begun.add(b"line\n").as_deref(), Some("one line"));
+        for _ in 0..1000 {
+            assert_eq!(begun.add(&[b'x'; 1000]), None);
+            assert!(begun.0.len() <= LONGEST);
         }
+        assert_eq!(begun.add(b"\n").map(|line| line.len()), Some(LONGEST));
+        assert_eq!(begun.add(b"\n").as_deref(), Some(""));
     }
 }

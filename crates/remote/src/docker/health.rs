@@ -1,22 +1,19 @@
-//! Waiting until a container is healthy, as its engine sees it.
+//! What an engine's own check says of a container: the `HEALTHCHECK` of its image.
 
 use std::time::Duration;
 
-use pleach_core::error::{Explain, Kind, OUTPUT_LINES};
-use tokio::time::sleep;
+use bollard::models::{Health, HealthConfig, HealthStatusEnum};
+use pleach_core::error::OUTPUT_LINES;
+use pleach_core::period::Period;
+use serde::{Deserialize, Serialize};
 
-use super::container::{Container, ContainerState};
-use super::engine::Engine;
-use super::error::{EngineError, Said};
+/// How often an engine asks where the image does not say.
+const EVERY: Duration = Duration::from_secs(30);
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the engine's own check says of a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether an engine's own check passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HealthState {
-    /// It has no check.
-    NoCheck,
     /// It has not passed yet, and has not failed too often.
     Starting,
     /// It passes.
@@ -25,113 +22,55 @@ pub enum HealthState {
     Unhealthy,
 }
 
-/// Why a container was not seen to be healthy.
-#[derive(Debug, thiserror::Error)]
-pub enum HealthError {
-    /// It does not run.
-    #[error("container `{name}` does not stay up")]
-    Ended {
-        /// Its name.
-        name: String,
-        /// The last that it has printed.
-        output: Vec<String>,
-        /// How it ended.
-        #[source]
-        source: Said,
-    },
-    /// Its check has failed too often.
-    #[error("container `{name}` is not healthy")]
-    Unhealthy {
-        /// Its name.
-        name: String,
-        /// The last that it has printed.
-        output: Vec<String>,
-        /// What the engine says.
-        #[source]
-        source: Said,
-    },
-    /// The engine cannot be asked.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+/// What an engine's own check says of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EngineHealth {
+    /// Whether it passes.
+    pub state: HealthState,
+    /// How often it has failed in a row.
+    pub failures: u64,
+    /// How long the engine waits between two times.
+    pub every: Period,
+    /// What it printed the last time, or what the engine says of it; some of that may be secret.
+    pub output: Vec<String>,
 }
 
-impl Explain for HealthError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Ended { .. } | Self::Unhealthy { .. } => Kind::Rejected,
-            Self::Engine(error) => error.kind(),
-        }
+impl EngineHealth {
+    /// Nothing where a container has no check.
+    pub(super) fn read(health: Option<Health>, config: Option<HealthConfig>) -> Option<Self> {
+        let Health { status, failing_streak, log } = health?;
+        let state = match status? {
+            HealthStatusEnum::STARTING => HealthState::Starting,
+            HealthStatusEnum::HEALTHY => HealthState::Healthy,
+            HealthStatusEnum::UNHEALTHY => HealthState::Unhealthy,
+            HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => return None,
+        };
+        let interval = config.and_then(|config| u64::try_from(config.interval?).ok()).filter(|interval| *interval > 0);
+        let printed = log.unwrap_or_default().pop().and_then(|last| last.output).unwrap_or_default();
+        let lines: Vec<String> = printed.lines().map(str::to_owned).collect();
+        Some(Self {
+            state,
+            failures: failing_streak.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+            every: Period(interval.map_or(EVERY, Duration::from_nanos)),
+            output: lines[lines.len().saturating_sub(OUTPUT_LINES)..].to_vec(),
+        })
     }
 
-    fn state(&self) -> Option<String> {
-        match self {
-            Self::Ended { .. } | Self::Unhealthy { .. } => Some("it is left as it is".into()),
-            Self::Engine(error) => error.state(),
-        }
-    }
-
-    fn next(&self) -> Option<String> {
-        match self {
-            Self::Ended { name, .. } | Self::Unhealthy { name, .. } => {
-                Some(format!("read more with `docker logs {name}` and `docker inspect {name}`"))
+    /// What is wrong, in words without anything secret; nothing where it passes.
+    pub fn complaint(&self) -> Option<String> {
+        let Self { state, failures, every, .. } = self;
+        match (state, failures) {
+            (HealthState::Healthy, _) => None,
+            (HealthState::Starting, 0) => {
+                Some(format!("its `HEALTHCHECK` has not passed yet; its engine asks every {every}"))
             }
-            Self::Engine(error) => error.next(),
-        }
-    }
-
-    fn output(&self) -> Vec<String> {
-        match self {
-            Self::Ended { output, .. } | Self::Unhealthy { output, .. } => output.clone(),
-            Self::Engine(error) => error.output(),
-        }
-    }
-}
-
-impl Engine {
-    /// Waits until a container runs and, where it has a check, passes it; without one, a container that runs is taken at its
-    /// word. There is no limit of time: that is for whoever asks.
-    pub async fn wait_until_healthy(&self, name: &str) -> Result<Container, HealthError> {
-        loop {
-            let Some(container) = self.container(name).await? else {
-                return Err(self.ended(name, "it is gone".into()).await);
-            };
-            match (&container.state, container.health) {
-                (ContainerState::Running, HealthState::Healthy | HealthState::NoCheck) => return Ok(container),
-                (ContainerState::Running, HealthState::Unhealthy) => {
-                    let source = Said("its check failed too often in a row".into());
-                    let output = self.last_lines(name, OUTPUT_LINES).await.unwrap_or_default();
-                    return Err(HealthError::Unhealthy { name: name.to_owned(), output, source });
-                }
-                (ContainerState::Ended { error, .. }, _) if !error.is_empty() => {
-                    return Err(self.ended(name, error.clone()).await);
-                }
-                (
-                    ContainerState::Ended { code, out_of_memory, .. }
-                    | ContainerState::Restarting { code, out_of_memory },
-                    _,
-                ) => {
-                    return Err(self.ended(name, how_it_ended(*code, *out_of_memory)).await);
-                }
-                _ if container.restarts > 0 => {
-                    let times = container.restarts;
-                    return Err(self.ended(name, format!("it had to be started again {times} times")).await);
-                }
-                _ => sleep(PAUSE).await,
+            (HealthState::Starting, _) => {
+                Some(format!("its `HEALTHCHECK` has not passed yet, and has failed {failures} times"))
+            }
+            (HealthState::Unhealthy, _) => {
+                Some(format!("its engine says unhealthy: its `HEALTHCHECK` has failed {failures} times in a row"))
             }
         }
-    }
-
-    async fn ended(&self, name: &str, why: String) -> HealthError {
-        let output = self.last_lines(name, OUTPUT_LINES).await.unwrap_or_default();
-        HealthError::Ended { name: name.to_owned(), output, source: Said(why) }
-    }
-}
-
-/// The engine may hear that a container ended before it hears that memory was the reason.
-pub(crate) fn how_it_ended(code: i64, out_of_memory: bool) -> String {
-    match code {
-        _ if out_of_memory => "it asked for more memory than it may have".into(),
-        137 => "it was killed (exit code 137), as where it asks for more memory than it may have".into(),
-        _ => format!("it exited with {code}"),
     }
 }

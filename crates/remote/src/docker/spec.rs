@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
-};
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
-use pleach_core::period::Period;
 use pleach_core::port::ImageId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -43,9 +40,6 @@ pub struct ContainerSpec {
     /// The most processors that it may use, in thousandths of one.
     #[serde(default)]
     pub millicpus: Option<u32>,
-    /// How the engine tells that it is healthy; as the image says if absent.
-    #[serde(default)]
-    pub health: Option<HealthCheck>,
     /// Named volumes and folders, as `docker run -v` writes them.
     #[serde(default)]
     pub volumes: Vec<String>,
@@ -63,22 +57,6 @@ pub struct Published {
     pub host: IpAddr,
     /// The port on the host; whichever is free if 0.
     pub port: u16,
-}
-
-/// How the engine tells that a container is healthy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HealthCheck {
-    /// Run in the container; healthy where it exits with 0.
-    pub command: Vec<String>,
-    /// Between two times.
-    pub interval: Period,
-    /// The longest that one may take.
-    pub timeout: Period,
-    /// So many failures in a row make it unhealthy.
-    pub retries: u32,
-    /// Failures in the first time of its life do not count.
-    pub start: Period,
 }
 
 /// What came of having a container made.
@@ -111,21 +89,12 @@ impl ContainerSpec {
             };
             bindings.entry(inside(port)).or_default().get_or_insert_default().push(binding);
         }
-        let nanoseconds = |period: Period| i64::try_from(period.0.as_nanos()).unwrap_or(i64::MAX);
         ContainerCreateBody {
             image: Some(self.image.to_string()),
             cmd: (!self.command.is_empty()).then(|| self.command.clone()),
             env: Some(self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(labels),
             exposed_ports: Some(self.ports.iter().map(inside).collect()),
-            healthcheck: self.health.as_ref().map(|check| HealthConfig {
-                test: Some(std::iter::once("CMD".to_owned()).chain(check.command.iter().cloned()).collect()),
-                interval: Some(nanoseconds(check.interval)),
-                timeout: Some(nanoseconds(check.timeout)),
-                retries: Some(i64::from(check.retries)),
-                start_period: Some(nanoseconds(check.start)),
-                start_interval: None,
-            }),
             host_config: Some(HostConfig {
                 memory: self.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
                 // As much again on disk would only hide that it is too little.

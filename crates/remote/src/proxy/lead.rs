@@ -421,6 +421,7 @@ mod tests {
                     restarts: 0,
                     last_end: None,
                     killed: false,
+                    health: None,
                     since: jiff::Timestamp::UNIX_EPOCH,
                 };
                 record.save(&layout.instance(&release(number))).expect("written");

@@ -131,7 +131,6 @@ impl Starting<'_> {
                 .collect(),
             memory: container.memory.map(|size| size.0),
             millicpus: container.millicpus,
-            health: None,
             volumes: container.volumes.clone(),
             network: None,
         }
@@ -174,6 +173,7 @@ impl Starting<'_> {
             restarts: 0,
             last_end: None,
             killed: false,
+            health: None,
             since: Timestamp::now(),
         }
     }
@@ -248,6 +248,7 @@ pub(super) fn look(directory: &Path, release: &ReleaseId) -> Result<Option<Looke
     };
     if let Some(found) = &found {
         fill(&mut record, found);
+        record.health = found.health.clone().filter(|_| found.runs());
     }
     let made = found.map(|found| MadeOf { image: found.image, labels: found.labels });
     Ok(Some(Looked { record, state, made }))

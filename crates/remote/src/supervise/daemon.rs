@@ -80,6 +80,7 @@ fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
         restarts: 0,
         last_end: None,
         killed: false,
+        health: None,
         since: Timestamp::now(),
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();

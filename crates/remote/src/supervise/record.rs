@@ -9,6 +9,7 @@ use pleach_core::word::{ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::InstanceState;
+use crate::docker::EngineHealth;
 use crate::process::{Group, Identity};
 
 /// What the supervisor is doing.
@@ -89,6 +90,10 @@ pub struct InstanceRecord {
     /// Whether it had to be killed when it was asked to end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub killed: bool,
+    /// What the engine's own check of its container says, where it has one. Looked up each time, and never written down: what a
+    /// check prints may be secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<EngineHealth>,
     /// When the process that runs now was started.
     pub since: Timestamp,
 }

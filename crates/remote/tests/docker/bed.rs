@@ -88,7 +88,6 @@ pub(crate) fn shell(name: &str, image: &ImageId, text: &str) -> ContainerSpec {
         ports: Vec::new(),
         memory: None,
         millicpus: None,
-        health: None,
         volumes: Vec::new(),
         network: None,
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pleach_core::error::{Failure, Kind};
 use pleach_core::period::Period;
-use pleach_remote::docker::{ContainerSpec, ContainerState, Engine, HealthCheck, HealthState, Made, Published, label};
+use pleach_remote::docker::{Container, ContainerSpec, ContainerState, Engine, HealthState, Made, Published, label};
 
-use crate::bed::{eventually, shared, shell};
+use crate::bed::{Tree, build, eventually, shared, shell};
 
 async fn base(engine: &Engine) -> pleach_remote::docker::ImageId {
     engine.image("base:1").await.expect("asked").expect("there").id
@@ -37,8 +37,8 @@ async fn a_container_is_what_its_spec_says_and_doing_it_twice_changes_nothing() 
     for _ in 0..2 {
         engine.ensure_started("container-whole").await.expect("started");
     }
-    let running = engine.wait_until_healthy("container-whole").await.expect("it runs");
-    assert_eq!((running.health, running.image.clone()), (HealthState::NoCheck, spec.image.clone()));
+    let running = engine.require_container("container-whole").await.expect("there");
+    assert_eq!((running.runs(), running.health, running.image), (true, None, spec.image.clone()));
     assert!(running.started.is_some() && running.address.is_some());
     let port = running.ports[&8080];
     let page = eventually(async || bed.machine().get(port, "/index.html")).await;
@@ -70,72 +70,53 @@ async fn a_container_is_what_its_spec_says_and_doing_it_twice_changes_nothing() 
     assert!(engine.container("container-whole").await.expect("asked").is_none());
 }
 
+/// A container of this name, once it was seen like this.
+async fn seen(engine: &Engine, name: &str, wanted: impl Fn(&Container) -> bool) -> Container {
+    eventually(async || engine.container(name).await.expect("asked").filter(&wanted)).await
+}
+
 #[tokio::test]
-async fn a_container_that_ends_is_told_with_its_code_and_its_last_words() {
+async fn a_container_that_ends_is_seen_with_its_code_and_its_last_words() {
     let Some((_, engine)) = shared().await else { return };
     engine
         .ensure_container(&shell("container-ends", &base(&engine).await, "echo no config; exit 7"))
         .await
         .expect("made");
     engine.ensure_started("container-ends").await.expect("started");
-    // It may be seen while it still runs.
-    let failure = eventually(async || engine.wait_until_healthy("container-ends").await.err().map(Failure::from)).await;
-    assert_eq!(failure.what, "container `container-ends` does not stay up");
-    assert_eq!(failure.because, ["it exited with 7"]);
-    assert_eq!(failure.output.last().map(String::as_str), Some("no config"));
+    let ended = |one: &Container| {
+        matches!(one.state, ContainerState::Restarting { code: 7, .. } | ContainerState::Ended { code: 7, .. })
+    };
+    seen(&engine, "container-ends", ended).await;
+    assert_eq!(engine.last_lines("container-ends", 1).await.expect("a log"), ["no config"]);
     remove(&engine, "container-ends").await;
 }
 
 #[tokio::test]
-async fn a_container_that_asks_for_more_memory_than_it_may_have_is_told() {
+async fn the_engines_own_check_is_seen_to_pass_and_to_fail_with_what_it_printed() {
     let Some((_, engine)) = shared().await else { return };
-    let mut spec =
-        shell("container-memory", &base(&engine).await, "exec /bin/busybox dd if=/dev/zero of=/dev/null bs=100M");
-    // What starts a container needs some of it too.
-    spec.memory = Some(32 << 20);
-    engine.ensure_container(&spec).await.expect("made");
-    engine.ensure_started("container-memory").await.expect("started");
-    // It may be seen while it still runs.
-    let failure =
-        eventually(async || engine.wait_until_healthy("container-memory").await.err().map(Failure::from)).await;
-    let [because] = failure.because.as_slice() else { panic!("{failure:?}") };
-    assert!(
-        // An engine may hear of the end before it hears of its reason.
-        because == "it asked for more memory than it may have" || because.starts_with("it was killed (exit code 137)"),
-        "{failure:?}"
-    );
-    remove(&engine, "container-memory").await;
-}
-
-fn check(command: &str) -> Option<HealthCheck> {
-    Some(HealthCheck {
-        command: ["/bin/busybox", "sh", "-c", command].map(str::to_owned).to_vec(),
-        interval: Period::millis(100),
-        timeout: Period::seconds(5),
-        retries: 2,
-        start: Period::ZERO,
-    })
-}
-
-#[tokio::test]
-async fn the_engines_own_check_is_waited_for_and_its_refusal_is_told() {
-    let Some((_, engine)) = shared().await else { return };
-    let image = base(&engine).await;
-    let mut spec = shell("container-healthy", &image, "touch /tmp/up; exec sleep 600");
-    spec.health = check("test -e /tmp/up");
-    engine.ensure_container(&spec).await.expect("made");
-    engine.ensure_started("container-healthy").await.expect("started");
-    assert_eq!(engine.wait_until_healthy("container-healthy").await.expect("healthy").health, HealthState::Healthy);
-    let mut spec = shell("container-ill", &image, "echo I feel bad; exec sleep 600");
-    spec.health = check("exit 1");
-    engine.ensure_container(&spec).await.expect("made");
-    engine.ensure_started("container-ill").await.expect("started");
-    let failure = Failure::from(engine.wait_until_healthy("container-ill").await.expect_err("it never is"));
-    assert_eq!(failure.what, "container `container-ill` is not healthy");
-    assert_eq!(failure.output, ["I feel bad"]);
-    assert!(engine.container("container-ill").await.expect("asked").expect("there").runs(), "it is left as it is");
-    remove(&engine, "container-healthy").await;
-    remove(&engine, "container-ill").await;
+    let check = "HEALTHCHECK --interval=100ms --timeout=1s --retries=2 CMD [\"/bin/busybox\", \"sh\", \"-c\", \
+                 \"test -e /tmp/up || { echo no such file; exit 1; }\"]\n";
+    let dockerfile = format!("FROM base:1\n{check}");
+    let tree = Tree::of(&[("Dockerfile", &dockerfile)]);
+    let image = engine.build(&build(&[], &["checked:1"]), &tree).await.expect("built").image;
+    let health = |one: &Container| one.health.as_ref().map(|health| health.state);
+    for (name, text, wanted) in [
+        ("container-healthy", "touch /tmp/up; exec sleep 600", HealthState::Healthy),
+        ("container-ill", "exec sleep 600", HealthState::Unhealthy),
+    ] {
+        engine.ensure_container(&shell(name, &image, text)).await.expect("made");
+        engine.ensure_started(name).await.expect("started");
+        let seen = seen(&engine, name, |one| health(one) == Some(wanted)).await.health.expect("a check");
+        assert_eq!(seen.every, Period::millis(100));
+        match seen.complaint() {
+            None => assert_eq!((wanted, seen.failures), (HealthState::Healthy, 0)),
+            Some(words) => {
+                assert!(words.contains("has failed ") && seen.failures >= 2, "{words}");
+                assert_eq!(seen.output, ["no such file"]);
+            }
+        }
+        remove(&engine, name).await;
+    }
 }
 
 #[tokio::test]
