@@ -80,6 +80,15 @@ impl Dock {
         self.scene.git(&["commit", "-qam", "A machine with Docker"]);
     }
 
+    /// From now on, this stands in a service.
+    pub(crate) fn service(&self, service: &str, lines: &str) {
+        let file = self.scene.root().join("pleach.toml");
+        let config = std::fs::read_to_string(&file).expect("a config");
+        let head = format!("[services.{service}]\n");
+        std::fs::write(file, config.replace(&head, &format!("{head}{lines}"))).expect("written");
+        self.scene.git(&["commit", "-qam", "A service"]);
+    }
+
     /// From now on, this stands behind the target.
     pub(crate) fn target(&mut self, lines: &str) {
         let file = self.scene.root().join("pleach.toml");

@@ -13,8 +13,10 @@ use crate::scene::{SERVICES, Said, told_in_four_parts};
 fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopped() {
     let limits = ", memory = \"64MiB\", cpus = 0.5, volumes = [\"data:/data\"], command = [\"/bin/busybox\", \"sh\", \"-c\", \
                   \"echo begins; /bin/busybox seq 60000; echo $PLEACH_SERVICE is up; exec /bin/busybox httpd -f -p $PORT -h /www\"]";
-    let Some(dock) = Dock::with(limits, "") else { return };
+    let Some(mut dock) = Dock::with(limits, "") else { return };
     dock.scene.commit("alpha", "VERSION", Some("1.4.2\n"));
+    dock.service("alpha", "environment = { TOKEN = { secret = \"env:TOKEN\" } }\n");
+    dock.scene.variables.push(("TOKEN".into(), "spruce".into()));
     let said = dock.scene.ends(0, &["deploy", "uat", "--yes", "-v"]);
     assert_eq!(dock.answers(), Some(1), "{}{}", said.stdout, said.stderr);
     println!("{}{}{}", said.stderr, said.stdout, dock.scene.ends(0, &["ps", "uat"]).stdout);
@@ -76,6 +78,19 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     assert_eq!(dock.answers(), Some(1));
     let back = dock.containers("alpha");
     assert!(back.iter().any(|seen| seen.name == first[0].name && seen.state == "running"), "{back:?}");
+    let now = || dock.ask(&format!("/containers/{}/json", first[0].name));
+    assert_eq!(now()["Id"], made["Id"], "other runs start the very container again");
+
+    // A secret that was changed reaches what is started next, and nobody else.
+    dock.scene.variables.retain(|(name, _)| name != "TOKEN");
+    dock.scene.variables.push(("TOKEN".into(), "larch".into()));
+    let beta = dock.running("beta");
+    dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    let now = dock.ask(&format!("/containers/{}/json", first[0].name));
+    let variables = now["Config"]["Env"].to_string();
+    assert!(variables.contains("TOKEN=larch") && !variables.contains("spruce"), "{variables}");
+    assert_eq!(now["Config"]["Labels"]["pleach.run"], run.as_str(), "the run that made the release");
+    assert_eq!((dock.answers(), dock.running("beta")), (Some(1), beta));
 
     dock.scene.ends(0, &["stop", "uat", "--yes"]);
     assert_eq!(dock.answers(), None);

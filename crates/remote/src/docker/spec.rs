@@ -1,6 +1,6 @@
 //! What a container is to be, and making it so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum};
@@ -77,6 +77,11 @@ impl ContainerSpec {
         hex(&Sha256::digest(text))
     }
 
+    /// Its variables as an engine writes them.
+    fn environment(&self) -> impl Iterator<Item = String> {
+        self.variables.iter().map(|(name, value)| format!("{name}={value}"))
+    }
+
     fn body(&self) -> ContainerCreateBody {
         let mut labels: HashMap<String, String> = self.labels.clone().into_iter().collect();
         labels.insert(label::SPEC.to_owned(), self.digest());
@@ -92,7 +97,7 @@ impl ContainerSpec {
         ContainerCreateBody {
             image: Some(self.image.to_string()),
             cmd: (!self.command.is_empty()).then(|| self.command.clone()),
-            env: Some(self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            env: Some(self.environment().collect()),
             labels: Some(labels),
             exposed_ports: Some(self.ports.iter().map(inside).collect()),
             host_config: Some(HostConfig {
@@ -116,17 +121,25 @@ impl ContainerSpec {
 }
 
 impl Engine {
+    /// Whether a container was made with what variables are set to now; of secrets its digest tells nothing.
+    async fn has_variables(&self, spec: &ContainerSpec) -> Result<bool, EngineError> {
+        let what = format!("look at container `{}`", spec.name);
+        let found = self.docker().inspect_container(&spec.name, None).await.map_err(self.failed(&what))?;
+        let there: BTreeSet<String> =
+            found.config.and_then(|config| config.env).unwrap_or_default().into_iter().collect();
+        Ok(spec.environment().all(|variable| there.contains(&variable)))
+    }
+
     /// Has a container that is made from exactly this. One of the same name that is made from something else is left alone.
     pub async fn ensure_container(&self, spec: &ContainerSpec) -> Result<Made, EngineError> {
         let what = format!("make container `{}`", spec.name);
         if let Some(there) = self.container(&spec.name).await? {
-            return match there.labels.get(label::SPEC) {
-                Some(digest) if *digest == spec.digest() => Ok(Made::Before),
-                _ => {
-                    let source = Said("a container of this name is made from something else".into());
-                    Err(EngineError::Conflict { what, place: self.place(), source })
-                }
-            };
+            let same = there.labels.get(label::SPEC).is_some_and(|digest| *digest == spec.digest());
+            if same && self.has_variables(spec).await? {
+                return Ok(Made::Before);
+            }
+            let source = Said("a container of this name is made from something else".into());
+            return Err(EngineError::Conflict { what, place: self.place(), source });
         }
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         self.docker().create_container(Some(options), spec.body()).await.map_err(self.failed(&what))?;

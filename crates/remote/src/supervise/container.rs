@@ -90,7 +90,7 @@ impl Starting<'_> {
         Err(Failure::new(Kind::Internal, format!("could not start release `{}`", self.request.release)))
     }
 
-    /// What an earlier attempt has made with another port, or what the service had before, gives way: nothing of it runs.
+    /// What an earlier attempt has made with another port, or what has another value of a secret, gives way: nothing of it runs.
     async fn make_and_start(&self, port: u16) -> Result<Container, EngineError> {
         let (name, spec) = (&self.container.name, self.spec(port));
         match self.engine.ensure_container(&spec).await {

@@ -50,10 +50,14 @@ async fn a_container_is_what_its_spec_says_and_doing_it_twice_changes_nothing() 
     let listed = engine.containers(&spec.labels).await.expect("listed");
     assert_eq!(listed, [engine.container("container-whole").await.expect("asked").expect("there")]);
 
-    // Made from something else, it is left alone.
-    let other = ContainerSpec { memory: Some(32 << 20), ..spec.clone() };
-    let failure = Failure::from(engine.ensure_container(&other).await.expect_err("another one is there"));
-    assert_eq!(failure.kind, Kind::Conflict);
+    // Made from something else, or with another value, it is left alone.
+    let mut set = spec.clone();
+    set.variables.insert("WHO".into(), "it is you".into());
+    assert_eq!(set.digest(), spec.digest(), "values may be secret");
+    for other in [ContainerSpec { memory: Some(32 << 20), ..spec.clone() }, set] {
+        let failure = Failure::from(engine.ensure_container(&other).await.expect_err("another one is there"));
+        assert_eq!(failure.kind, Kind::Conflict);
+    }
     assert!(engine.container("container-whole").await.expect("asked").expect("there").runs());
 
     let failure = Failure::from(engine.ensure_no_container("container-whole").await.expect_err("it runs"));
