@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use crate::scene::{SERVICES, Said, Scene};
 
 /// Answers with the files of the commit.
 const DOCKERFILE: &str = "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n";
+
+/// So many answers tell that a service was asked all the time.
+const FEWEST: usize = 5;
 
 /// A project with a machine. Images are built by the machine's own engine, reached from here, unless another one is named.
 pub(crate) struct Dock {
@@ -307,18 +311,32 @@ impl Dock {
         status
     }
 
-    /// Asks all services all the time while `work` is under way, and requires an answer each time.
+    /// The version that is on a service's branch.
+    fn committed(&self, service: &str) -> Option<u32> {
+        let file = format!("skill/{service}:metadata");
+        let shown = Command::new("git").args(["show", &file]).current_dir(self.scene.root()).output().expect("git");
+        String::from_utf8_lossy(&shown.stdout).lines().find_map(|line| line.strip_prefix("version ")?.parse().ok())
+    }
+
+    /// Asks all services all the time while `work` is under way, and requires an answer each time: of a version that answered
+    /// before or does afterwards, or of the one that is being deployed.
     #[track_caller]
     pub(crate) fn without_a_lost_request<T: Debug>(&self, work: impl FnOnce() -> T) -> T {
+        // Several times: two may share the requests.
+        let before = SERVICES.map(|service| [(); 5].map(|()| self.answer(service)));
         let begun = Instant::now();
         let lost = Mutex::new(Vec::new());
-        let clients = SERVICES.map(|service| {
-            let lost = &lost;
+        let seen = SERVICES.map(|_| Mutex::new(Vec::new()));
+        let clients = std::array::from_fn::<_, { SERVICES.len() }, _>(|at| {
+            let (service, lost, seen) = (SERVICES[at], &lost, &seen[at]);
             move || {
                 let at = begun.elapsed();
-                if let Err(why) = self.try_answer(service) {
-                    let told = format!("{service} asked at {at:.3?}, lost by {:.3?}: {why}", begun.elapsed());
-                    lost.lock().expect("no panic").push(told);
+                match self.try_answer(service) {
+                    Ok(version) => seen.lock().expect("no panic").push(version),
+                    Err(why) => {
+                        let told = format!("{service} asked at {at:.3?}, lost by {:.3?}: {why}", begun.elapsed());
+                        lost.lock().expect("no panic").push(told);
+                    }
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
@@ -326,6 +344,12 @@ impl Dock {
         let done = meanwhile_all(clients, work);
         let lost = lost.into_inner().expect("no panic");
         assert!(lost.is_empty(), "{}\nin {:.3?}, while: {done:?}", lost.join("\n"), begun.elapsed());
+        for ((service, before), seen) in SERVICES.iter().zip(before).zip(seen) {
+            let seen = seen.into_inner().expect("no panic");
+            let after = [self.answer(service), self.committed(service)];
+            let may = |version: &u32| before.iter().chain(&after).any(|known| *known == Some(*version));
+            assert!(seen.len() >= FEWEST && seen.iter().all(may), "{service}: {before:?} {seen:?} {after:?}: {done:?}");
+        }
         done
     }
 }
