@@ -1,6 +1,6 @@
 //! Services that a real HAProxy on their host leads to: containers and processes take turns behind it.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -128,6 +128,7 @@ fn releases_take_turns_behind_haproxy_without_a_lost_request_also_backwards_and_
     dock.becomes(1);
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     assert_eq!(dock.answers(), Some(2));
+    require_slow_requests_drained(&dock);
 
     dock.scene.ends(0, &["stop", "uat", "--yes"]);
     assert_eq!(dock.answers(), None);
@@ -136,16 +137,72 @@ fn releases_take_turns_behind_haproxy_without_a_lost_request_also_backwards_and_
     drop(haproxy);
 }
 
+/// Answers for as many seconds as it is asked for, a line in each, and with its version at the end.
+const SLOW: &str = "#!/bin/busybox sh\nprintf 'Status: 200 OK\\r\\n\\r\\nbegins\\n'\n\
+    for at in $(busybox seq $QUERY_STRING); do sleep 1; echo $at; done\nbusybox cat /www/metadata\n";
+
+/// Asks `alpha` for an answer that takes so many seconds; gives what waits for the rest of it, once it has begun.
+fn ask_slowly(dock: &Dock, seconds: u32) -> impl FnOnce() -> String {
+    let mut netcat = dock.machine().command("busybox");
+    netcat.args(["nc", "127.0.0.1", &dock.scene.port("alpha").to_string()]);
+    let mut netcat = netcat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut request = netcat.stdin.take().expect("piped");
+    write!(request, "GET /cgi-bin/slow?{seconds} HTTP/1.0\r\n\r\n").expect("asked");
+    let mut answer = BufReader::new(netcat.stdout.take().expect("piped"));
+    let mut text = String::new();
+    while !text.contains("begins\n") {
+        assert!(answer.read_line(&mut text).expect("read") > 0, "{text}");
+    }
+    move || {
+        answer.read_to_string(&mut text).expect("read");
+        drop(request);
+        netcat.wait().expect("it ended");
+        text
+    }
+}
+
+/// What takes its time is answered whole by the release that began, for as long as `drain` says, and for no longer.
+fn require_slow_requests_drained(dock: &Dock) {
+    let cgi = "RUN [\"/bin/busybox\", \"sh\", \"-c\", \"cd /www && busybox mkdir cgi-bin && busybox mv slow cgi-bin && \
+               busybox chmod 755 cgi-bin/slow\"]";
+    let dockerfile = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{cgi}\n");
+    dock.scene.commit("alpha", "Dockerfile", Some(&dockerfile));
+    dock.scene.commit("alpha", "slow", Some(SLOW));
+    dock.service("alpha", "drain = \"30s\"\n");
+    dock.version_of("alpha", 3);
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+
+    let slow = ask_slowly(dock, 12);
+    dock.version_of("alpha", 4);
+    let said = dock.without_a_lost_request(|| dock.scene.ends(0, &["deploy", "uat", "--yes"]));
+    let answer = slow();
+    assert!(answer.contains("\n12\nversion 3\n"), "{answer}{}", said.stderr);
+    assert!(!said.stderr.contains("had not ended"), "{}", said.stderr);
+
+    let slow = ask_slowly(dock, 600);
+    let file = dock.scene.root().join("pleach.toml");
+    let config = std::fs::read_to_string(&file).expect("a config");
+    std::fs::write(file, config.replace("drain = \"30s\"", "drain = \"1s\"")).expect("written");
+    dock.scene.git(&["commit", "-qam", "Less patience"]);
+    dock.version_of("alpha", 5);
+    let said = dock.without_a_lost_request(|| dock.scene.ends(0, &["deploy", "uat", "--yes"]));
+    assert!(said.stderr.contains("requests had not ended after 1s, so they were cut"), "{}", said.stderr);
+    let answer = slow();
+    assert!(!answer.contains("version"), "{answer}");
+    assert_eq!((dock.answer("alpha"), dock.answer("beta")), (Some(5), Some(2)));
+}
+
 #[test]
 fn a_broken_release_and_a_killed_deployer_leave_the_proxy_as_it_was_or_as_it_was_to_be() {
     let Some((_haproxy, dock)) = proxied() else { return };
     let file = || std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there");
-    let (old, before) = (dock.seen(), file());
+    let (old, before, ran) = (dock.seen(), file(), used(&dock));
     dock.version_of("alpha", 2);
     dock.scene.commit("beta", "Dockerfile", Some("FROM base:1\nCMD [\"/bin/busybox\", \"false\"]\n"));
     let failed = dock.without_a_lost_request(|| dock.scene.pleach(&["deploy", "uat", "--yes"]));
     assert_eq!(failed.code, 110, "{}{}", failed.stdout, failed.stderr);
     assert_eq!(dock.seen(), old, "{}", failed.stderr);
+    assert_eq!((addresses(&file()), used(&dock)), (addresses(&before), ran), "{}", failed.stderr);
     dock.require_settled(2);
     dock.scene.git(&["branch", "-qf", "skill/beta", "skill/beta~1"]);
     for (version, place) in (3..).zip(["alpha@vm: lead", "beta@vm: verify", "alpha@vm: retire"]) {
@@ -198,6 +255,19 @@ fn a_proxy_that_is_down_at_first_leaves_nothing_behind_and_one_that_somebody_has
     let failed = dock.scene.ends(110, &["deploy", "uat", "--yes", "-v"]);
     assert!(failed.stderr.contains("beta@vm: taking lead back"), "{}", failed.stderr);
     dock.becomes(1);
+}
+
+/// The servers that HAProxy gives requests to: backend, address, port and weight.
+fn used(dock: &Dock) -> Vec<String> {
+    let state = say(dock, "show servers state");
+    let lines = state.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mut used: Vec<String> = lines
+        .filter(|words| words.len() > 18 && words[6] == "0" && words[7] != "0" && !words[0].starts_with('#'))
+        .map(|words| format!("{} {}:{} {}", words[1], words[4], words[18], words[7]))
+        .collect();
+    used.sort();
+    assert_eq!(used.len(), SERVICES.len(), "{state}");
+    used
 }
 
 /// Tells HAProxy something, as somebody else would.

@@ -123,6 +123,10 @@ pub struct ServiceConfig {
     #[serde(default = "default_stop_grace")]
     #[schemars(example = &"10s")]
     pub stop_grace: Period,
+    /// How long requests in flight may take to end once no new ones go to their release, before its process is told to end.
+    #[serde(default = "default_drain")]
+    #[schemars(example = &"30s")]
+    pub drain: Period,
 }
 
 impl ServiceConfig {
@@ -147,6 +151,10 @@ fn default_build_limit() -> Period {
 }
 
 fn default_stop_grace() -> Period {
+    Period::seconds(10)
+}
+
+fn default_drain() -> Period {
     Period::seconds(10)
 }
 

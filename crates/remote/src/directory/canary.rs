@@ -11,7 +11,7 @@ use super::facts::LedFact;
 use super::lead::LEAD;
 use super::parameter::{AnalysisParameters, Asked, CanaryParameters};
 use super::phase::Work;
-use super::recipe::{DRAIN, SHORT, Scene, Steps};
+use super::recipe::{SHORT, Scene, Steps};
 use super::release::ReleaseSpec;
 use crate::proxy::{Led, Matching, Part};
 
@@ -77,12 +77,14 @@ impl Scene<'_> {
             let part = Part { release: release.clone(), percent, beside: beside.clone(), matching };
             let share = CanaryParameters { lead: self.lead_parameters(release, led), part: part.clone() };
             let summary = format!("HAProxy leads {part} to `{release}`, the others to `{beside}`");
-            steps.add(Work::Canary, summary, &share, LEAD)?.named(&format!("canary-{percent}"), &Reversal::Undo)?;
+            steps
+                .add(Work::Canary, summary, &share, self.with_drains(LEAD, 1))?
+                .named(&format!("canary-{percent}"), &Reversal::Undo)?;
             let analysis = AnalysisParameters {
                 place: self.place.clone(),
                 led: led.clone(),
                 part,
-                limit: DRAIN,
+                limit: self.drain(),
                 wait: canary.wait,
                 errors: canary.errors,
                 latency: canary.latency,
@@ -106,7 +108,8 @@ impl Scene<'_> {
             );
             let own = canary.command.as_ref().map_or(Period::ZERO, |_| COMMAND);
             let pause = canary.pause.unwrap_or(Period::ZERO);
-            let limit = Period(canary.wait.0 + ABSENCE.0 + LEAD.0 + SHORT.0 + own.0 + pause.0);
+            let lead = self.with_drains(LEAD, 1);
+            let limit = Period(canary.wait.0 + ABSENCE.0 + lead.0 + SHORT.0 + own.0 + pause.0);
             let analysed = steps.add(Work::Analysis, summary, &analysis, limit)?;
             analysed.named(&format!("analysis-{percent}"), &Reversal::Nothing)?;
         }

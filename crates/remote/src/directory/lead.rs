@@ -8,11 +8,11 @@ use pleach_core::word::ReleaseId;
 use super::facts::LedFact;
 use super::parameter::LeadParameters;
 use super::phase::Work;
-use super::recipe::{DRAIN, Scene, Steps};
+use super::recipe::{Scene, Steps};
 use super::release::ReleaseSpec;
 use crate::proxy::{Bind, Led, ProxyPlace};
 
-/// For a proxy that has to be reloaded, and whose requests are waited for when it is taken back.
+/// For a proxy that has to be reloaded; its requests are waited for besides.
 pub(super) const LEAD: Period = Period::seconds(180);
 
 /// The proxy of a target, with the command that checks what it is to load.
@@ -57,7 +57,12 @@ impl Scene<'_> {
         if !parameters.seen {
             self.require_port(led.bind.host(), led.bind.port())?;
         }
-        steps.add(Work::Lead, format!("HAProxy leads {} to `{release}`", led.bind), &parameters, LEAD)?;
+        steps.add(
+            Work::Lead,
+            format!("HAProxy leads {} to `{release}`", led.bind),
+            &parameters,
+            self.with_drains(LEAD, 1),
+        )?;
         Ok(())
     }
 
@@ -67,7 +72,7 @@ impl Scene<'_> {
             place: self.place.clone(),
             release: release.clone(),
             led: led.clone(),
-            limit: DRAIN,
+            limit: self.drain(),
             previous: self.previous.release.clone(),
             seen: bind.is_some_and(|bind| bind.port() == led.bind.port()),
         }

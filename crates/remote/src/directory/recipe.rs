@@ -1,6 +1,7 @@
 //! From a service and facts to steps: the pure half.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pleach_core::config::{ScriptPlace, TargetConfig};
 use pleach_core::error::{Failure, Kind};
@@ -19,7 +20,7 @@ use super::command::typed;
 use super::compose::{commands, project};
 use super::facts::{KeptRelease, LedFact};
 use super::files::{self, kept_paths};
-use super::lead::place;
+use super::lead::{LEAD, place};
 use super::parameter::{
     Asked, CurrentParameters, FilesParameters, HealthParameters, Place, Previous, PruneParameters, ReleaseParameters,
     RetireParameters, RouteParameters, StartParameters, SwitchParameters, UploadParameters, VolumesParameters, word,
@@ -36,8 +37,6 @@ use crate::proxy::Led;
 use crate::ssh::Destination;
 use crate::watchdog::{self, Instruction, WatchdogParameters};
 
-/// How long connections may take to end by themselves before their release is ended.
-pub(super) const DRAIN: Period = Period::seconds(10);
 /// For work on files alone.
 pub(super) const FILES: Period = Period::seconds(600);
 /// For starting, switching and routing.
@@ -407,13 +406,23 @@ impl<'a> Scene<'a> {
             .next("install Pleach there, and name it: `program = \"/usr/local/bin/pleach\"` in `pleach.toml`"))
     }
 
+    /// How long connections may take to end by themselves before their release is ended.
+    pub(super) fn drain(&self) -> Period {
+        self.request.service_config.drain
+    }
+
+    /// For work that may have to wait so often for connections to end as well.
+    pub(super) fn with_drains(&self, limit: Period, times: usize) -> Period {
+        Period(limit.0.saturating_add(many(self.drain(), times)))
+    }
+
     pub(super) fn about(&self, release: &ReleaseId) -> ReleaseParameters {
         ReleaseParameters { place: self.place.clone(), release: release.clone(), back: None }
     }
 
     pub(super) fn routes(&self, routers: Vec<(String, u16)>) -> RouteParameters {
         let seen = routers.iter().filter(|router| self.previous.routers.contains(router)).cloned().collect();
-        RouteParameters { place: self.place.clone(), routers, seen, drain: DRAIN, led: None }
+        RouteParameters { place: self.place.clone(), routers, seen, drain: self.drain(), led: None }
     }
 
     /// The scripts that have their turn here.
@@ -486,7 +495,9 @@ impl<'a> Scene<'a> {
                 previous.running.clear();
             }
             let start = StartParameters { place, release: release.clone(), previous };
-            steps.add(Work::Start, format!("start {what} beside the old release"), &start, SHORT)?;
+            // Taken back, it is ended again, and what ran before may have to be started.
+            let limit = Period(patience.0 + spec.stop_grace.0);
+            steps.add(Work::Start, format!("start {what} beside the old release"), &start, limit)?;
             steps.add(Work::Health, told(&asked), &health(&asked, None), patience)?;
             if let Some((host, port)) = spec.routed() {
                 self.require_port(&host, port)?;
@@ -495,7 +506,7 @@ impl<'a> Scene<'a> {
                     Work::Route,
                     format!("{host}:{port} leads to `current`"),
                     &self.routes(wanted.clone()),
-                    SHORT,
+                    self.with_drains(SHORT, 1),
                 )?;
             }
             self.add_scripts(steps, release, scripts, ScriptPlace::BeforeSwitch)?;
@@ -532,7 +543,7 @@ impl<'a> Scene<'a> {
             releases: self.previous.running.iter().filter(ends).cloned().collect(),
             standby,
             routers: self.previous.routers.iter().filter(|router| !wanted.contains(router)).cloned().collect(),
-            drain: DRAIN,
+            drain: self.drain(),
             stop_grace: spec.stop_grace,
             led,
         };
@@ -546,7 +557,9 @@ impl<'a> Scene<'a> {
                 (names, _) => Some(format!("end what {} runs", names.join(", "))),
             };
             let summary = stays.into_iter().chain(ended).collect::<Vec<_>>().join(", ");
-            let limit = Period(patience.0 + spec.stop_grace.0 + DRAIN.0);
+            // One after the other, and what the proxy leads to first.
+            let limit = Period(patience.0 + many(spec.stop_grace, retire.releases.len()));
+            let limit = self.with_drains(limit, retire.releases.len() + retire.routers.len() + 1);
             steps.finish().add(Work::Retire, summary, &retire, limit)?;
         }
         // What the old release's `start` started would run on: no `start` of the new one takes its place.
@@ -591,7 +604,7 @@ impl<'a> Scene<'a> {
             led,
             kept: if steps.kept.is_some() { Kept::Files } else { Kept::Nothing },
             volumes: steps.volumes.as_ref(),
-            drain: DRAIN,
+            drain: self.drain(),
             build_limit: self.request.service_config.build_limit,
         };
         steps.way_back.extend(way_back.instructions()?);
@@ -666,16 +679,23 @@ impl<'a> Scene<'a> {
         let mut steps = self.steps(false)?;
         let current = self.kept.iter().find(|kept| Some(&kept.release) == self.previous.release.as_ref());
         let grace = self.request.service_config.stop_grace;
-        let limit = Period(SHORT.0 * 2 + grace.0 + DRAIN.0);
+        let ended = self.previous.running.len();
+        let limit = self.with_drains(Period(SHORT.0 * 2 + many(grace, ended)), ended);
         if let (Some(_), Some(kept)) = (&self.led, current)
             && let Some(led) = self.led_by(&kept.spec)?
         {
             let routes = RouteParameters { led: Some(led.clone()), ..self.routes(self.previous.routers.clone()) };
-            steps.add(Work::Close, format!("give up {}", led.bind), &routes, SHORT)?;
+            steps.add(
+                Work::Close,
+                format!("give up {}", led.bind),
+                &routes,
+                self.with_drains(LEAD, routes.routers.len() + 1),
+            )?;
         } else if !self.previous.routers.is_empty() {
             let routers = self.previous.routers.clone();
+            let limit = self.with_drains(SHORT, routers.len());
             let ports: Vec<String> = routers.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-            steps.add(Work::Close, format!("give up {}", ports.join(", ")), &self.routes(routers), SHORT)?;
+            steps.add(Work::Close, format!("give up {}", ports.join(", ")), &self.routes(routers), limit)?;
         }
         if !self.previous.running.is_empty() {
             let names: Vec<&str> = self.previous.running.iter().map(ReleaseId::as_str).collect();
@@ -684,7 +704,7 @@ impl<'a> Scene<'a> {
                 releases: self.previous.running.clone(),
                 standby: None,
                 routers: Vec::new(),
-                drain: DRAIN,
+                drain: self.drain(),
                 stop_grace: grace,
                 led: None,
             };
@@ -707,6 +727,10 @@ fn joined<T: Clone + PartialEq>(mut all: Vec<T>, besides: &[T]) -> Vec<T> {
         }
     }
     all
+}
+
+fn many(period: Period, times: usize) -> Duration {
+    period.0.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
 }
 
 pub(super) fn told(asked: &Asked) -> String {

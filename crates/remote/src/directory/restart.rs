@@ -7,7 +7,7 @@ use pleach_core::word::ReleaseId;
 
 use super::parameter::{HealthParameters, PartParameters, ReleaseParameters, RenewParameters};
 use super::phase::Work;
-use super::recipe::{DRAIN, SHORT, Scene, Steps, told};
+use super::recipe::{SHORT, Scene, Steps, told};
 use super::routing::{asked, asked_at};
 
 impl Scene<'_> {
@@ -35,8 +35,8 @@ impl Scene<'_> {
         };
         if let Some(what) = spec.process() {
             let mut steps = self.steps(true)?;
-            let renew = RenewParameters { place: self.place.clone(), release: current.clone(), drain: DRAIN };
-            let limit = Period(patience.0 * 2 + spec.stop_grace.0 * 2 + DRAIN.0 * 2);
+            let renew = RenewParameters { place: self.place.clone(), release: current.clone(), drain: self.drain() };
+            let limit = Period(patience.0 * 2 + spec.stop_grace.0 * 2 + self.drain().0 * 2);
             steps.add(Work::Renew, format!("end {what} and start it anew"), &renew, limit)?;
             steps.add(Work::Health, told(&asked), &health(None), patience)?;
             if let Some(led) = self.led_by(spec)? {
@@ -44,7 +44,12 @@ impl Scene<'_> {
             } else if let Some((host, port)) = spec.routed() {
                 self.require_port(&host, port)?;
                 let routes = self.routes(vec![(host.clone(), port)]);
-                steps.add(Work::Route, format!("{host}:{port} leads to `current`"), &routes, SHORT)?;
+                steps.add(
+                    Work::Route,
+                    format!("{host}:{port} leads to `current`"),
+                    &routes,
+                    self.with_drains(SHORT, 1),
+                )?;
             }
             self.add_verify(&mut steps, current, spec)?;
             return self.draft_without_snapshot(Some(current.clone()), steps);

@@ -14,6 +14,9 @@ use crate::directory::site::Site;
 use crate::proxy::SettleRequest;
 use crate::supervise::{InstanceRecord, Stopped};
 
+/// Of what was never led to, few connections are open.
+const BRIEFLY: Period = Period::seconds(2);
+
 /// Where a process listens it was told; a container's port is led to.
 fn told_running(record: &InstanceRecord) -> String {
     let told = if record.container.is_some() { "reached at" } else { "told to listen on" };
@@ -70,9 +73,9 @@ async fn end_new(site: &Site<'_>, parameters: &StartParameters) -> Result<Vec<St
     }
     // Also where no record tells of a process: one may have been about to start.
     let grace = record.spec.stop_grace;
-    let stopped = site.ensure_stopped(release, Period::seconds(2), grace).await?;
+    let stopped = site.ensure_stopped(release, BRIEFLY, grace).await?;
     let told = std::iter::once(format!("nothing of release `{release}` runs"));
-    Ok(told.chain(warning(release, stopped, grace)).collect())
+    Ok(told.chain(warning(release, stopped, BRIEFLY, grace)).collect())
 }
 
 pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
@@ -101,10 +104,12 @@ pub(super) async fn inspect_stopped(cx: &StepContext<'_>) -> Result<Inspection, 
 }
 
 /// What a person should know of how a release was ended.
-pub(super) fn warning(release: &ReleaseId, stopped: Stopped, grace: Period) -> Option<String> {
+pub(super) fn warning(release: &ReleaseId, stopped: Stopped, drain: Period, grace: Period) -> Option<String> {
     match (stopped.killed, stopped.drained) {
         (true, _) => Some(format!("release `{release}` did not end within {grace} of SIGTERM and was killed")),
-        (false, false) => Some(format!("release `{release}` was ended while connections to it were open")),
+        (false, false) => {
+            Some(format!("release `{release}` was ended after {drain}, while connections to it were still open"))
+        }
         (false, true) => None,
     }
 }
@@ -132,12 +137,14 @@ pub(super) async fn stop(cx: &StepContext<'_>) -> Result<Applied, Failure> {
     if let Some(led) = &parameters.led {
         let settled =
             site.settle_led(&SettleRequest { led: led.clone(), limit: parameters.drain, back: false }).await?;
-        warnings.extend((!settled.drained).then_some(settled.evidence));
+        let drain = parameters.drain;
+        let late = || format!("requests had not ended after {drain}, so they were cut: {}", settled.evidence);
+        warnings.extend((!settled.drained).then(late));
     }
     for release in &parameters.releases {
         let stopped = site.ensure_stopped(release, parameters.drain, parameters.stop_grace).await?;
         changed |= stopped.was_running;
-        warnings.extend(warning(release, stopped, parameters.stop_grace));
+        warnings.extend(warning(release, stopped, parameters.drain, parameters.stop_grace));
     }
     if let Some(standby) = &parameters.standby
         && !site.is_up(standby).await?

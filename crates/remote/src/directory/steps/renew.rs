@@ -56,7 +56,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     let stopped = site.ensure_stopped(release, parameters.drain, record.spec.stop_grace).await?;
     let instance = site.ensure_started(&record, secrets).await?;
     let applied = Applied::changed(told(&instance)).output(output(&instance));
-    Ok(match warning(release, stopped, record.spec.stop_grace) {
+    Ok(match warning(release, stopped, parameters.drain, record.spec.stop_grace) {
         Some(why) => Applied { change: Change::Warned(why), ..applied },
         None => applied,
     })
