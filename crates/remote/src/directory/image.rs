@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use pleach_core::config::{ImageConfig, RegistryConfig};
 use pleach_core::error::{Failure, Kind};
+use pleach_core::period::Period;
 use pleach_core::port::{ImageId, is_same_platform};
 use pleach_core::word::ReleaseId;
 
 use super::compose::for_platform;
 use super::parameter::UploadParameters;
 use super::phase::Work;
-use super::recipe::{FILES, Scene, Steps, fact};
+use super::recipe::{Scene, Steps, fact};
 use super::release::ReleaseSpec;
 use crate::docker::MissingEngine;
+
+/// For bringing an image: how long that takes depends on its size and the line, so what ends it is that it does not get on.
+const BRING: Period = Period::seconds(24 * 60 * 60);
 
 impl Scene<'_> {
     /// Builds the image where Pleach runs, and brings it.
@@ -43,7 +47,7 @@ impl Scene<'_> {
         ));
         let whence = if image.registry.is_some() { "take from the registry" } else { "bring" };
         let summary = format!("{whence} the layers of the image that `{}` lacks", self.request.target);
-        steps.add(Work::Image, summary, upload, FILES)?.by(by_hand);
+        steps.add(Work::Image, summary, upload, BRING)?.by(by_hand);
         Ok(())
     }
 

@@ -33,8 +33,9 @@ use tokio::sync::mpsc;
 
 use super::archive::{Entry, Reader, body, cut, end, front, pad};
 use super::engine::Engine;
-use super::error::EngineError;
+use super::error::{EngineError, Said};
 use super::image::{Image, LayerId};
+use super::still::{Moved, STILL};
 use crate::local::hex;
 
 /// The largest configuration of an image that is believed to be one.
@@ -82,6 +83,19 @@ pub enum BringError {
         #[source]
         source: io::Error,
     },
+    /// Nothing has arrived for too long.
+    #[error("image `{image}` does not get on from `{from}` to `{to}`")]
+    Still {
+        /// The image.
+        image: ImageId,
+        /// Where it is.
+        from: String,
+        /// Where it is to be.
+        to: String,
+        /// For how long.
+        #[source]
+        source: Said,
+    },
     /// The other engine took it, and has something else.
     #[error("`{to}` took image `{image}` and has none with its layers")]
     Lost {
@@ -97,6 +111,7 @@ impl Explain for BringError {
         match self {
             Self::Engine { source, .. } => source.kind(),
             Self::NotTheImage { .. } | Self::Here { .. } => Kind::Rejected,
+            Self::Still { .. } => Kind::Transient,
             Self::Lost { .. } => Kind::Conflict,
         }
     }
@@ -106,7 +121,10 @@ impl Explain for BringError {
             Self::Engine { source, to, .. } if source.kind() != Kind::UnknownOutcome => {
                 Some(source.state().unwrap_or_else(|| format!("`{to}` has what it had")))
             }
-            _ => Some("no name leads to it there; layers that have arrived are used the next time".into()),
+            _ => Some(
+                "no name leads to it there; what has arrived is sent again where the engine there did not keep it"
+                    .into(),
+            ),
         }
     }
 
@@ -116,6 +134,9 @@ impl Explain for BringError {
             Self::NotTheImage { image, .. } => {
                 Some(format!("look at it with `docker image inspect {image}`, and build it anew"))
             }
+            Self::Still { to, .. } => Some(format!(
+                "see whether the line to `{to}` and both engines are well: `docker info`; then deploy again"
+            )),
             Self::Here { .. } => Some(format!("see with `df -h '{}'`, make room", std::env::temp_dir().display())),
             Self::Lost { .. } => {
                 Some("see whether something removes images there: `docker events --since 10m --until 0s`".into())
@@ -125,18 +146,37 @@ impl Explain for BringError {
 }
 
 /// Makes another engine have an image of this one, under these names (`NAME:TAG`) as well. Does nothing where it has it all.
+///
+/// It may take as long as it likes, but not stand still.
 pub async fn bring_image(
     from: &Engine,
     to: &Engine,
     id: &ImageId,
     names: &[String],
 ) -> Result<BroughtImage, BringError> {
+    let moved = Moved::default();
+    let brought = moved.watch(STILL, bring_named(from, to, id, names, &moved)).await;
+    brought.unwrap_or_else(|| Err(still(from, to, id)))
+}
+
+fn still(from: &Engine, to: &Engine, id: &ImageId) -> BringError {
+    let source = Said(format!("nothing of it was read, sent or taken for {STILL}"));
+    BringError::Still { image: id.clone(), from: from.place(), to: to.place(), source }
+}
+
+async fn bring_named(
+    from: &Engine,
+    to: &Engine,
+    id: &ImageId,
+    names: &[String],
+    moved: &Moved,
+) -> Result<BroughtImage, BringError> {
     let failed =
         |source| BringError::Engine { image: id.clone(), from: from.place(), to: to.place(), source: Box::new(source) };
     let mut sent = None;
     // Twice: whatever has no name can be removed by anybody before it gets one.
     for last in [false, true] {
-        let brought = bring_images(from, to, std::slice::from_ref(id)).await?.remove(id);
+        let brought = bring_all(from, to, std::slice::from_ref(id), moved).await?.remove(id);
         sent = brought.filter(|brought| brought.bytes > 0 || sent.is_none()).or(sent);
         match name_all(to, id, names).await {
             Ok(()) => break,
@@ -154,9 +194,21 @@ pub(super) async fn bring_images(
     to: &Engine,
     ids: &[ImageId],
 ) -> Result<BTreeMap<ImageId, BroughtImage>, BringError> {
+    let Some(first) = ids.first() else { return Ok(BTreeMap::new()) };
+    let moved = Moved::default();
+    let brought = moved.watch(STILL, bring_all(from, to, ids, &moved)).await;
+    brought.unwrap_or_else(|| Err(still(from, to, first)))
+}
+
+async fn bring_all(
+    from: &Engine,
+    to: &Engine,
+    ids: &[ImageId],
+    moved: &Moved,
+) -> Result<BTreeMap<ImageId, BroughtImage>, BringError> {
     let (mut brought, mut missing) = (BTreeMap::new(), Vec::new());
     for id in ids {
-        let failed = |source| Route { from, to, id }.failed(source);
+        let failed = |source| Route { from, to, id, moved }.failed(source);
         let image = from.require_image(id).await.map_err(failed)?;
         if is_there(to, &image).await.map_err(failed)? {
             let there = BroughtImage { layers_there: image.layers.len(), layers_sent: 0, bytes: 0 };
@@ -166,9 +218,9 @@ pub(super) async fn bring_images(
         }
     }
     let Some(first) = missing.first() else { return Ok(brought) };
-    let sent = Route { from, to, id: &first.id }.send(&missing).await?;
+    let sent = Route { from, to, id: &first.id, moved }.send(&missing).await?;
     for (image, sent) in missing.into_iter().zip(sent) {
-        let route = Route { from, to, id: &image.id };
+        let route = Route { from, to, id: &image.id, moved };
         if !is_there(to, &image).await.map_err(|source| route.failed(source))? {
             return Err(BringError::Lost { image: image.id, to: to.place() });
         }
@@ -194,6 +246,7 @@ struct Route<'a> {
     from: &'a Engine,
     to: &'a Engine,
     id: &'a ImageId,
+    moved: &'a Moved,
 }
 
 impl Route<'_> {
@@ -221,8 +274,9 @@ impl Route<'_> {
     async fn send_above(&self, images: &[Image], there: &[usize]) -> Result<Vec<BroughtImage>, BringError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let bytes = Arc::new(AtomicU64::new(0));
-        let counted = bytes.clone();
+        let (counted, moved) = (bytes.clone(), self.moved.clone());
         let body = body(receiver).inspect(move |part: &io::Result<Bytes>| {
+            moved.on();
             let length = part.as_ref().map_or(0, Bytes::len);
             counted.fetch_add(length as u64, Ordering::Relaxed);
         });
@@ -310,7 +364,9 @@ fn place(layer: &LayerId) -> String {
 impl Thinning<'_> {
     async fn run(mut self) -> Result<BTreeMap<LayerId, u64>, Thinned> {
         let names: Vec<&str> = self.images.iter().map(|image| image.id.as_str()).collect();
-        let saved = std::pin::pin!(self.route.from.docker().export_images(&names));
+        // Layers that are there already are read as well, and not sent.
+        let saved = self.route.from.docker().export_images(&names).inspect(|_| self.route.moved.on());
+        let saved = std::pin::pin!(saved);
         let mut reader = Reader::new(saved);
         let own: BTreeSet<&str> = self.images.iter().map(|image| image.id.digits()).collect();
         let mut configurations = BTreeMap::new();

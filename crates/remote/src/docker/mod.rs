@@ -12,6 +12,7 @@
 //! | `archive` | a stream of `docker save`, read as it comes |
 //! | [`bring_image`] | from engine to engine without any registry: only the layers that are missing travel |
 //! | `ignore`, `context` | a commit's tree as the engine takes it for a build, without what `.dockerignore` names |
+//! | `still` | what may take as long as it likes while it gets on |
 //! | [`ImageBuild`] | an image from a commit |
 //! | `session`, `kit` | BuildKit: what it asks while it builds, and what it tells |
 //! | [`DockerContainers`] | both of them as core's port for images |
@@ -44,6 +45,7 @@ mod registry;
 mod seen;
 mod session;
 mod spec;
+mod still;
 mod volume;
 mod way;
 

@@ -12,9 +12,11 @@ use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuild
 use futures_util::{Stream, StreamExt as _};
 use pleach_core::error::{Explain, Kind};
 use pleach_core::port::{ImageId, RegistryLogin, RegistryPlace};
+use tokio::time::timeout;
 
 use super::engine::Engine;
 use super::error::{EngineError, Said};
+use super::still::STILL;
 
 /// Why an image did not go to a registry, or come from there.
 #[derive(Debug, thiserror::Error)]
@@ -243,14 +245,22 @@ impl Asked<'_> {
         if names.is_empty() { Ok(()) } else { self.engine.ensure_no_image(name).await }
     }
 
-    /// Waits until the engine has done it.
+    /// Waits until the engine has done it, for as long as it gets on.
     async fn drain<T: Send>(
         &self,
         what: &str,
         said: impl Stream<Item = Result<T, Error>> + Send,
     ) -> Result<(), RegistryError> {
         let mut said = std::pin::pin!(said);
-        while let Some(part) = said.next().await {
+        // It tells of each part how far it has come.
+        let still = |_| RegistryError::Failed {
+            registry: self.place.host().to_owned(),
+            place: self.engine.place(),
+            what: what.to_owned(),
+            named: self.login.is_some(),
+            source: Said(format!("nothing of it was sent or taken for {STILL}")),
+        };
+        while let Some(part) = timeout(STILL.0, said.next()).await.map_err(still)? {
             part.map_err(self.failed(what))?;
         }
         Ok(())

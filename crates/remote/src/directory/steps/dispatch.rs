@@ -50,7 +50,7 @@ impl Phase for DirectoryPhase {
             Work::Volumes => volumes::inspect(cx).await,
             Work::BuildImage => image::inspect_built(cx).await,
             Work::Push => push::inspect(cx),
-            Work::Image => image::inspect(cx).await,
+            Work::Image => image::within(cx, image::inspect(cx)).await,
             Work::BuildHere => build_here::inspect(cx, &self.means).await,
             Work::Upload => upload::inspect(cx).await,
             Work::Start => process::inspect_started(cx).await,
@@ -113,7 +113,8 @@ impl Phase for DirectoryPhase {
     async fn undo(&self, cx: &StepContext<'_>, _: &Leftover) -> Result<Evidence, Failure> {
         let secrets = self.means.secrets.as_ref();
         match self.work {
-            Work::Upload | Work::Image => upload::undo(cx, secrets).await,
+            Work::Upload => upload::undo(cx, secrets).await,
+            Work::Image => image::within(cx, upload::undo(cx, secrets)).await,
             Work::Start => process::undo_start(cx, secrets).await,
             Work::Retire | Work::Stop => process::undo_stop(cx, secrets).await,
             Work::Route => route::undo_open(cx).await,

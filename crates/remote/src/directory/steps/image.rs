@@ -8,11 +8,13 @@ use pleach_core::port::{BroughtImage, ImageId, Platforms, RegistryLogin, Secrets
 use pleach_core::word::ReleaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::push::{Pushed, again, login};
 use crate::directory::container::{image_build, image_labels};
 use crate::directory::parameter::UploadParameters;
 use crate::directory::phase::{Means, Work};
+use crate::directory::recipe::FILES;
 use crate::directory::release::ReleaseState;
 use crate::directory::site::Site;
 use crate::docker::label;
@@ -119,6 +121,23 @@ pub(super) fn require_built(cx: &StepContext<'_>) -> Result<ImageId, Failure> {
     Ok(cx.output::<Output>(Work::BuildImage.step())?.ok_or_else(missing)?.image)
 }
 
+/// The limit of all that brings no image: the step's own is that of one that gets on.
+pub(super) async fn within<T>(
+    cx: &StepContext<'_>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| {
+        Failure::new(
+            Kind::UnknownOutcome,
+            format!("step `{}` of `{}` on `{}` is late", cx.step, cx.service, cx.target.id()),
+        )
+        .because(format!("what it asked for was not done within {FILES}"))
+        .state("unknown until the target is looked at")
+        .next("see whether the Docker engine there answers: `docker info`")
+    };
+    timeout(FILES.0, work).await.unwrap_or_else(|error| Err(late(error)))
+}
+
 pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
     let release = &parameters.release;
@@ -152,7 +171,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         }
         None => {
             let brought = containers.bring(&image).await?;
-            site.ensure_image_name(release, &image).await?;
+            within(cx, site.ensure_image_name(release, &image)).await?;
             told(&brought)
         }
     };
