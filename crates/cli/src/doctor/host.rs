@@ -121,12 +121,17 @@ fn judge(subject: &str, facts: &Facts, target: &SshTarget, took: Duration) -> Ve
 fn judge_engine(subject: &str, facts: &Facts, service: &ServiceName) -> Finding {
     let subject = format!("docker of {subject}");
     let missing = facts.get("docker/missing").and_then(|missing| MissingEngine::deserialize(missing).ok());
-    let advice = |missing: MissingEngine| format!("there: {}", missing.advice(|command| format!("`{command}`")));
-    match missing {
+    let advice = |missing: &MissingEngine| format!("there: {}", missing.advice(|command| format!("`{command}`")));
+    match &missing {
         None => Finding::ok(subject, format!("its engine can be asked to run `{service}`")),
         Some(missing @ MissingEngine::Rights) => Finding::fail(
             subject,
             format!("the user may not use its engine, and `{service}` is a container"),
+            advice(missing),
+        ),
+        Some(missing @ MissingEngine::Old { api }) => Finding::fail(
+            subject,
+            format!("its engine is too old: it speaks API {api}, and `{service}` is a container"),
             advice(missing),
         ),
         Some(missing @ MissingEngine::Absent) => Finding::fail(

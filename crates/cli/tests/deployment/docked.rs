@@ -1,5 +1,8 @@
 //! Services that are containers: their life on a host with a Docker engine of its own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pleach_testbed::docker::DockerBed;
@@ -265,6 +268,7 @@ fn only_the_layers_that_a_host_lacks_travel_and_a_host_without_an_engine_is_told
     let built = builder.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
     assert!(built.contains(&proven) && dock.built_on(&builder.engine, "alpha").len() == 2, "{built}");
     dock.scene.ends(0, &["stop", "prod", "--yes"]);
+    require_rights(&mut dock);
 
     dock.engine.kill();
     std::fs::remove_file(dock.engine.socket()).expect("it was there");
@@ -272,6 +276,33 @@ fn only_the_layers_that_a_host_lacks_travel_and_a_host_without_an_engine_is_told
     assert!(matches!(failed.code, 100 | 102), "{}: {}{}", failed.code, failed.stdout, failed.stderr);
     assert!(failed.stderr.contains("there is no Docker engine"), "{}", failed.stderr);
     assert!(failed.stderr.contains("systemctl start docker"), "{}", failed.stderr);
+}
+
+/// Somebody who may log in there and not use the engine is told so while it is planned.
+fn require_rights(dock: &mut Dock) {
+    dock.target(&format!(
+        "[environments.guest.targets.vm]\nkind = \"ssh\"\nhost = \"guest\"\npath = \"{}\"\nssh-config = \"{}\"\n\
+         program = \"{}\"\nport-offset = 2\n",
+        dock.bed.at("guest").display(),
+        dock.bed.at("config").display(),
+        env!("CARGO_BIN_EXE_pleach"),
+    ));
+    let config = std::fs::read_to_string(dock.bed.at("config")).expect("a config");
+    let guest = config.replace("Host target", "Host guest").replace("User root", "");
+    dock.bed.write("config", &format!("{config}\n{guest}User pleach-guest\n"));
+    let users = std::fs::read_to_string("/etc/passwd").expect("users");
+    dock.bed.write("passwd", &format!("{users}pleach-guest:*:54321:54321::/:/bin/sh\n"));
+    dock.machine().overlay(&dock.bed.at("passwd"), Path::new("/etc/passwd"));
+    std::fs::set_permissions(dock.bed.at("."), Permissions::from_mode(0o755)).expect("set");
+    let refused = dock.scene.ends(100, &["plan", "guest"]);
+    told_in_four_parts(&refused);
+    for words in
+        ["cannot run as a container on `vm`", "the user may not use `/var/run/docker.sock`", "usermod -aG docker"]
+    {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    let doctor = dock.scene.pleach(&["doctor", "guest"]);
+    assert!(doctor.stdout.contains("the user may not use its engine"), "{}", doctor.stdout);
 }
 
 #[test]

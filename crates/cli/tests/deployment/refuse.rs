@@ -1,5 +1,8 @@
 //! What is refused, with the code that says so, the state and what to do next.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+
 use crate::scene::{Scene, told_in_four_parts};
 
 #[test]
@@ -42,6 +45,39 @@ fn a_wrong_name_is_told_with_the_nearest_one() {
     assert!(run.stderr.contains("there is no run"), "{}", run.stderr);
     let option = scene.ends(100, &["deploy", "local", "--yess"]);
     assert!(option.stderr.contains("--yes"), "{}", option.stderr);
+}
+
+#[test]
+fn an_engine_that_is_too_old_is_told_before_anything_is_built_or_sent() {
+    let scene = Scene::new();
+    let socket = scene.place().join("old.sock");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    std::thread::spawn(move || {
+        let said = r#"{"Version":"1.13.1","ApiVersion":"1.26","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}"#;
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            std::thread::spawn(move || {
+                let mut asked = [0; 4096];
+                while stream.read(&mut asked).is_ok_and(|count| count > 0) {
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json";
+                    let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+                }
+            });
+        }
+    });
+    let config = format!(
+        "[project]\nname = \"skills\"\n[services.alpha]\nbranch = \"skill/alpha\"\nimage = {{}}\n\
+         [environments.local]\ntargets.here = {{ kind = \"directory\", path = \"../live\", docker-socket = \"{}\" }}\n",
+        socket.display()
+    );
+    scene.write("pleach.toml", &config);
+    scene.git(&["commit", "-qam", "A container"]);
+    let refused = scene.ends(100, &["deploy", "local", "--yes"]);
+    told_in_four_parts(&refused);
+    for words in ["cannot run as a container on `here`", "is too old: it speaks API 1.26", "19.03 or newer"] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    assert!(!scene.place().join("live").exists());
 }
 
 #[test]

@@ -124,6 +124,10 @@ impl Scene<'_> {
                 format!("there is no `{socket}`, so no Docker engine listens there"),
                 format!("{advice}; or name another `docker-socket`"),
             ),
+            MissingEngine::Old { api } => (
+                format!("the Docker engine at `{socket}` is too old: it speaks API {api}"),
+                format!("{advice}; or name another `docker-socket`"),
+            ),
         };
         Err(Failure::new(Kind::Rejected, format!("service `{service}` cannot run as a container on `{target}`"))
             .because(because)

@@ -20,6 +20,7 @@ use super::bringing::Bringing;
 use super::engine::Engine;
 use super::error::EngineError;
 use super::label;
+use super::missing::MissingEngine;
 use super::way::EngineWay;
 
 /// The engine that builds, and the target's own. Neither is reached before it is needed.
@@ -61,15 +62,23 @@ impl DockerContainers {
     }
 
     /// `docker/platform` and `docker/builder`: what the target's engine runs, and what the one that builds runs on. One that says
-    /// nothing, or not soon, has no such fact.
+    /// nothing, or not soon, has no such fact. `docker/missing`: why the target's cannot be asked, where that will not pass by itself.
     pub(crate) async fn facts(&self) -> Facts {
-        let ask = async |reached: &Reached| {
-            let engine = timeout(PATIENCE, reached.engine()).await.ok()?.ok()?;
-            Some(json!(engine.facts().platform))
-        };
+        let ask = |reached| timeout(PATIENCE, Reached::engine(reached));
         let (target, builder) = tokio::join!(ask(&self.target), ask(&self.builder));
-        let named = [("docker/platform", target), ("docker/builder", builder)];
-        named.into_iter().filter_map(|(name, platform)| Some((name.to_owned(), platform?))).collect()
+        let missing = match &target {
+            Ok(Err(EngineError::TooOld { has, .. })) => Some(MissingEngine::Old { api: has.clone() }),
+            Ok(Err(EngineError::Absent { .. })) => Some(MissingEngine::Absent),
+            Ok(Err(EngineError::NoRights { .. })) => Some(MissingEngine::Rights),
+            _ => None,
+        };
+        let platform = |asked: Result<Result<&Engine, _>, _>| Some(json!(asked.ok()?.ok()?.facts().platform));
+        let named = [
+            ("docker/missing", missing.map(|missing| json!(missing))),
+            ("docker/platform", platform(target)),
+            ("docker/builder", platform(builder)),
+        ];
+        named.into_iter().filter_map(|(name, fact)| Some((name.to_owned(), fact?))).collect()
     }
 
     fn turn(&self, wanted: &BTreeMap<String, String>) -> Arc<tokio::sync::Mutex<()>> {

@@ -3,18 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 /// What is missing, as fact `docker/missing` of a target says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingEngine {
     /// Nothing listens at the socket.
     Absent,
     /// The user may not use the socket.
     Rights,
+    /// It is there, and its API lacks what is needed.
+    Old {
+        /// What it speaks: `1.26`.
+        api: String,
+    },
 }
 
 impl MissingEngine {
     /// What to do about it; `typed` says how somebody types a command that the host is to run.
-    pub fn advice(self, typed: impl Fn(&str) -> String) -> String {
+    pub fn advice(&self, typed: impl Fn(&str) -> String) -> String {
         match self {
             Self::Absent => format!(
                 "start it with {}, or install it with {}",
@@ -22,6 +27,9 @@ impl MissingEngine {
                 typed("sudo apt-get install docker.io")
             ),
             Self::Rights => format!("{}, then log in anew", typed("sudo usermod -aG docker \"$(id -un)\"")),
+            Self::Old { .. } => {
+                format!("bring it to 19.03 or newer with {}", typed("sudo apt-get install --only-upgrade docker.io"))
+            }
         }
     }
 }
