@@ -346,6 +346,7 @@ mod tests {
     use pleach_core::word::{RunId, ServiceName};
 
     use super::*;
+    use crate::docker::EngineHealth;
     use crate::process::Identity;
     use crate::supervise::Activity;
 
@@ -375,5 +376,15 @@ mod tests {
         assert_eq!(judge(&record), None);
         record.restarts = 7 + RESTARTS_LIMIT;
         assert_eq!(judge(&record), Some(true), "it will not stay");
+
+        // What its engine says counts before anything else is asked, also where nothing else is.
+        record.restarts = 7;
+        judge(&record);
+        let state_and_answer =
+            [(HealthState::Starting, Some(false)), (HealthState::Healthy, None), (HealthState::Unhealthy, Some(true))];
+        for (state, answer) in state_and_answer {
+            record.health = Some(EngineHealth { state, failures: 0, every: Period::seconds(30), output: Vec::new() });
+            assert_eq!(judge(&record), answer, "{state:?}");
+        }
     }
 }

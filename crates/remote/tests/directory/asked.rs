@@ -1,7 +1,8 @@
 //! A process that does not end when it is asked to.
 
+use pleach_core::period::Period;
 use pleach_core::phase::Change;
-use pleach_core::plan::Operation;
+use pleach_core::plan::{Operation, Plan};
 use pleach_remote::directory::ReleaseStatus;
 
 use crate::project::{Form, Project};
@@ -19,6 +20,27 @@ async fn a_service_that_ignores_sigterm_is_killed_after_its_grace_and_that_is_sa
     let Some(Change::Warned(warning)) = &retire.change else { panic!("{retire:#?}") };
     assert!(warning.contains("did not end within 200ms of SIGTERM and was killed"), "{warning}");
     assert!(retire.evidence.as_ref().unwrap().as_str().contains("nothing of release"), "{retire:#?}");
+}
+
+#[tokio::test]
+async fn the_limits_of_steps_follow_how_long_processes_and_requests_may_take_to_end() {
+    let mut project = Project::with(Form::Supervised, "drain = \"10m\"\n");
+    project.change("stop-grace = \"1s\"", "stop-grace = \"5m\"");
+    let limit = |plan: &Plan, name: &str| {
+        let mut steps = plan.lanes().flat_map(|lane| &lane.steps);
+        steps.find(|step| step.name.as_str() == name).unwrap_or_else(|| panic!("{name}: {plan:#?}")).time_limit
+    };
+    let plan = project.plan(Operation::Deploy, 1).await.unwrap();
+    assert!(limit(&plan, "start") > Period::seconds(5 * 60), "taken back, it ends the process");
+    assert!(limit(&plan, "route") > Period::seconds(10 * 60));
+    project.deployed(1).await;
+    let restart = Operation::Restart { part: None };
+    for (operation, version, step) in
+        [(Operation::Deploy, 2, "retire"), (Operation::Stop, 1, "stop"), (restart, 1, "renew")]
+    {
+        let plan = project.plan(operation, version).await.unwrap();
+        assert!(limit(&plan, step) > Period::seconds(15 * 60), "{step}");
+    }
 }
 
 #[tokio::test]
