@@ -8,6 +8,7 @@ use pleach_core::percent::Percent;
 use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
+use super::promote::require_still_proven;
 use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
@@ -58,8 +59,11 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     let environment = project.require_environment(&args.environment)?;
     project.require_services(&args.only)?;
     require_nothing_unfinished(&project.workspace, &args.environment).await?;
-    require_no_other_way(&args.environment, environment)?;
     let saved = args.plan.as_deref().map(|path| require_saved_plan(path, &args.environment)).transpose()?;
+    match (&environment.promote_from, &saved) {
+        (Some(from), Some(plan)) if !plan.is_empty() => require_still_proven(project, from, plan).await?,
+        _ => require_no_other_way(&args.environment, environment)?,
+    }
     if !args.ignore_uncommitted && saved.is_none() {
         require_clean(project, &select(project, environment, &args.only))?;
     }
@@ -155,7 +159,7 @@ async fn nothing_to_do(args: &Args, globals: &Globals, project: &Project, plan: 
     Ok(Exit::DONE)
 }
 
-fn parse_on_failure(text: &str) -> Result<OnFailure, String> {
+pub(super) fn parse_on_failure(text: &str) -> Result<OnFailure, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned()))
         .map_err(|_| "one of `unwind-run`, `unwind-lane` and `hold`".to_owned())
 }

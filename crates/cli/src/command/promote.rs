@@ -1,22 +1,26 @@
 //! `pleach promote`: what is live and healthy in one environment goes to another one, as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use pleach_core::config::EnvironmentConfig;
 use pleach_core::engine::RunTargets;
 use pleach_core::error::{Failure, Kind};
-use pleach_core::plan::Operation;
+use pleach_core::percent::Percent;
+use pleach_core::plan::{Detail, OnFailure, Operation, Plan};
 use pleach_core::port::{ImageId, ProjectImages};
 use pleach_core::target::Facts;
 use pleach_core::word::{CommitId, EnvironmentName, ServiceName, TargetName};
 use pleach_remote::directory::{built_name, passed_name};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::deploy::{approve_plan, show_for_consent};
+use super::deploy::{approve_plan, parse_on_failure, show_for_consent};
+use super::plan::show_plan;
 use crate::args::{Globals, On};
 use crate::deployment::{
-    Answered, RunOptions, Work, block_on, carry_out, facts_of, prepare_proven, require_nothing_unfinished, select,
+    Answered, RunOptions, Work, ask_for_canary, block_on, carry_out, facts_of, prepare_proven,
+    require_nothing_unfinished, save_plan, select,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, bytes_text, narrate};
@@ -40,14 +44,25 @@ pub(crate) struct Args {
     /// Consent without being asked, where the environment allows it
     #[arg(short, long)]
     yes: bool,
+    /// What a failure means for the others, instead of what the environment says
+    #[arg(long, value_name = "POLICY", value_parser = parse_on_failure)]
+    on_failure: Option<OnFailure>,
+    /// Share the requests with the release before first: one such part after the other, each watched, then all
+    #[arg(long, value_name = "PERCENT,…", value_delimiter = ',')]
+    canary: Vec<Percent>,
+    /// Save the plan, for `pleach approve` and `pleach deploy --plan`, and touch nothing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     options: RunOptions,
 }
 
 /// Looks what is proven, plans exactly that, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
-    let project = Project::open_on(globals, Some(&args.to), &args.on)?;
-    block_on(promote(&args, globals, &project))
+    let mut project = Project::open_on(globals, Some(&args.to), &args.on)?;
+    ask_for_canary(&mut project, &args.to, &args.canary)?;
+    let project = &project;
+    block_on(promote(&args, globals, project))
 }
 
 async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
@@ -58,20 +73,87 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
     let there = select(project, from, &args.only);
     let both: Vec<ServiceName> =
         select(project, to, &args.only).into_iter().filter(|name| there.contains(name)).collect();
-    let proven = require_proven(project, args, &both).await?;
-    let plan = prepare_proven(project, &args.to, Operation::Deploy, &both, &proven).await?;
+    let proven = require_proven(project, (&args.from, &args.to), &both).await?;
+    let mut plan = prepare_proven(project, &args.to, Operation::Deploy, &both, &proven).await?;
+    plan.policy.on_failure = args.on_failure.unwrap_or(plan.policy.on_failure);
     if plan.is_empty() {
         answer(&format!("nothing to do: `{}` runs what `{}` runs\n", args.to, args.from));
         return Ok(Exit::DONE);
     }
+    if let Some(path) = &args.out {
+        show_plan(&plan, Detail::Lanes, globals);
+        save_plan(path, &plan)?;
+        let path = path.display();
+        narrate(&format!(
+            "saved to `{path}`; next: `pleach approve {path}`, then `pleach deploy {} --plan {path}`",
+            args.to
+        ));
+        return Ok(Exit::DONE);
+    }
     show_for_consent(&plan, to.consent, globals);
-    let changed: BTreeSet<ServiceName> = plan.lanes().map(|lane| lane.service.clone()).collect();
+    let changed = changed_by(&plan);
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
     let command = format!("pleach promote {} {}{}", args.from, args.to, args.on.words());
     let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
     let needed = proven.iter().filter(|(service, _)| changed.contains(*service));
     bring_back(project, &args.from, &args.to, needed).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
+}
+
+fn changed_by(plan: &Plan) -> BTreeSet<ServiceName> {
+    plan.lanes().map(|lane| lane.service.clone()).collect()
+}
+
+/// A plan that was saved takes to where only proven things come what is still proven, and its images are there.
+pub(super) async fn require_still_proven(project: &Project, from: &EnvironmentName, plan: &Plan) -> Result<(), Ended> {
+    let changed: Vec<ServiceName> = changed_by(plan).into_iter().collect();
+    let to = &plan.environment;
+    let proven = require_proven(project, (from, to), &changed).await?;
+    let is_as_planned = |service: &ServiceName, proven: &ProvenService| {
+        let planned = plan.services.iter().find(|planned| planned.name == *service);
+        let (known, named) = (proven.image_names(), images_in(plan, service));
+        planned.is_some_and(|planned| planned.commit == proven.commit)
+            && known.is_empty() == named.is_empty()
+            && named.is_subset(&known)
+    };
+    if let Some((service, _)) = proven.iter().find(|(service, proven)| !is_as_planned(service, proven)) {
+        let what = format!("plan `{}` does not bring what is proven of `{service}` in `{from}`", plan.id().short());
+        let failure = Failure::new(Kind::Conflict, what)
+            .because(format!("`{to}` has `promote-from = \"{from}\"`, and another commit or image is live there now"))
+            .state("nothing was touched")
+            .next(format!("make a new plan: `pleach promote {from} {to} --out plan.json`"));
+        return Err(Ended::refused(failure));
+    }
+    Ok(bring_back(project, from, to, proven.iter()).await?)
+}
+
+/// The images that a plan has a service take: what looks like one in the steps that get them.
+fn images_in(plan: &Plan, service: &ServiceName) -> BTreeSet<String> {
+    const GETTING: [&str; 3] = ["build-image", "image", "compose"];
+    let steps = plan.lanes().filter(|lane| lane.service == *service).flat_map(|lane| &lane.steps);
+    let mut found = BTreeSet::new();
+    steps
+        .filter(|step| GETTING.contains(&step.name.as_str()))
+        .for_each(|step| find_images(&step.parameters, &mut found));
+    found
+}
+
+fn find_images(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if ImageId::new(text).is_ok() => drop(found.insert(text.clone())),
+        Value::Array(values) => values.iter().for_each(|value| find_images(value, found)),
+        Value::Object(fields) => fields.values().for_each(|value| find_images(value, found)),
+        _ => {}
+    }
+}
+
+impl ProvenService {
+    fn image_names(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        find_images(&json!(self.images), &mut found);
+        find_images(&json!(self.project), &mut found);
+        found
+    }
 }
 
 /// Images that are gone where images are built come back from a target that they were proven on.
@@ -131,34 +213,48 @@ fn require_gate(args: &Args, to: &EnvironmentConfig) -> Result<(), Ended> {
 }
 
 /// What all targets of the first environment run of these services, and answer for; tells every one of which that is not so.
-async fn require_proven(project: &Project, args: &Args, services: &[ServiceName]) -> Result<Proven, Ended> {
+async fn require_proven(
+    project: &Project,
+    (from, to): (&EnvironmentName, &EnvironmentName),
+    services: &[ServiceName],
+) -> Result<Proven, Ended> {
     let refuse = |what: String, because: String, next: String| {
         Failure::new(Kind::Rejected, what).because(because).state("nothing was touched").next(next)
     };
     if services.is_empty() {
-        let what = format!("nothing goes from `{}` to `{}`", args.from, args.to);
+        let what = format!("nothing goes from `{}` to `{}`", from, to);
         let because = "no service is deployed to both".to_owned();
         return Err(Ended::wrong(refuse(what, because, "see `targets` of services in `pleach.toml`".into())));
     }
-    let facts = facts_of(project, &args.from).await?;
-    let standing = crate::standing::stand(project, Some(&args.from)).await?.only(services);
+    let facts = facts_of(project, from).await?;
+    let standing = crate::standing::stand(project, Some(from)).await?.only(services);
     let (mut proven, mut failures) = (Proven::new(), Vec::new());
     for service in services {
         let ill = standing.services.iter().find(|row| row.service == *service && row.health != Health::Healthy);
         let seen = match ill {
             Some(row) => Err(format!("it is not seen to be healthy on `{}`", row.target)),
-            None => agreed(&facts, service),
+            None => agreed(&facts, service).and_then(|seen| is_of_its_kind(project, service, seen)),
         };
         match seen {
             Ok(seen) => drop(proven.insert(service.clone(), seen)),
             Err(because) => failures.push(refuse(
-                format!("`{service}` is not proven in `{}`", args.from),
+                format!("`{service}` is not proven in `{}`", from),
                 because,
-                format!("look with `pleach status {0}`, then `pleach deploy {0} --only {service}`", args.from),
+                format!("look with `pleach status {0}`, then `pleach deploy {0} --only {service}`", from),
             )),
         }
     }
     if failures.is_empty() { Ok(proven) } else { Err(Ended { exit: Exit::REFUSED, ..failures.into() }) }
+}
+
+/// What was proven as something else has no image to be taken as it is: it would be built anew.
+fn is_of_its_kind(project: &Project, service: &ServiceName, seen: ProvenService) -> Result<ProvenService, String> {
+    let config = project.config.services.get(service);
+    let (image, compose) = config.map_or((false, false), |one| (one.image.is_some(), one.compose.is_some()));
+    if image == seen.images.is_empty() || compose == seen.project.is_empty() {
+        return Err("it runs there in another way than `pleach.toml` says now".to_owned());
+    }
+    Ok(seen)
 }
 
 /// What a target runs of a service.

@@ -119,6 +119,12 @@ fn no_terminal(plan: &Plan, rule: ConsentRule, command: &str) -> Failure {
         ConsentRule::Yes => failure
             .because("this is no terminal to ask in, and `--yes` was not given")
             .next(format!("read what stands above, then `{command} --yes`")),
+        ConsentRule::Ask | ConsentRule::Typed if command.starts_with("pleach promote") => failure
+            .because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in"))
+            .next(format!(
+                "`{command} --out plan.json`, in a terminal `pleach approve plan.json`, then `pleach deploy {environment} --plan \
+                 plan.json`"
+            )),
         ConsentRule::Ask | ConsentRule::Typed if !command.starts_with("pleach deploy") => failure
             .because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in"))
             .next(format!("`{command}` in a terminal")),

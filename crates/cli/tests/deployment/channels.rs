@@ -180,6 +180,19 @@ fn promotion_names_the_very_image_on_the_other_channel_and_only_where_it_succeed
         assert_eq!(prod(engine), ["prod-latest", "prod-v1.0.0", "prod-v2.0.0"]);
         assert_eq!(names(engine, "alpha")["alpha:prod-latest"], image);
     }
+
+    // A plan that was saved takes there only what is still proven when it is carried out.
+    let plan = dock.scene.place().join("plan.json").display().to_string();
+    let out = [&promote[..], &["--out", &plan]].concat();
+    let carry_out = ["deploy", "prod", "--plan", &plan, "--yes"];
+    deploy(&dock, 3);
+    dock.scene.ends(0, &out);
+    deploy(&dock, 4);
+    let stale = dock.scene.ends(102, &carry_out);
+    assert!(stale.stderr.contains("does not bring what is proven of `alpha`"), "{}", stale.stderr);
+    dock.scene.ends(0, &out);
+    dock.scene.ends(0, &carry_out);
+    assert_eq!(prod(&dock.engine).last().map(String::as_str), Some("prod-v4.0.0"));
 }
 
 #[test]

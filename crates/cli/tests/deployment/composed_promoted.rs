@@ -63,7 +63,7 @@ fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
     std::fs::write(&file, std::fs::read_to_string(&file).expect("a config").replace("compose = {}", own))
         .expect("written");
     dock.target(&format!(
-        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\nretry = {{ attempts = 1 }}\n\
+        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\non-failure = \"unwind-run\"\nretry = {{ attempts = 1 }}\n\
          [environments.prod.targets.here]\nkind = \"directory\"\npath = \"../prod\"\nhost = \"{}\"\ndocker-socket = \"{}\"\n",
         bed.address(),
         bed.engine.socket().display(),

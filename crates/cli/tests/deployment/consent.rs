@@ -132,3 +132,56 @@ fn consent_from_another_terminal_is_asked_the_same_and_yes_is_not_enough() {
     assert!(told.contains("tested         staging, by ada"), "{told}");
     assert!(told.contains("rollback-plan  pleach rollback prod"), "{told}");
 }
+
+#[test]
+fn what_is_promoted_to_production_is_agreed_to_in_a_terminal_now_or_by_somebody_before() {
+    let production = Production::new();
+    let scene = &production.scene;
+    let config = std::fs::read_to_string(scene.root().join("pleach.toml")).unwrap();
+    let gate = "[environments.prod]\npromote-from = \"local\"\n";
+    scene.write("pleach.toml", &config.replace("[environments.prod]\n", gate));
+    scene.git(&["commit", "-qam", "A gate"]);
+    scene.ends(0, &["deploy", "local", "--only", "alpha", "--yes"]);
+    let promote = ["promote", "local", "prod", "--only", "alpha"];
+    let asked = scene.ends(102, &promote);
+    told_in_four_parts(&asked);
+    assert!(asked.stderr.contains("--out plan.json`, in a terminal `pleach approve plan.json`"), "{}", asked.stderr);
+    assert!(production.is_untouched() || scene.runs().len() == 1);
+    let answers = [production.commit(), String::new(), "y".into(), "call ada".into(), "prod".into()];
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let said = scene.types(&promote, &answers);
+    assert!(said.code == 0 && said.stdout.contains("done, and seen to be done"), "{}", said.stdout);
+
+    // Planned and agreed to by a person, carried out where no terminal is.
+    let plan = scene.place().join("plan.json").display().to_string();
+    let out = [&promote[..], &["--out", &plan]].concat();
+    let carried_out = |code: i32| scene.ends(code, &["deploy", "prod", "--plan", &plan]);
+    let agreed = || {
+        let given = [production.commit(), String::new(), "y".into(), "call ada".into(), "prod".into()];
+        let given: Vec<&str> = given.iter().map(String::as_str).collect();
+        let said = scene.types(&["approve", &plan], &given);
+        assert_eq!(said.code, 0, "{}", said.stdout);
+    };
+    scene.version("alpha", 2);
+    scene.ends(0, &["deploy", "local", "--only", "alpha", "--yes"]);
+    let saved = scene.ends(0, &out);
+    assert!(saved.stderr.contains(&format!("then `pleach deploy prod --plan {plan}`")), "{}", saved.stderr);
+    assert!(told_in_four_parts_of(carried_out(102)).contains("in a terminal"), "nobody has agreed yet");
+    agreed();
+    scene.version("alpha", 3);
+    scene.ends(0, &["deploy", "local", "--only", "alpha", "--yes"]);
+    assert!(told_in_four_parts_of(carried_out(102)).contains("does not bring what is proven of `alpha` in `local`"));
+    scene.ends(0, &out);
+    agreed();
+    carried_out(0);
+    // A plan of what the branch has is none of what is proven.
+    scene.version("alpha", 4);
+    scene.ends(0, &["plan", "prod", "--only", "alpha", "--out", &plan]);
+    assert!(told_in_four_parts_of(carried_out(102)).contains("does not bring what is proven"));
+    scene.ends(0, &["stop", "local", "--yes"]);
+}
+
+fn told_in_four_parts_of(said: Said) -> String {
+    told_in_four_parts(&said);
+    said.stderr
+}

@@ -81,7 +81,7 @@ impl Project<'_> {
             let output = self.ask(lines.into_iter().collect::<Vec<_>>().join(" && "), Effect::Write).await?;
             if !output.succeeded() {
                 let login = self.site.place.typed("docker login".to_owned());
-                let next = format!("where it asks for a login, `{login}`; then `pleach promote` again");
+                let next = format!("where it asks for a login, `{login}`");
                 return Err(self.failed("pull the proven images", &output).next(next));
             }
         }
