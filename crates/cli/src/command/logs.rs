@@ -31,9 +31,9 @@ const FAR_PACE: Duration = Duration::from_millis(500);
 /// Arguments of `pleach logs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Whose
-    #[arg(value_name = "SERVICE", required_unless_present = "output")]
-    service: Option<ServiceName>,
+    /// Whose: a service, or an environment with all of its services
+    #[arg(value_name = "SERVICE|ENVIRONMENT", required_unless_present = "output")]
+    whose: Option<ServiceName>,
     /// Only in this environment
     #[arg(short, long, value_name = "ENVIRONMENT")]
     env: Option<EnvironmentName>,
@@ -54,13 +54,57 @@ pub(crate) struct Args {
     lines: Option<usize>,
     /// Write all that tells of the environment, or of the run, into this archive (`.tar.gz`): logs, reports, events,
     /// status; without secrets
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["service", "service_output", "follow", "lines", "targets"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["whose", "service_output", "follow", "lines", "targets"])]
     output: Option<PathBuf>,
     /// Replace the archive if it is there already
     #[arg(long, requires = "output")]
     force: bool,
     #[command(flatten)]
     on: On,
+}
+
+/// Whose logs are shown.
+enum Whose {
+    Service(ServiceName),
+    /// Of all services there.
+    Environment(EnvironmentName),
+}
+
+impl Whose {
+    /// The environment of that name, where no service is called so. What was deployed once may stand in no config any more.
+    fn of(name: &ServiceName, globals: &Globals, args: &Args) -> Self {
+        let environment = EnvironmentName::new(name.as_str()).ok().filter(|_| args.env.is_none());
+        let config = Project::open(globals).ok().map(|project| project.config);
+        let is_one = |environment: &EnvironmentName| {
+            config.as_ref().is_some_and(|config| {
+                config.environments.contains_key(environment) && !config.services.contains_key(name)
+            })
+        };
+        environment.filter(is_one).map_or_else(|| Self::Service(name.clone()), Self::Environment)
+    }
+
+    fn environment<'a>(&'a self, args: &'a Args) -> Option<&'a EnvironmentName> {
+        match self {
+            Self::Service(_) => args.env.as_ref(),
+            Self::Environment(environment) => Some(environment),
+        }
+    }
+
+    fn is(&self, service: &ServiceName) -> bool {
+        match self {
+            Self::Service(one) => one == service,
+            Self::Environment(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Service(name) => write!(f, "`{name}`"),
+            Self::Environment(name) => write!(f, "any service in `{name}`"),
+        }
+    }
 }
 
 /// A file to show, and what to call it if there are several.
@@ -95,14 +139,15 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     if let Some(file) = &args.output {
         return export(&wanted(&args, file, globals)?, globals);
     }
-    let Some(service) = &args.service else { return Ok(Exit::DONE) };
+    let Some(name) = &args.whose else { return Ok(Exit::DONE) };
     let form = if globals.json { Form::Json } else { Form::Text };
+    let whose = Whose::of(name, globals, &args);
     if args.service_output {
-        show_outputs(service, &args, globals, form)?;
+        show_outputs(&whose, &args, globals, form)?;
         return Ok(Exit::DONE);
     }
     let workspace = Workspace::open(globals)?;
-    let (run, sources) = run_sources(&workspace, service, &args)?;
+    let (run, sources) = run_sources(&workspace, &whose, &args)?;
     if !globals.quiet {
         narrate(&format!("run {run}"));
     }
@@ -136,15 +181,15 @@ fn wanted(args: &Args, file: &Path, globals: &Globals) -> Result<Wanted, Ended> 
     Ok(Wanted { scope, file, existing: if args.force { Existing::Replace } else { Existing::Keep } })
 }
 
-fn run_sources(workspace: &Workspace, service: &ServiceName, args: &Args) -> Result<(RunId, Vec<Source>), Ended> {
+fn run_sources(workspace: &Workspace, whose: &Whose, args: &Args) -> Result<(RunId, Vec<Source>), Ended> {
     let (run, plan) = match &args.run {
         Some(run) if !workspace.runs.journal_path(run).exists() => return Err(unknown_run(workspace, run)),
         Some(run) => (run.clone(), workspace.state(run)?.plan().clone()),
-        None => last_run_with(workspace, service, args)?,
+        None => last_run_with(workspace, whose, args)?,
     };
     let run_dir = workspace.runs.run_dir(&run);
     let mut sources: Vec<Source> = Vec::new();
-    for lane in plan.lanes().filter(|lane| lane.service == *service && args.on.takes(&lane.target)) {
+    for lane in plan.lanes().filter(|lane| whose.is(&lane.service) && args.on.takes(&lane.target)) {
         let path = log_file(&run_dir, &lane.service, &lane.target);
         if sources.iter().all(|source| source.path != path) {
             sources.push(Source { name: format!("{}@{}", lane.service, lane.target), path });
@@ -152,35 +197,38 @@ fn run_sources(workspace: &Workspace, service: &ServiceName, args: &Args) -> Res
     }
     if sources.is_empty() {
         let there = if args.on.targets.is_empty() { "" } else { " there" };
-        return Err(Ended::wrong(no_log(service, &format!("run {run} has no lane of it{there}"))));
+        return Err(Ended::wrong(no_log(whose, &format!("run {run} has no lane of it{there}"))));
     }
     Ok((run, sources))
 }
 
-fn last_run_with(workspace: &Workspace, service: &ServiceName, args: &Args) -> Result<(RunId, Plan), Ended> {
-    let here = |environment: &EnvironmentName| args.env.as_ref().is_none_or(|wanted| wanted == environment);
+fn last_run_with(workspace: &Workspace, whose: &Whose, args: &Args) -> Result<(RunId, Plan), Ended> {
+    let here = |environment: &EnvironmentName| whose.environment(args).is_none_or(|wanted| wanted == environment);
     for entry in workspace.entries()?.iter().filter(|entry| here(&entry.environment)) {
         let plan = workspace.state(&entry.run)?.plan().clone();
-        if plan.lanes().any(|lane| lane.service == *service) {
+        if plan.lanes().any(|lane| whose.is(&lane.service)) {
             return Ok((entry.run.clone(), plan));
         }
     }
-    Err(Ended::wrong(no_log(service, "no run has deployed it yet")))
+    Err(Ended::wrong(no_log(whose, "no run has deployed it yet")))
 }
 
-fn no_log(service: &ServiceName, why: &str) -> Failure {
-    Failure::new(Kind::Rejected, format!("there is no log of `{service}`"))
+fn no_log(whose: &Whose, why: &str) -> Failure {
+    Failure::new(Kind::Rejected, format!("there is no log of {whose}"))
         .because(why)
         .state("nothing was touched")
         .next("see all services with `pleach status`, and all runs with `pleach runs`")
 }
 
-/// What the service itself printed, wherever it runs.
-fn show_outputs(service: &ServiceName, args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
-    let project = Project::open_on(globals, args.env.as_ref(), &args.on)?;
-    project.require_services(std::slice::from_ref(service))?;
+/// What the services themselves printed, wherever they run.
+fn show_outputs(whose: &Whose, args: &Args, globals: &Globals, form: Form) -> Result<(), Ended> {
+    let environment = whose.environment(args);
+    let project = Project::open_on(globals, environment, &args.on)?;
+    if let Whose::Service(service) = whose {
+        project.require_services(std::slice::from_ref(service))?;
+    }
     block_on(async {
-        let outputs = crate::standing::outputs(&project, service, args.env.as_ref()).await?;
+        let outputs = crate::standing::outputs(&project, |service| whose.is(service), environment).await?;
         let mut shown = Vec::new();
         for output in &outputs {
             let mark = match &args.since {
@@ -194,7 +242,7 @@ fn show_outputs(service: &ServiceName, args: &Args, globals: &Globals, form: For
         }
         if shown.is_empty() {
             let why = "it has not printed anything where Pleach keeps it running";
-            return Err(Ended::wrong(no_log(service, why)));
+            return Err(Ended::wrong(no_log(whose, why)));
         }
         let several = shown.len() > 1 && form == Form::Text;
         for one in &mut shown {

@@ -193,21 +193,24 @@ pub(crate) struct ServiceOutput {
     pub(crate) status: ServiceStatus,
 }
 
-/// Where a service's own processes print.
+/// Where the own processes of these services print; of several, the service stands in the name.
 pub(crate) async fn outputs(
     project: &Project,
-    service: &ServiceName,
+    is_wanted: impl Fn(&ServiceName) -> bool,
     environment: Option<&EnvironmentName>,
 ) -> Result<Vec<ServiceOutput>, Ended> {
+    let several = project.config.services.keys().filter(|service| is_wanted(service)).count() > 1;
     let mut outputs = Vec::new();
     let wanted = project.config.environments.iter().filter(|(name, _)| environment.is_none_or(|one| one == *name));
     for (name, config) in wanted {
         for (target_name, description) in project.descriptions(config)? {
             let target = project.workspace.open_target(name, &project.planned_target(&target_name, &description))?;
-            let statuses = read_statuses(target.as_ref(), &description.settings).await?;
-            let own = statuses.into_iter().find(|(name, _)| name == service).map(|(_, status)| status);
-            if let Some(status) = own.transpose()? {
-                outputs.push(ServiceOutput { name: format!("{name}/{target_name}"), target, status });
+            for (service, status) in read_statuses(target.as_ref(), &description.settings).await? {
+                if is_wanted(&service) {
+                    let place = format!("{name}/{target_name}");
+                    let name = if several { format!("{service}@{place}") } else { place };
+                    outputs.push(ServiceOutput { name, target: target.clone(), status: status? });
+                }
             }
         }
     }

@@ -78,6 +78,11 @@ fn a_run_can_be_read_afterwards() {
     assert_eq!(scene.ends(0, &["logs", "alpha", "-n", "2"]).stdout.lines().count(), 2);
     assert!(scene.ends(0, &["logs", "alpha", "--follow"]).stdout.contains("| building"), "it ends with the run");
     assert!(scene.ends(0, &["logs", "alpha", "--service"]).stdout.contains("listening on"));
+    let all = scene.ends(0, &["logs", "local"]).stdout;
+    assert!(all.contains("==> alpha@here\n") && all.contains("==> beta@here\n"), "{all}");
+    let printed = scene.ends(0, &["logs", "local", "--service", "--since", "deployment"]).stdout;
+    assert!(printed.contains("==> alpha@local/here\n") && printed.matches("listening on").count() == 2, "{printed}");
+    told_in_four_parts(&scene.ends(100, &["logs", "prod"]));
     let since = |when: &str| scene.pleach(&["logs", "alpha", "--service", "--since", when]);
     assert!(since("deployment").stdout.contains("listening on"));
     told_in_four_parts(&since("10m"));

@@ -15,6 +15,7 @@ use super::state::State;
 use crate::error::{Failure, Kind};
 use crate::event::{Event, Events};
 use crate::journal::Entry;
+use crate::period::Period;
 use crate::phase::{Evidence, IdempotencyKey, Inspection, Leftover, Outputs, Phase, StepContext};
 use crate::plan::{ApprovedPlan, Lane, Step};
 use crate::port::{FencingToken, LineSink, Stream};
@@ -22,6 +23,10 @@ use crate::registry::Registry;
 use crate::snapshot::{RestorePoint, Snapshot, SnapshotContext};
 use crate::target::Target;
 use crate::word::{LaneId, RunId, SnapshotId, StepName};
+
+/// What was captured in its time limit may take so many times as long to be put back: what stands in its place is read and kept
+/// first, and what was put back is read again.
+const RESTORE_TIMES: u32 = 4;
 
 /// What one step's work needs, owned, so that it can run as a task.
 pub(super) struct StepWork {
@@ -210,6 +215,7 @@ impl StepWork {
             let snapshot = self.registry.require_snapshot(&planned.kind)?;
             let lines =
                 Lines { events: self.events.clone(), lane: self.lane().id.clone(), step: self.step().name.clone() };
+            let limit = planned.time_limit.0 * RESTORE_TIMES;
             let cx = SnapshotContext {
                 run: &self.run,
                 id,
@@ -219,11 +225,11 @@ impl StepWork {
                 token: self.token,
                 lines: &lines,
                 cancel: &self.cancel,
-                deadline: Instant::now() + planned.time_limit.0,
+                deadline: Instant::now() + limit,
             };
-            let restored = timeout(planned.time_limit.0, snapshot.restore(&cx, record)).await.map_err(|_| {
+            let restored = timeout(limit, snapshot.restore(&cx, record)).await.map_err(|_| {
                 Failure::new(Kind::UnknownOutcome, format!("could not restore snapshot `{id}`"))
-                    .because(format!("it was not done within its time limit of {}", planned.time_limit))
+                    .because(format!("it was not done within its time limit of {}", Period(limit)))
             })??;
             self.believe(&restored)?;
             seen.push(restored.as_str().to_owned());

@@ -23,7 +23,6 @@ use pleach_core::word::ReleaseId;
 use serde::Serialize;
 
 use super::parameter::{Place, Previous, VolumesParameters};
-use super::recipe::FILES;
 use super::release::ReleaseSpec;
 use crate::kept::KeptFiles;
 use crate::proxy::{LeadRequest, LeadTo, Led, SettleRequest};
@@ -46,6 +45,10 @@ cd "$1" || exit 1; shift; exec "$@""#;
 
 /// What a command needs beyond its own time.
 const MARGIN: Duration = Duration::from_secs(30);
+
+/// As long as a run itself gives what it had half an hour to keep: one that is ended before its time begins anew, and what runs on
+/// it is down meanwhile.
+const PUTTING_BACK: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Whether the run takes a [snapshot of files](super::files), which the target can put back by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl WayBack<'_> {
         if self.kept == Kept::Files {
             instructions.push(Instruction::Command {
                 directory: self.root(),
-                limit: FILES.0,
+                limit: PUTTING_BACK,
                 argv: KeptFiles::by_itself(&layout.all_kept(), "{run}"),
             });
         }
@@ -141,7 +144,7 @@ impl WayBack<'_> {
         let program = self.place.program.to_string_lossy().into_owned();
         let words = ["sh", "-c", PUT_BACK_VOLUMES, "pleach", &program, &request, &kept, "{run}"];
         let argv = words.map(str::to_owned).to_vec();
-        Ok(Some(Instruction::Command { directory: self.root(), limit: FILES.0 + MARGIN, argv }))
+        Ok(Some(Instruction::Command { directory: self.root(), limit: PUTTING_BACK, argv }))
     }
 
     /// Where commands begin: the target's directory, which is there.
