@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pleach_core::config::FILE_NAME;
+use pleach_core::engine::overtaken;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::journal::Outcome;
 use pleach_core::port::{Leases as _, RunEntry};
@@ -12,6 +13,7 @@ use pleach_git::worktree;
 use pleach_store::ProcessIdentity;
 
 use crate::exit::{Ended, Exit};
+use crate::print::narrate;
 use crate::project::{Project, Workspace};
 use crate::standing::open_runs;
 
@@ -79,11 +81,16 @@ pub(crate) async fn require_nothing_unfinished(
     workspace: &Workspace,
     environment: &EnvironmentName,
 ) -> Result<(), Ended> {
-    let mut open = open_runs(workspace, &workspace.entries()?)?.into_iter();
     let blocks =
         |entry: &RunEntry| entry.environment == *environment && matches!(entry.outcome, None | Some(Outcome::Held));
-    let Some(open) = open.find(blocks) else { return Ok(()) };
-    let run = &open.run;
+    for open in open_runs(workspace, &workspace.entries()?)?.iter().filter(|entry| blocks(entry)) {
+        require_finished(workspace, open).await?;
+    }
+    Ok(())
+}
+
+async fn require_finished(workspace: &Workspace, open: &RunEntry) -> Result<(), Ended> {
+    let (run, environment) = (&open.run, &open.environment);
     if open.outcome.is_none() {
         let leases = workspace.leases.list().await?;
         let alive = leases.iter().find(|lease| lease.run == *run && ProcessIdentity::from(&lease.holder).is_alive());
@@ -95,6 +102,13 @@ pub(crate) async fn require_nothing_unfinished(
                 .next("watch it with `pleach status --watch`, and try again when it is done");
             return Err(Ended::with(Exit::LEASED, failure));
         }
+    }
+    // It would stand in the way for ever: nobody may go on with it any more.
+    let state = workspace.state(run)?;
+    let (targets, _) = workspace.open_targets(state.plan())?;
+    if let Some(because) = overtaken(&workspace.registry, &state, &targets).await {
+        narrate(&format!("run {run} is left as it is: {}", because.because.join("; ")));
+        return Ok(());
     }
     let why = if open.outcome.is_some() { "is held and waits for a person" } else { "stopped before its end" };
     Err(Ended::refused(

@@ -180,14 +180,13 @@ pub(crate) async fn runs_and_leases(
     Ok((unfinished, leases))
 }
 
-/// The runs that need somebody, of all from the newest on: one that stopped before its end, or that is held or stuck and not
-/// [superseded].
+/// The runs that need somebody, of all from the newest on: one that stopped before its end, or that is held or stuck, and that is
+/// not [superseded].
 pub(crate) fn open_runs(workspace: &Workspace, entries: &[RunEntry]) -> Result<Vec<RunEntry>, Failure> {
     let mut open = Vec::new();
     for entry in entries {
         let needs = match entry.outcome {
-            None => true,
-            Some(Outcome::Held | Outcome::Stuck) => superseded(workspace, entries, entry)?.is_none(),
+            None | Some(Outcome::Held | Outcome::Stuck) => superseded(workspace, entries, entry)?.is_none(),
             Some(Outcome::Succeeded | Outcome::RolledBack) => false,
         };
         if needs {

@@ -307,6 +307,22 @@ fn what_another_machine_has_deployed_since_is_neither_taken_back_nor_gone_over()
     assert_eq!(host.scene.answers("alpha").as_deref(), Some("4.0.0"));
     assert_eq!(host.scene.pleach(&["resume"]).code, 0, "what is live is its own again");
     assert_eq!(host.scene.answers("alpha").as_deref(), Some("4.0.0"));
+
+    // What nobody may go on with any more stands in nobody's way.
+    host.scene.version("alpha", 6);
+    let mut working = host.scene.start(&["deploy", "uat", "--yes", "-v", "--only", "alpha"]);
+    working.says("alpha@vm: start");
+    working.signal(Signal::KILL);
+    drop(working.ends());
+    assert!(host.scene.ends(102, &["stop", "uat", "--yes"]).stderr.contains("stopped before its end"), "not yet");
+    let _ = host.pleach_in(&elsewhere, &["lease", "break", "uat", "vm", "--yes"]);
+    deploys_there(7);
+    refused(&["resume"], "7.0.0");
+    host.scene.version("alpha", 8);
+    let deployed = host.scene.ends(0, &["deploy", "uat", "--yes"]);
+    assert!(deployed.stderr.contains("is left as it is: its current release is "), "{}", deployed.stderr);
+    assert_eq!(host.scene.answers("alpha").as_deref(), Some("8.0.0"));
+    assert!(host.scene.ends(0, &["resume"]).stdout.contains("nothing to resume"));
 }
 
 #[test]

@@ -67,3 +67,4 @@ pub use errand::run_errand;
 pub use facts::read_facts;
 pub use state::{Condition, Course, LaneState, LaneStatus, SnapshotStatus, State, StepState};
 pub use transition::Illegal;
+pub use way::overtaken;

@@ -4,6 +4,7 @@
 //! is asked first, under the leases, and a run that would go over another one's work is refused before anything is touched.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,10 @@ use super::drive::{Engine, RunTargets, Stop};
 use super::state::{LaneStatus, SnapshotStatus, State};
 use super::work::SnapshotWork;
 use crate::error::{Failure, Kind};
+use crate::event::{Events, NoEvents};
 use crate::journal::Outcome;
-use crate::port::Lease;
+use crate::port::{FencingToken, Lease};
+use crate::registry::Registry;
 use crate::word::{LaneId, ServiceName, TargetName};
 
 /// What a run is gone on with for.
@@ -37,7 +40,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let ended = matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack));
         let restores = ended && matches!(way, Way::Back(_));
-        let mut works = self.works(state, way, targets, leases).into_iter();
+        let mut works = works(&self.registry, &self.events, state, way, targets, leases).into_iter();
         let parallel = usize::try_from(state.policy().limits.parallel.max(1)).unwrap_or(usize::MAX);
         let mut asking = JoinSet::new();
         let ask = |work: SnapshotWork| async move {
@@ -66,32 +69,51 @@ impl Engine {
             works.by_ref().take(1).for_each(|work| drop(asking.spawn(ask(work))));
         }
     }
+}
 
-    /// Of all that was captured for the lanes that would move.
-    fn works(&self, state: &State, way: &Way<'_>, targets: &RunTargets, leases: &[Lease]) -> Vec<SnapshotWork> {
-        let moved = moved(state, way);
-        let snapshots = state.plan().snapshots.iter().zip(&state.snapshots).enumerate();
-        let works = snapshots.filter_map(|(at, (planned, snapshot))| {
-            let is_asked = match &planned.service {
-                Some(service) => moved.contains(&(&planned.target, service)),
-                None => moved.iter().any(|(target, _)| **target == planned.target),
-            };
-            let record =
-                snapshot.record.clone().filter(|_| is_asked && snapshot.status != SnapshotStatus::Discarded)?;
-            Some(SnapshotWork {
-                run: state.run().clone(),
-                approved: state.approved().clone(),
-                at,
-                record: Some(record),
-                token: leases.iter().find(|lease| lease.target == planned.target)?.token,
-                target: targets.get(&planned.target)?.clone(),
-                snapshot: self.registry.require_snapshot(&planned.kind).ok()?.clone(),
-                events: self.events.clone(),
-                cancel: CancellationToken::new(),
-            })
-        });
-        works.collect()
+/// Why a run that is not at its end can neither be gone on with nor taken back, because others have changed since what it left;
+/// nothing where that is not so, or cannot be seen. Changes nothing.
+pub async fn overtaken(registry: &Registry, state: &State, targets: &RunTargets) -> Option<Failure> {
+    let events: Arc<dyn Events> = Arc::new(NoEvents);
+    let mut asking = JoinSet::new();
+    for work in works(registry, &events, state, &Way::On, targets, &[]) {
+        asking.spawn(async move { work.require_own().await.err() });
     }
+    let mut failures = asking.join_all().await.into_iter().flatten();
+    failures.find(|failure| failure.kind == Kind::Conflict)
+}
+
+/// Of all that was captured for the lanes that would move.
+fn works(
+    registry: &Registry,
+    events: &Arc<dyn Events>,
+    state: &State,
+    way: &Way<'_>,
+    targets: &RunTargets,
+    leases: &[Lease],
+) -> Vec<SnapshotWork> {
+    let moved = moved(state, way);
+    let snapshots = state.plan().snapshots.iter().zip(&state.snapshots).enumerate();
+    let works = snapshots.filter_map(|(at, (planned, snapshot))| {
+        let is_asked = match &planned.service {
+            Some(service) => moved.contains(&(&planned.target, service)),
+            None => moved.iter().any(|(target, _)| **target == planned.target),
+        };
+        let record = snapshot.record.clone().filter(|_| is_asked && snapshot.status != SnapshotStatus::Discarded)?;
+        let lease = leases.iter().find(|lease| lease.target == planned.target);
+        Some(SnapshotWork {
+            run: state.run().clone(),
+            approved: state.approved().clone(),
+            at,
+            record: Some(record),
+            token: lease.map_or(FencingToken(0), |lease| lease.token),
+            target: targets.get(&planned.target)?.clone(),
+            snapshot: registry.require_snapshot(&planned.kind).ok()?.clone(),
+            events: events.clone(),
+            cancel: CancellationToken::new(),
+        })
+    });
+    works.collect()
 }
 
 /// The services on their targets of which something is left to be done, on or back.
