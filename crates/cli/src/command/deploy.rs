@@ -8,7 +8,7 @@ use pleach_core::percent::Percent;
 use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approve, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
-use super::promote::require_still_proven;
+use super::promote::{bring_back, require_still_proven};
 use crate::args::{Globals, On};
 use crate::deployment::{
     Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
@@ -60,10 +60,13 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     project.require_services(&args.only)?;
     require_nothing_unfinished(&project.workspace, &args.environment).await?;
     let saved = args.plan.as_deref().map(|path| require_saved_plan(path, &args.environment)).transpose()?;
-    match (&environment.promote_from, &saved) {
-        (Some(from), Some(plan)) if !plan.is_empty() => require_still_proven(project, from, plan).await?,
-        _ => require_no_other_way(&args.environment, environment)?,
-    }
+    let proven = match (&environment.promote_from, &saved) {
+        (Some(from), Some(plan)) if !plan.is_empty() => Some((from, require_still_proven(project, from, plan).await?)),
+        _ => {
+            require_no_other_way(&args.environment, environment)?;
+            None
+        }
+    };
     if !args.ignore_uncommitted && saved.is_none() {
         require_clean(project, &select(project, environment, &args.only))?;
     }
@@ -83,6 +86,9 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     let command = format!("pleach deploy {}", args.environment);
     let saved = args.plan.as_deref();
     let approved = approve_plan(project, plan, environment.consent, answered, saved, &command).await?;
+    if let Some((from, proven)) = &proven {
+        bring_back(project, from, &args.environment, proven.iter()).await?;
+    }
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await
 }
 

@@ -104,8 +104,12 @@ fn changed_by(plan: &Plan) -> BTreeSet<ServiceName> {
     plan.lanes().map(|lane| lane.service.clone()).collect()
 }
 
-/// A plan that was saved takes to where only proven things come what is still proven, and its images are there.
-pub(super) async fn require_still_proven(project: &Project, from: &EnvironmentName, plan: &Plan) -> Result<(), Ended> {
+/// A plan that was saved takes to where only proven things come what is still proven; gives that.
+pub(super) async fn require_still_proven(
+    project: &Project,
+    from: &EnvironmentName,
+    plan: &Plan,
+) -> Result<Proven, Ended> {
     let changed: Vec<ServiceName> = changed_by(plan).into_iter().collect();
     let to = &plan.environment;
     let proven = require_proven(project, (from, to), &changed).await?;
@@ -124,7 +128,7 @@ pub(super) async fn require_still_proven(project: &Project, from: &EnvironmentNa
             .next(format!("make a new plan: `pleach promote {from} {to} --out plan.json`"));
         return Err(Ended::refused(failure));
     }
-    Ok(bring_back(project, from, to, proven.iter()).await?)
+    Ok(proven)
 }
 
 /// The images that a plan has a service take: what looks like one in the steps that get them.
@@ -157,7 +161,7 @@ impl ProvenService {
 }
 
 /// Images that are gone where images are built come back from a target that they were proven on.
-async fn bring_back(
+pub(super) async fn bring_back(
     project: &Project,
     from: &EnvironmentName,
     to: &EnvironmentName,

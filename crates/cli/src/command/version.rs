@@ -12,7 +12,7 @@ use crate::args::{Globals, On};
 use crate::deployment::block_on;
 use crate::exit::{Ended, Exit};
 use crate::print::{Cell, Paint, Style, Table, answer, clean, stdout_columns, tell_failure};
-use crate::project::{Project, Workspace};
+use crate::project::{Project, Workspace, read_version};
 use crate::standing::{Life, ServiceStanding, Standing, TargetReader, readers, stand, within_limit};
 
 /// Arguments of `pleach version`.
@@ -43,6 +43,8 @@ struct Live {
     target: TargetName,
     release: Option<ReleaseId>,
     commit: Option<CommitId>,
+    /// What that commit's `VERSION` or tag says, where it has one.
+    version: Option<String>,
     subject: Option<String>,
     branch: Option<String>,
     /// What the branch names here.
@@ -108,6 +110,7 @@ fn live(project: &Project, standing: ServiceStanding) -> Live {
         service: standing.service,
         target: standing.target,
         release: standing.release,
+        version: None,
         subject: None,
         newest: None,
         ahead: None,
@@ -118,6 +121,10 @@ fn live(project: &Project, standing: ServiceStanding) -> Live {
         branch,
     };
     let Some(branch) = live.branch.clone() else { return live };
+    if let (Some(config), Some(commit)) = (project.config.services.get(&live.service), &live.commit) {
+        let read = read_version(&project.workspace.repository, config, commit).ok();
+        live.version = read.filter(|version| *version != commit.short());
+    }
     compare(&project.workspace, &format!("refs/heads/{branch}"), &mut live);
     live
 }
@@ -207,7 +214,7 @@ fn tell(told: &Answer, globals: &Globals) {
 }
 
 fn services_text(services: &[Live], paint: Paint, columns: Option<usize>) -> String {
-    let mut table = Table::new(["SERVICE", "TARGET", "RELEASE", "COMMIT", "BRANCH HAS", "", "SUBJECT"]);
+    let mut table = Table::new(["SERVICE", "TARGET", "VERSION", "RELEASE", "COMMIT", "BRANCH HAS", "", "SUBJECT"]);
     for live in services {
         let short = |commit: &Option<CommitId>| commit.as_ref().map_or("-".to_owned(), |one| one.short().to_owned());
         let (style, apart) = apart(live);
@@ -215,6 +222,7 @@ fn services_text(services: &[Live], paint: Paint, columns: Option<usize>) -> Str
         table.row([
             Cell::styled(Style::Bold, live.service.as_str()),
             live.target.as_str().into(),
+            live.version.as_deref().map_or_else(|| "-".to_owned(), clean).into(),
             live.release.as_ref().map_or("-", ReleaseId::as_str).into(),
             short(&live.commit).into(),
             short(&live.newest).into(),
@@ -272,6 +280,7 @@ mod tests {
             target: TargetName::new("here").expect("a name"),
             release: None,
             commit: commit.clone(),
+            version: None,
             subject: None,
             branch: None,
             newest: commit.clone(),

@@ -8,4 +8,5 @@ mod script;
 mod workspace;
 
 pub(crate) use config::{Project, Proven, ProvenService, listed};
+pub(crate) use script::read_version;
 pub(crate) use workspace::{Workspace, untouched};

@@ -34,7 +34,7 @@ pub(super) fn read_scripts(
 }
 
 /// Which version of the service a commit is.
-pub(super) fn read_version(
+pub(crate) fn read_version(
     repository: &Repository,
     service: &ServiceConfig,
     commit: &CommitId,

@@ -77,6 +77,8 @@ fn what_is_live_is_compared_with_the_branches_here() {
 
     let absent = json(&scene, &["version", "local"]);
     assert_eq!(row(&absent, "services", "alpha")["commit"], Value::Null);
+    scene.git(&["tag", "v1.4.2", "skill/alpha"]);
+    scene.commit("beta", "VERSION", Some("v2.0.1\n"));
     scene.ends(0, &["deploy", "local", "--yes"]);
     scene.version("alpha", 2);
     scene.version("alpha", 3);
@@ -86,6 +88,7 @@ fn what_is_live_is_compared_with_the_branches_here() {
     assert_eq!((&alpha["branch"], &alpha["subject"]), (&"skill/alpha".into(), &"Change service.json".into()));
     assert!(alpha["release"].as_str().unwrap().ends_with(&alpha["commit"].as_str().unwrap()[..8]), "{alpha}");
     assert_eq!(row(&told, "services", "beta")["behind"], 0);
+    assert_eq!((&alpha["version"], &row(&told, "services", "beta")["version"]), (&"1.4.2".into(), &"2.0.1".into()));
     assert_eq!((&told["programs"][0]["target"], &told["programs"][0]["same"]), (&"here".into(), &true.into()));
     let table = scene.ends(0, &["version", "local"]).stdout;
     assert!(table.contains("2 behind") && table.contains("newest") && table.contains("this one"), "{table}");
