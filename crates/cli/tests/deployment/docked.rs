@@ -149,8 +149,9 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
     let old = dock.seen();
     dock.version_of("alpha", 2);
     dock.scene.commit("beta", "flaps", Some(FLAPS));
-    let ill = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{CHECK} \"echo I feel bad; exit 1\"]\n");
-    let hangs = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{CHECK} \"exec /bin/busybox sleep 600\"]\n");
+    let ill = format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{} \"echo I feel bad; exit 1\"]\n", check("10s"));
+    let hangs =
+        format!("FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n{} \"exec /bin/busybox sleep 600\"]\n", check("1s"));
     for (dockerfile, words) in [
         ("FROM base:1\nRUN echo no luck today; exit 3\n", ["could not build `Dockerfile`", "no luck today"]),
         (
@@ -171,8 +172,8 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
             ["is not healthy", "more memory than it may have"],
         ),
         // Over HTTP both answer rightly all the time.
-        (&ill, ["its engine says unhealthy: its `HEALTHCHECK` has failed", "I feel bad"]),
-        (&hangs, ["its engine says unhealthy: its `HEALTHCHECK` has failed", "exceeded timeout"]),
+        (&ill, ["its `HEALTHCHECK` has", "I feel bad"]),
+        (&hangs, ["its `HEALTHCHECK` has", "exceeded timeout"]),
     ] {
         dock.scene.commit("beta", "Dockerfile", Some(dockerfile));
         let failed = dock.without_a_lost_request(|| dock.scene.pleach(&["deploy", "uat", "--yes"]));
@@ -189,9 +190,11 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
     assert!(held.stderr.contains(&name), "where its log is: {}", held.stderr);
     dock.scene.ends(0, &["rollback", "uat", "--yes"]);
 
-    // Well at first, and gone a while later: the engine starts it again, and it is told.
-    let later = "FROM base:1\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"busybox httpd -p 8080 -h /www; sleep 8; exit 7\"]\n";
-    let later = format!("{later}{CHECK} \"! busybox test -e /tmp/ill\"]\n");
+    // Well at first, and gone a while later, seven times: the engine starts it again, each time later, and it is told.
+    let later = "FROM base:1\nCOPY . /www\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"busybox httpd -p 8080 -h /www; \
+                 until busybox test -e /tmp/end; do sleep 1; done; echo >>/tmp/end; \
+                 [ $(busybox wc -l </tmp/end) -lt 7 ] || busybox rm /tmp/end; exit 7\"]\n";
+    let later = format!("{later}{} \"! busybox test -e /tmp/ill\"]\n", check("10s"));
     dock.scene.commit("beta", "Dockerfile", Some(&later));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     dock.require_settled(2);
@@ -202,6 +205,7 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
         assert!(begun.elapsed() < Duration::from_secs(60), "{}{}", says("status"), says("ps"));
     }
     assert!(says("status").contains("unhealthy  "), "{}", says("status"));
+    dock.exec(&dock.running("beta"), &["/bin/busybox", "touch", "/tmp/end"]);
     let begun = Instant::now();
     loop {
         let listed = dock.scene.ends(0, &["ps", "uat", "beta"]).stdout;
@@ -215,7 +219,9 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
 }
 
 /// What the engine asks by itself, up to the line for the shell.
-const CHECK: &str = "HEALTHCHECK --interval=200ms --timeout=1s --retries=2 CMD [\"/bin/busybox\", \"sh\", \"-c\",";
+fn check(timeout: &str) -> String {
+    format!("HEALTHCHECK --interval=200ms --timeout={timeout} --retries=2 CMD [\"/bin/busybox\", \"sh\", \"-c\",")
+}
 
 /// Answers rightly every other time.
 const FLAPS: &str = "while :; do for said in '200 OK' '500 No'; do printf 'HTTP/1.0 %s\\r\\n\\r\\n' \"$said\" | busybox nc -l -p 8080; done; done\n";
