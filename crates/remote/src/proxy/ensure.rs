@@ -25,10 +25,8 @@ pub(super) fn ensure(request: &EnsureRequest) -> Result<Ensured, Failure> {
     let socket = AdminSocket(&place.socket);
     // Asked before anything is written: who cannot be asked is left as he is.
     socket.require_admin().map_err(ProxyError::told)?;
-    let worker = socket.probe_worker().map_err(ProxyError::told)?;
-    let running = socket.probe(&wanted.name).map_err(ProxyError::told)?;
     edit.require_own_address(wanted).map_err(ProxyError::told)?;
-    require_free_address(wanted, &running).map_err(ProxyError::told)?;
+    let (worker, running) = probe_with_free_address(socket, wanted).map_err(ProxyError::told)?;
 
     let mut changes = Vec::new();
     match edit.backends().get(&wanted.name) {
@@ -78,6 +76,25 @@ fn evidence(place: &ProxyPlace, wanted: &Backend, worker: &Worker) -> String {
         place.file.display(),
         worker.version
     )
+}
+
+/// What runs, where the address is free or HAProxy's own. Amid a reload that another call has asked for, the new worker may have
+/// the address while the old one still answers.
+fn probe_with_free_address(socket: AdminSocket<'_>, wanted: &Backend) -> Result<(Worker, Running), ProxyError> {
+    let begun = Instant::now();
+    loop {
+        let worker = socket.probe_worker()?;
+        let running = socket.probe(&wanted.name)?;
+        match require_free_address(wanted, &running) {
+            Err(ProxyError::Taken { .. })
+                if begun.elapsed() < SETTLED
+                    && (is_being_replaced(worker.pid) || socket.probe_worker()?.pid != worker.pid) =>
+            {
+                sleep(LOOK_AGAIN);
+            }
+            checked => return checked.map(|()| (worker, running)),
+        }
+    }
 }
 
 /// Refuses an address on which somebody else listens: a new worker that cannot have it makes the old one pause all that it has
