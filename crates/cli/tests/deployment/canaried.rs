@@ -209,7 +209,7 @@ fn a_deployer_that_is_killed_amid_a_canary_leaves_the_part_also_over_a_restart_a
 }
 
 #[test]
-fn a_release_whose_answers_take_too_long_or_that_the_own_command_does_not_agree_to_is_taken_back() {
+fn a_release_that_is_too_slow_or_ill_or_that_the_own_command_does_not_agree_to_is_taken_back() {
     let Some((_haproxy, mut dock)) = proxied() else { return };
     let script = |work: &str| format!("#!/bin/busybox sh\n{work}\nprintf 'Status: 200 OK\\r\\n\\r\\n'\n");
     dock.scene.commit("alpha", "Dockerfile", Some(DOCKERFILE));
@@ -232,6 +232,14 @@ fn a_release_whose_answers_take_too_long_or_that_the_own_command_does_not_agree_
     assert_eq!(slow.code, 110, "{}{}", slow.stdout, slow.stderr);
     assert!(slow.stderr.contains("at most 200ms on average are allowed"), "{}", slow.stderr);
     told_in_four_parts(&slow);
+    assert_eq!(addresses(&file(&dock)), addresses(&before));
+
+    // Well until somebody asks it; to those who ask, it answers rightly all the same.
+    let ill = deployed("/bin/busybox rm -f /www/health");
+    assert_eq!(ill.code, 110, "{}{}", ill.stdout, ill.stderr);
+    assert!(ill.stderr.contains("is not healthy") && ill.stderr.contains("GET /health answered 404"), "{}", ill.stderr);
+    assert!(ill.stderr.contains("it is given no more requests"), "{}", ill.stderr);
+    told_in_four_parts(&ill);
     assert_eq!(addresses(&file(&dock)), addresses(&before));
 
     let disagreed = deployed("# as fast as before");
