@@ -138,7 +138,8 @@ fn secure(state: &State, actions: &mut Vec<Action>) {
     actions.extend(state.snapshots_waiting.iter().take(free).map(|snapshot| Action::Secure { snapshot: *snapshot }));
 }
 
-fn parallel(state: &State) -> usize {
+/// How much may be under way at once.
+pub(super) fn parallel(state: &State) -> usize {
     usize::try_from(state.policy().limits.parallel.max(1)).unwrap_or(usize::MAX)
 }
 

@@ -284,19 +284,8 @@ impl<'a> Running<'a> {
     }
 
     fn snapshot_work(&self, at: usize, cancel: CancellationToken) -> Option<SnapshotWork> {
-        let planned = &self.state.plan().snapshots[at];
-        let state = &self.state.snapshots[at];
-        Some(SnapshotWork {
-            run: self.state.run().clone(),
-            approved: self.state.approved().clone(),
-            at,
-            record: state.record.clone(),
-            token: self.state.token_of(state.target),
-            target: self.targets.get(&planned.target)?.clone(),
-            snapshot: self.engine.registry.require_snapshot(&planned.kind).ok()?.clone(),
-            events: self.engine.events.clone(),
-            cancel,
-        })
+        let token = self.state.token_of(self.state.snapshots[at].target);
+        SnapshotWork::of(&self.state, at, token, self.targets, &self.engine.registry, &self.engine.events, cancel)
     }
 
     /// What ended, and all else that has ended meanwhile.

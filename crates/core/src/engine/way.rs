@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::decide::parallel;
 use super::drive::{Engine, RunTargets, Stop};
 use super::state::{LaneStatus, SnapshotStatus, State};
 use super::work::SnapshotWork;
@@ -41,13 +42,12 @@ impl Engine {
         let ended = matches!(state.outcome(), Some(Outcome::Succeeded | Outcome::RolledBack));
         let restores = ended && matches!(way, Way::Back(_));
         let mut works = works(&self.registry, &self.events, state, way, targets, leases).into_iter();
-        let parallel = usize::try_from(state.policy().limits.parallel.max(1)).unwrap_or(usize::MAX);
         let mut asking = JoinSet::new();
         let ask = |work: SnapshotWork| async move {
             work.require_own().await?;
             if restores { work.require_restorable().await } else { Ok(()) }
         };
-        works.by_ref().take(parallel).for_each(|work| drop(asking.spawn(ask(work))));
+        works.by_ref().take(parallel(state)).for_each(|work| drop(asking.spawn(ask(work))));
         loop {
             tokio::select! {
                 biased;
@@ -99,33 +99,26 @@ fn works(
             Some(service) => moved.contains(&(&planned.target, service)),
             None => moved.iter().any(|(target, _)| **target == planned.target),
         };
-        let record = snapshot.record.clone().filter(|_| is_asked && snapshot.status != SnapshotStatus::Discarded)?;
+        if !is_asked || snapshot.record.is_none() || snapshot.status == SnapshotStatus::Discarded {
+            return None;
+        }
+        // Nothing is written: whoever only looks has no lease.
         let lease = leases.iter().find(|lease| lease.target == planned.target);
-        Some(SnapshotWork {
-            run: state.run().clone(),
-            approved: state.approved().clone(),
-            at,
-            record: Some(record),
-            token: lease.map_or(FencingToken(0), |lease| lease.token),
-            target: targets.get(&planned.target)?.clone(),
-            snapshot: registry.require_snapshot(&planned.kind).ok()?.clone(),
-            events: events.clone(),
-            cancel: CancellationToken::new(),
-        })
+        let token = lease.map_or(FencingToken(0), |lease| lease.token);
+        SnapshotWork::of(state, at, token, targets, registry, events, CancellationToken::new())
     });
     works.collect()
 }
 
 /// The services on their targets of which something is left to be done, on or back.
 fn moved<'a>(state: &'a State, way: &Way<'_>) -> BTreeSet<(&'a TargetName, &'a ServiceName)> {
-    let lanes = || state.lanes();
     let place = |lane: &'a crate::plan::Lane| (&lane.target, &lane.service);
     let asked: BTreeSet<_> = match way {
         Way::Back(ids) if !ids.is_empty() => {
-            lanes().filter(|(lane, _)| ids.contains(&lane.id)).map(|(lane, _)| place(lane)).collect()
+            state.lanes().filter(|(lane, _)| ids.contains(&lane.id)).map(|(lane, _)| place(lane)).collect()
         }
-        _ => lanes().map(|(lane, _)| place(lane)).collect(),
+        _ => state.lanes().map(|(lane, _)| place(lane)).collect(),
     };
-    let left = lanes().filter(|(_, state)| !matches!(state.status, LaneStatus::TakenBack | LaneStatus::Skipped));
+    let left = state.lanes().filter(|(_, state)| !matches!(state.status, LaneStatus::TakenBack | LaneStatus::Skipped));
     left.map(|(lane, _)| place(lane)).filter(|place| asked.contains(place)).collect()
 }

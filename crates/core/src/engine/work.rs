@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::drive::RunTargets;
 use super::pace::Pace;
 use super::state::State;
 use crate::error::{Failure, Kind};
@@ -272,6 +273,30 @@ pub(super) struct SnapshotWork {
 }
 
 impl SnapshotWork {
+    /// Of one snapshot of a run; nothing where its target or kind is not known here.
+    pub(super) fn of(
+        state: &State,
+        at: usize,
+        token: FencingToken,
+        targets: &RunTargets,
+        registry: &Registry,
+        events: &Arc<dyn Events>,
+        cancel: CancellationToken,
+    ) -> Option<Self> {
+        let planned = &state.plan().snapshots[at];
+        Some(Self {
+            run: state.run().clone(),
+            approved: state.approved().clone(),
+            at,
+            record: state.snapshots[at].record.clone(),
+            token,
+            target: targets.get(&planned.target)?.clone(),
+            snapshot: registry.require_snapshot(&planned.kind).ok()?.clone(),
+            events: events.clone(),
+            cancel,
+        })
+    }
+
     fn planned(&self) -> &crate::plan::SnapshotPlan {
         &self.approved.plan().snapshots[self.at]
     }
