@@ -25,7 +25,7 @@ use super::layout::ServiceLayout;
 use super::parameter::{FilesParameters, Place};
 use super::routing::asked;
 use super::site::Site;
-use super::snapshot::cannot_be_restored;
+use super::snapshot::require_data;
 use crate::kept::{KeptFiles, KeptPath};
 use crate::supervise::{AgainRequest, StartedAgain};
 
@@ -133,10 +133,7 @@ impl Snapshot for FilesSnapshot {
     }
 
     async fn require_restorable(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
-        let Err(failure) = self.prove(cx, record).await else { return Ok(()) };
-        let parameters: FilesParameters = cx.require_parameters()?;
-        let site = Site::of_snapshot(cx, &parameters.place)?;
-        Err(cannot_be_restored(cx, &site, failure).await)
+        require_data(cx, self.prove(cx, record).await).await
     }
 
     async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {

@@ -91,21 +91,20 @@ async fn require_whole(
     Ok(format!("release `{release}` of {} is there with {what}", record.spec.commit.short()))
 }
 
-/// Why a run is not taken back with its data, and how to have the release alone.
-pub(super) async fn cannot_be_restored(cx: &SnapshotContext<'_>, site: &Site<'_>, why: Failure) -> Failure {
-    let (service, environment) = (&site.place.service, cx.target.environment());
+/// Where the data of a service cannot be put back: why its run is not taken back, and how to have the release alone.
+pub(super) async fn require_data(cx: &SnapshotContext<'_>, proven: Result<Evidence, Failure>) -> Result<(), Failure> {
+    let Err(why) = proven else { return Ok(()) };
+    let place: Place = cx.require_parameters()?;
+    let site = Site::of_snapshot(cx, &place)?;
+    let (service, environment, target) = (&place.service, cx.target.environment(), cx.target.id());
     let pin: Option<Pin> = read_json(site.files, &site.layout().pin(cx.run)).await.ok().flatten();
     let release = pin.and_then(|pin| pin.release).map_or_else(|| "RELEASE".to_owned(), |release| release.to_string());
-    let target = cx.target.id();
-    let mut failure = Failure::new(
-        why.kind,
-        format!("run `{}` cannot be taken back with the data of `{service}` on `{target}`", cx.run),
-    )
-    .because(why.what);
+    let what = format!("run `{}` cannot be taken back with the data of `{service}` on `{target}`", cx.run);
+    let mut failure = Failure::new(why.kind, what).because(why.what);
     failure.because.extend(why.because);
-    failure.state("nothing was touched").next(format!(
+    Err(failure.state("nothing was touched").next(format!(
         "`pleach rollback {environment} {service} --to {release}` makes that release current, and leaves data as they are"
-    ))
+    )))
 }
 
 #[async_trait]

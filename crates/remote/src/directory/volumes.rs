@@ -22,7 +22,7 @@ use super::files::{quoted, start_anew};
 use super::parameter::{Place, VolumesParameters};
 use super::routing::asked;
 use super::site::Site;
-use super::snapshot::cannot_be_restored;
+use super::snapshot::require_data;
 use super::steps::ensure_program;
 use crate::supervise::{AgainRequest, StartedAgain};
 use crate::volume::{KeepVolumes, KeptVolume, Owner, PutBackVolumes, VolumesPutBack};
@@ -168,10 +168,7 @@ impl Snapshot for VolumesSnapshot {
     }
 
     async fn require_restorable(&self, cx: &SnapshotContext<'_>, record: &SnapshotRecord) -> Result<(), Failure> {
-        let Err(failure) = self.prove(cx, record).await else { return Ok(()) };
-        let parameters: VolumesParameters = cx.require_parameters()?;
-        let site = Site::of_snapshot(cx, &parameters.place)?;
-        Err(cannot_be_restored(cx, &site, failure).await)
+        require_data(cx, self.prove(cx, record).await).await
     }
 
     async fn discard(&self, cx: &SnapshotContext<'_>, _: &SnapshotRecord) -> Result<Evidence, Failure> {
