@@ -14,7 +14,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -201,6 +201,27 @@ fn cgroup(holder: u32) -> String {
     let network = network.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>();
     format!("pleach-{network}")
 }
+
+/// Stands in for an engine that cannot be run here: answers every request at this socket with this, until it is no longer asked.
+pub fn answer_all(socket: &Path, answer: &'static str) {
+    let listener = UnixListener::bind(socket).expect("a socket");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            std::thread::spawn(move || {
+                let mut asked = [0; 4096];
+                while stream.read(&mut asked).is_ok_and(|count| count > 0) {
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json";
+                    let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
+                }
+            });
+        }
+    });
+}
+
+/// What an engine says of itself whose API is too old.
+pub const TOO_OLD: &str =
+    r#"{"Version":"1.13.1","ApiVersion":"1.26","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}"#;
 
 /// An engine with its machine.
 pub struct DockerBed {

@@ -1,7 +1,6 @@
 //! What is refused, with the code that says so, the state and what to do next.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixListener;
+use pleach_testbed::docker::{TOO_OLD, answer_all};
 
 use crate::scene::{Scene, told_in_four_parts};
 
@@ -51,20 +50,7 @@ fn a_wrong_name_is_told_with_the_nearest_one() {
 fn an_engine_that_is_too_old_is_told_before_anything_is_built_or_sent() {
     let scene = Scene::new();
     let socket = scene.place().join("old.sock");
-    let listener = UnixListener::bind(&socket).expect("a socket");
-    std::thread::spawn(move || {
-        let said = r#"{"Version":"1.13.1","ApiVersion":"1.26","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}"#;
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            std::thread::spawn(move || {
-                let mut asked = [0; 4096];
-                while stream.read(&mut asked).is_ok_and(|count| count > 0) {
-                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json";
-                    let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{said}", said.len());
-                }
-            });
-        }
-    });
+    answer_all(&socket, TOO_OLD);
     let config = format!(
         "[project]\nname = \"skills\"\n[services.alpha]\nbranch = \"skill/alpha\"\nimage = {{}}\n\
          [environments.local]\ntargets.here = {{ kind = \"directory\", path = \"../live\", docker-socket = \"{}\" }}\n",

@@ -1,6 +1,5 @@
 //! An engine is reached here and through a host, and why one is not reached is told with what mends it.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::path::Path;
 use pleach_core::error::{Failure, Kind};
 use pleach_remote::docker::{Engine, EngineError, EngineWay};
 use pleach_remote::ssh::{Destination, Link};
-use pleach_testbed::docker::{Engine as Daemon, machine};
+use pleach_testbed::docker::{Engine as Daemon, TOO_OLD, answer_all, machine};
 use pleach_testbed::sshd::SshBed;
 
 use crate::bed::shared;
@@ -47,35 +46,18 @@ async fn an_engine_that_is_not_there_is_told_with_what_starts_it() {
     assert!(matches!(error, EngineError::Absent { .. }), "{error:?}");
 }
 
-/// An engine that answers every request with this, until it is no longer asked.
-fn fake(place: &std::path::Path, answer: &'static str) {
-    let listener = UnixListener::bind(place).expect("a socket");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            std::thread::spawn(move || {
-                let mut asked = [0; 4096];
-                while stream.read(&mut asked).is_ok_and(|count| count > 0) {
-                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json";
-                    let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
-                }
-            });
-        }
-    });
-}
-
 #[tokio::test]
 async fn an_engine_whose_api_is_too_old_or_is_none_is_told_with_what_it_speaks() {
     let folder = tempfile::tempdir().expect("a directory");
     let old = folder.path().join("old.sock");
-    fake(&old, r#"{"Version":"1.13.1","ApiVersion":"1.26","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}"#);
+    answer_all(&old, TOO_OLD);
     let (error, failure) = refusal(EngineWay::socket(&old)).await;
     assert!(matches!(error, EngineError::TooOld { .. }), "{error:?}");
     assert_eq!(failure.kind, Kind::Unsupported);
     assert!(failure.what.ends_with("it speaks API 1.26"), "{}", failure.what);
     assert!(failure.next.expect("a command").contains("19.03"));
     let other = folder.path().join("other.sock");
-    fake(&other, "hello");
+    answer_all(&other, "hello");
     let failure = Failure::from(Engine::connect(EngineWay::socket(&other)).await.expect_err("no engine"));
     assert_eq!(failure.kind, Kind::Internal, "{failure:?}");
 }
