@@ -74,9 +74,8 @@ impl Whose {
     /// The environment of that name, where no service is called so. What was deployed once may stand in no config any more.
     fn of(name: &ServiceName, globals: &Globals, args: &Args) -> Self {
         let environment = EnvironmentName::new(name.as_str()).ok().filter(|_| args.env.is_none());
-        let config = Project::open(globals).ok().map(|project| project.config);
         let is_one = |environment: &EnvironmentName| {
-            config.as_ref().is_some_and(|config| {
+            Project::open(globals).is_ok_and(|Project { config, .. }| {
                 config.environments.contains_key(environment) && !config.services.contains_key(name)
             })
         };

@@ -61,8 +61,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let mut project = Project::open_on(globals, Some(&args.to), &args.on)?;
     ask_for_canary(&mut project, &args.to, &args.canary)?;
-    let project = &project;
-    block_on(promote(&args, globals, project))
+    block_on(promote(&args, globals, &project))
 }
 
 async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Exit, Ended> {
