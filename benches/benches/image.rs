@@ -31,8 +31,11 @@ const OURS: &str = "pleach";
 const PEER: &str = "docker save into ssh docker load (peer)";
 const REGISTRY: &str = "docker push, docker pull there (peer)";
 
-/// How many layers the image has, of which the last one changes.
+/// How many layers the image has that stay, beside one of 1 MB that changes with each version.
 const LAYERS: usize = 8;
+
+/// How large the one is that changes.
+const CHANGED: usize = 1_000_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -78,14 +81,13 @@ impl Scene {
         let registry = RefCell::new(Registry::start(false));
         let mut scene = Self { here, there, bed, registry, images: Default::default(), megabytes };
         let folder = tempfile::tempdir().expect("a directory");
-        let copies: String = (0..LAYERS).map(|layer| format!("COPY {layer} /{layer}\n")).collect();
+        let copies: String = (0..=LAYERS).map(|layer| format!("COPY {layer} /{layer}\n")).collect();
         fs::write(folder.path().join("Dockerfile"), format!("FROM base:1\n{copies}")).expect("written");
         for layer in 0..LAYERS {
-            fill(&folder.path().join(layer.to_string()), megabytes * 1_000_000 / LAYERS);
+            fill(&folder.path().join(layer.to_string()), (megabytes * 1_000_000 - CHANGED) / LAYERS);
         }
         for version in 0..2 {
-            // Of what changes with each version, little is large.
-            fill(&folder.path().join((LAYERS - 1).to_string()), 1_000_000);
+            fill(&folder.path().join(LAYERS.to_string()), CHANGED);
             scene.images[version] = build(scene.here.engine.socket(), folder.path());
         }
         Some(scene)
