@@ -151,7 +151,8 @@ impl Project {
                 failures.extend(found);
                 BTreeMap::new()
             });
-            let builds = wanted.contains(name) && *operation == Operation::Deploy && service.image.is_some();
+            let is_named = service.image.is_some() || service.compose.is_some();
+            let builds = wanted.contains(name) && *operation == Operation::Deploy && is_named;
             let version = builds.then(|| read_version(repository, service, &commit)).transpose();
             let version = version.unwrap_or_else(|error| {
                 failures.push(super::untouched(error.into()));

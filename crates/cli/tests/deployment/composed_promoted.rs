@@ -49,6 +49,23 @@ fn images(engine: &Engine) -> BTreeMap<String, String> {
     all.as_array().expect("a list").iter().map(of).collect()
 }
 
+/// Where the names of channels lead, by tag: of the one image that the project builds.
+fn named(engine: &Engine) -> BTreeMap<String, String> {
+    let all = ask(engine, "/images/json");
+    let mut named = BTreeMap::new();
+    for image in all.as_array().expect("a list") {
+        let names = image["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let tags = names.filter_map(|name| name.rsplit_once(':')).filter(|(called, tag)| {
+            let is_of_channel = tag.starts_with("uat-") || tag.starts_with("prod-");
+            assert!(!is_of_channel || *called == "alpha-front", "{called}:{tag}");
+            is_of_channel
+        });
+        let image = image["Id"].as_str().unwrap_or_default();
+        named.extend(tags.map(|(_, tag)| (tag.to_owned(), image.to_owned())));
+    }
+    named
+}
+
 #[test]
 fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
     let Some(bed) = DockerBed::new() else { return };
@@ -57,13 +74,15 @@ fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
     let Some(mut dock) = project(&COMPOSE.replace("REGISTRY", &host)) else { return };
     dock.machine().reach_all();
     dock.scene.commit("alpha", "more.yml", Some(MORE));
+    dock.scene.commit("alpha", "VERSION", Some("1.0.0\n"));
     let file = dock.scene.root().join("pleach.toml");
     let own = "compose = { files = [\"compose.yml\", \"more.yml\"], profiles = [\"jobs\"], parts = { web = [\"front\"] }, \
                pull = \"always\" }";
-    std::fs::write(&file, std::fs::read_to_string(&file).expect("a config").replace("compose = {}", own))
-        .expect("written");
+    let config = std::fs::read_to_string(&file).expect("a config").replace("compose = {}", own);
+    let uat = "[environments.uat]\n";
+    std::fs::write(&file, config.replace(uat, &format!("{uat}channel = \"uat\"\n"))).expect("written");
     dock.target(&format!(
-        "[environments.prod]\nconsent = \"yes\"\npromote-from = \"uat\"\non-failure = \"unwind-run\"\nretry = {{ attempts = 1 }}\n\
+        "[environments.prod]\nchannel = \"prod\"\nconsent = \"yes\"\npromote-from = \"uat\"\non-failure = \"unwind-run\"\nretry = {{ attempts = 1 }}\n\
          [environments.prod.targets.here]\nkind = \"directory\"\npath = \"../prod\"\nhost = \"{}\"\ndocker-socket = \"{}\"\n",
         bed.address(),
         bed.engine.socket().display(),
@@ -107,20 +126,29 @@ fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
     let said = dock.scene.ends(0, &promote);
     assert_eq!(images(&bed.engine), proven, "{}", said.stderr);
     let names = ask(&bed.engine, "/images/json").to_string();
-    assert!(!names.contains("alpha-front"), "nothing is built there: {names}");
+    assert!(!names.contains("alpha-front:latest"), "nothing is built there: {names}");
+    let all = |tags: &[&str], image: &str| -> BTreeMap<String, String> {
+        tags.iter().map(|tag| ((*tag).to_owned(), image.to_owned())).collect()
+    };
+    assert_eq!(named(&dock.engine), all(&["uat-latest", "uat-v1.0.0"], &proven["front"]), "{}", said.stderr);
+    let promoted = all(&["prod-latest", "prod-v1.0.0"], &proven["front"]);
+    assert_eq!(named(&bed.engine), promoted, "{}", said.stderr);
     assert!(dock.scene.ends(0, &promote).stdout.contains("nothing to do"));
 
     // Names are followed where it is deployed; and what is not where images are built comes back to there.
     dock.version_of("alpha", 2);
+    dock.scene.commit("alpha", "VERSION", Some("2.0.0\n"));
     dock.scene.ends(0, &["deploy", "uat", "--yes"]);
     let second = images(&dock.engine);
+    assert_eq!((named(&dock.engine).len(), &named(&dock.engine)["uat-latest"]), (3, &second["front"]));
     assert_eq!(second["db"], proven["front"], "`pull` is `always`");
     dock.scene.variables[0].1 = format!("unix://{}", bed.engine.socket().display());
     let said = dock.scene.ends(0, &promote);
     assert!(said.stderr.contains("came back from `vm` of `uat`"), "{}", said.stderr);
     assert_eq!(images(&bed.engine), second, "{}", said.stderr);
+    assert_eq!((named(&bed.engine).len(), &named(&bed.engine)["prod-v2.0.0"]), (3, &second["front"]));
     dock.scene.ends(0, &["rollback", "prod", "--yes"]);
-    assert_eq!(images(&bed.engine), proven);
+    assert_eq!((images(&bed.engine), named(&bed.engine)), (proven, promoted));
 
     // Of several files the one that is wrong is named.
     for (wrong, told) in [

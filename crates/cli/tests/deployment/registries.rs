@@ -1,4 +1,7 @@
-//! Images that go through a registry: pushed once where they are built, pulled by digest where they run.
+//! Images that go through a registry: pushed once where they are built, pulled by digest where they run, and named there.
+
+use std::collections::BTreeMap;
+use std::process::Command;
 
 use pleach_testbed::docker::DockerBed;
 use pleach_testbed::registry::{PASSWORD, Registry, USER};
@@ -57,6 +60,28 @@ impl Registered {
         failed
     }
 
+    /// Where the tags of channels lead that the registry has of `alpha`.
+    fn tags(&self) -> BTreeMap<String, String> {
+        let at = |path: &str| {
+            let mut curl = Command::new("curl");
+            curl.args(["-sSi", "-u", &format!("{USER}:{PASSWORD}")]);
+            curl.args(["-H", "Accept: application/vnd.docker.distribution.manifest.v2+json"]);
+            let output = curl.arg(format!("http://{}/v2/team/alpha/{path}", self.host)).output().expect("`curl` runs");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let listed = at("tags/list");
+        let (_, body) = listed.split_once("\r\n\r\n").expect("a head and a body");
+        let listed: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        let tags = listed["tags"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+        let tags = tags.filter(|tag| tag.starts_with("uat-") || tag.starts_with("prod-"));
+        let digest = |tag: &str| {
+            let answer = at(&format!("manifests/{tag}"));
+            let digest = answer.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
+            digest.unwrap_or_else(|| panic!("{answer}")).to_owned()
+        };
+        tags.map(|tag| (tag.to_owned(), digest(tag))).collect()
+    }
+
     /// The references on an engine that name the registry.
     fn references(&self, bed: Option<&DockerBed>) -> Vec<String> {
         let engine = bed.map_or(&self.dock.engine, |bed| &bed.engine);
@@ -93,7 +118,7 @@ fn an_image_goes_through_a_registry_that_asks_for_a_login_and_no_password_is_lef
     assert_eq!(scene.references(Some(&scene.builder)), [""; 0]);
     for place in [scene.dock.scene.root(), scene.dock.live()] {
         assert!(place.join(".git").is_dir() || place.join("alpha/releases").is_dir(), "{}", place.display());
-        let found = std::process::Command::new("grep").args(["-rlF", PASSWORD]).arg(&place).output().expect("grep");
+        let found = Command::new("grep").args(["-rlF", PASSWORD]).arg(&place).output().expect("grep");
         assert_eq!(String::from_utf8_lossy(&found.stdout), "", "in {}", place.display());
     }
 }
@@ -169,4 +194,81 @@ fn a_deployer_that_is_killed_while_an_image_is_pushed_or_pulled_goes_on() {
         assert_eq!(scene.references(None), [""; 0], "{place}");
         assert_eq!(scene.references(Some(&scene.builder)), [""; 0], "{place}");
     }
+}
+
+#[test]
+fn names_of_channels_lead_to_the_same_images_in_the_registry_and_go_back_with_a_deployment() {
+    let Some(mut scene) = scene(true) else { return };
+    scene.dock.scene.variables.push(("RIGHT".into(), PASSWORD.into()));
+    scene.login("RIGHT");
+    scene.dock.add_production();
+    for (environment, channel) in [("uat", "uat"), ("prod", "prod")] {
+        let head = format!("[environments.{environment}]\n");
+        scene.configure(&head, &format!("{head}channel = \"{channel}\"\n"));
+    }
+    let deploy = |version: u32| {
+        scene.dock.scene.commit("alpha", "VERSION", Some(&format!("{version}.0.0\n")));
+        if version > 1 {
+            scene.dock.version_of("alpha", version);
+        }
+        scene.deploy(0)
+    };
+    let said = deploy(1);
+    let first = scene.tags();
+    let digest = &first["uat-latest"];
+    assert_eq!(
+        first,
+        ["uat-latest", "uat-v1.0.0"].map(|tag| (tag.to_owned(), digest.clone())).into(),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains(digest), "what was pushed: {}", said.stderr);
+
+    let promote = ["promote", "uat", "prod", "--yes", "--only", "alpha"];
+    scene.dock.scene.ends(0, &promote);
+    let promoted = scene.tags();
+    assert_eq!(
+        (promoted.len(), &promoted["prod-v1.0.0"], &promoted["prod-latest"]),
+        (4, digest, digest),
+        "{promoted:#?}"
+    );
+
+    deploy(2);
+    let second = scene.tags();
+    assert_eq!(second["uat-latest"], second["uat-v2.0.0"]);
+    assert!(second["uat-latest"] != *digest && second["prod-latest"] == *digest, "{second:#?}");
+    let back = scene.dock.scene.ends(0, &["rollback", "uat", "--yes", "-v"]);
+    let after = scene.tags();
+    assert_eq!((&after["uat-latest"], &after["uat-v2.0.0"]), (digest, &second["uat-v2.0.0"]), "{}", back.stderr);
+    assert!(back.stderr.contains("uat-v2.0.0` stays: no engine removes it"), "{}{}", back.stderr, back.stdout);
+
+    // Where the registry is out of reach, services go live and back all the same. That is told, and made up for.
+    deploy(3);
+    scene.registry.cut_after(0);
+    let back = scene.dock.scene.ends(0, &["rollback", "uat", "--yes", "-v"]);
+    assert!(back.stderr.contains("names in the registry are as they were given"), "{}{}", back.stderr, back.stdout);
+    assert_eq!(scene.dock.answer("alpha"), Some(1));
+    scene.registry.mend();
+    let third = scene.tags();
+    assert_eq!(third["uat-latest"], third["uat-v3.0.0"], "{third:#?}");
+    deploy(4);
+    let fourth = scene.tags();
+    assert_eq!(fourth["uat-latest"], fourth["uat-v4.0.0"], "{fourth:#?}");
+
+    // An engine that has nothing of it yet gives a name to what the registry has.
+    let release = scene.dock.containers("alpha").iter().find_map(|seen| {
+        let release = seen.name.strip_prefix("alpha-")?.get(..13)?;
+        (release.starts_with("0001") && seen.state != "running").then(|| release.to_owned())
+    });
+    let elsewhere = DockerBed::new().expect("one was made before");
+    elsewhere.machine().reach_all();
+    scene.dock.scene.variables[0].1 = format!("unix://{}", elsewhere.engine.socket().display());
+    let to = release.expect("the first release is kept");
+    scene.dock.scene.ends(0, &["rollback", "uat", "alpha", "--to", &to, "--yes", "-v"]);
+    assert_eq!(scene.tags()["uat-latest"], *digest);
+    for bed in [None, Some(&scene.builder), Some(&elsewhere)] {
+        assert_eq!(scene.references(bed), [""; 0]);
+    }
+    let kept = elsewhere.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
+    assert_eq!(kept.matches("\"Id\"").count(), 1, "its base alone: {kept}");
 }

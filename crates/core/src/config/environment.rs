@@ -63,8 +63,9 @@ pub struct EnvironmentConfig {
     #[schemars(example = &"uat")]
     pub promote_from: Option<EnvironmentName>,
     /// What the images that are live here are named after, once a deployment has succeeded: `NAME:CHANNEL-vVERSION` and
-    /// `NAME:CHANNEL-latest`, on the engine of each target and where images are built. The newest five versions stay, and what
-    /// a container, a kept release or another channel needs. No such names if absent.
+    /// `NAME:CHANNEL-latest`, on the engine of each target, where images are built, and in the registry that they go through. The
+    /// newest five versions stay on engines, and what a container, a kept release or another channel needs. No such names if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"uat")]
     pub channel: Option<ChannelName>,

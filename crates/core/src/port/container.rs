@@ -157,11 +157,19 @@ pub struct RegistryPlace {
 }
 
 impl RegistryPlace {
+    /// `REPOSITORY:TAG`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.repository, self.tag)
+    }
+
     /// The registry's host.
     pub fn host(&self) -> &str {
         self.repository.split('/').next().unwrap_or_default()
     }
 }
+
+/// Where tags lead in a registry: each to the digest of a manifest there. One that is absent leads nowhere.
+pub type RegistryTags = BTreeMap<String, String>;
 
 /// What a registry is told of who asks.
 #[derive(Clone, Debug)]
@@ -204,6 +212,24 @@ pub trait Containers: Send + Sync {
         &self,
         image: &ImageId,
         place: &RegistryPlace,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure>;
+
+    /// Where these tags lead in a registry: the digests of manifests there.
+    async fn tagged(
+        &self,
+        repository: &str,
+        tags: &[String],
+        login: Option<RegistryLogin>,
+    ) -> Result<RegistryTags, Failure>;
+
+    /// Has a tag lead to what its registry has by this digest, wherever it led before; tells where it leads then, as it was read
+    /// back. With `image`, only if it is that one.
+    async fn tag(
+        &self,
+        place: &RegistryPlace,
+        digest: &str,
+        image: Option<ImageId>,
         login: Option<RegistryLogin>,
     ) -> Result<String, Failure>;
 

@@ -35,6 +35,11 @@ pub struct ChannelNames {
 }
 
 impl ChannelNames {
+    /// The same channel of images that are called otherwise.
+    pub fn of(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), channel: self.channel.clone() }
+    }
+
     /// What leads to the image that is live.
     pub fn latest(&self) -> String {
         format!("{}:{}-latest", self.name, self.channel)

@@ -17,7 +17,7 @@ mod source;
 pub use clock::Clock;
 pub use container::{
     BroughtImage, Containers, ImageBuild, ImageId, NotADigest, Platforms, ProjectImage, ProjectImages, RegistryLogin,
-    RegistryPlace, is_digest, is_same_platform,
+    RegistryPlace, RegistryTags, is_digest, is_same_platform,
 };
 pub use files::{FileKind, FileStat, Files, HeldFile, Permissions, TreeDigest};
 pub use http::{Http, HttpRequest, HttpResponse, Method};

@@ -1,15 +1,13 @@
 //! Names of images on a channel: the part of a draft, and what a site does with them on its target's engine.
 
-use std::collections::BTreeSet;
-
 use pleach_core::error::Failure;
-use pleach_core::port::{ChannelNames, ImageId, ImageNames, NameChange};
+use pleach_core::port::{ChannelNames, ImageNames, NameChange, RegistryTags};
 use pleach_core::word::{ReleaseId, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::parameter::ChannelParameters;
 use super::phase::Work;
-use super::recipe::{SHORT, Scene, Steps};
+use super::recipe::{FILES, SHORT, Scene, Steps};
 use super::release::ReleaseSpec;
 use super::site::{Site, ask_program, read_json};
 use crate::supervise::{NamesRequest, RenameRequest, SurplusRequest};
@@ -22,44 +20,60 @@ pub(super) const VERSIONS: usize = 5;
 #[serde(rename_all = "kebab-case")]
 pub(super) struct NamesNote {
     pub(super) run: RunId,
-    pub(super) image: ImageId,
-    pub(super) names: BTreeSet<String>,
+    /// Where they are to lead.
+    pub(super) names: ImageNames,
     /// On the target's engine.
     pub(super) before: ImageNames,
     /// Where images are built; absent where that could not be asked, and nothing is changed there then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) built_before: Option<ImageNames>,
+    /// In the registry that its images go through; absent where there is none, or it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) registry: Option<TagsNote>,
+}
+
+/// The same in a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct TagsNote {
+    pub(super) repository: String,
+    /// What they are to lead to.
+    pub(super) digest: String,
+    pub(super) tags: Vec<String>,
+    pub(super) before: RegistryTags,
 }
 
 impl NamesNote {
-    /// Has all names lead to the image.
+    /// Has all names lead to their image.
     pub(super) fn forward(&self) -> Vec<NameChange> {
-        let to = |name: &String| NameChange { name: name.clone(), to: Some(self.image.clone()), only_from: None };
+        let to =
+            |(name, image)| NameChange { name: String::clone(name), to: Some(Clone::clone(image)), only_from: None };
         self.names.iter().map(to).collect()
     }
 
-    /// Has those that still lead to the image lead where they did.
+    /// Has those that still lead to their image lead where they did.
     pub(super) fn back(&self, before: &ImageNames) -> Vec<NameChange> {
-        let to = |name: &String| NameChange {
-            name: name.clone(),
+        let to = |(name, image)| NameChange {
+            name: String::clone(name),
             to: before.get(name).cloned(),
-            only_from: Some(self.image.clone()),
+            only_from: Some(Clone::clone(image)),
         };
         self.names.iter().map(to).collect()
     }
 
-    /// Whether all of them lead to the image.
+    /// Whether all of them lead to their image.
     pub(super) fn is_given(&self, names: &ImageNames) -> bool {
-        self.names.iter().all(|name| names.get(name) == Some(&self.image))
+        self.names.iter().all(|(name, image)| names.get(name) == Some(image))
     }
 }
 
 impl Scene<'_> {
     /// The channel that images of this release are named on.
     pub(super) fn channel_of(&self, spec: &ReleaseSpec) -> Option<ChannelNames> {
-        let environment = self.request.config.environments.get(self.request.environment)?;
-        let (channel, image) = environment.channel.clone().zip(spec.image.as_ref())?;
-        Some(ChannelNames { name: image.called(self.request.service), channel })
+        let channel = self.request.config.environments.get(self.request.environment)?.channel.clone()?;
+        let project = || spec.compose.is_some().then(|| self.request.service.as_str().to_lowercase());
+        let name = spec.image.as_ref().map(|image| image.called(self.request.service)).or_else(project)?;
+        Some(ChannelNames { name, channel })
     }
 
     /// Names the image of a release that is live; without a version as the latest one alone.
@@ -74,13 +88,25 @@ impl Scene<'_> {
         let parameters = ChannelParameters {
             place: self.place.clone(),
             release: release.clone(),
-            channel,
+            channel: channel.clone(),
             version: version.map(str::to_owned),
+            login: self.login(spec),
         };
-        let names: Vec<String> = parameters.names().into_iter().map(|name| format!("`{name}`")).collect();
-        steps.finish().add(Work::Channel, format!("name its image {}", names.join(" and ")), &parameters, SHORT)?;
+        // What a project builds is known once it is resolved.
+        let (its, name) =
+            if spec.compose.is_some() { ("images that it builds", "…") } else { ("image", &*channel.name) };
+        let named = channel.of(name);
+        let names = version.map(|version| format!("`{}` and ", named.version(version))).unwrap_or_default();
+        let summary = format!("name the {its} {names}`{}`", named.latest());
+        // From a registry, an image that has been gone here since may have to come back first.
+        let limit = if has_registry(spec) { FILES } else { SHORT };
+        steps.finish().add(Work::Channel, summary, &parameters, limit)?;
         Ok(())
     }
+}
+
+fn has_registry(spec: &ReleaseSpec) -> bool {
+    spec.image.as_ref().is_some_and(|image| image.registry.is_some())
 }
 
 impl Site<'_> {
@@ -90,8 +116,8 @@ impl Site<'_> {
     }
 
     /// Where names lead on the target's engine.
-    pub(super) async fn image_names(&self, names: &BTreeSet<String>) -> Result<ImageNames, Failure> {
-        let request = NamesRequest { socket: self.place.socket(), names: names.iter().cloned().collect() };
+    pub(super) async fn image_names(&self, names: &ImageNames) -> Result<ImageNames, Failure> {
+        let request = NamesRequest { socket: self.place.socket(), names: names.keys().cloned().collect() };
         self.look("names", &request, || "see where names of images lead".into()).await
     }
 

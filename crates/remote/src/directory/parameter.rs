@@ -1,12 +1,12 @@
 //! The parameters of steps, as plans carry them. Plain data; secrets by name only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pleach_core::config::{CheckConfig, CommandLine, RegistryConfig};
 use pleach_core::percent::Percent;
 use pleach_core::period::Period;
-use pleach_core::port::{ChannelNames, ImageId, ProjectImages, SecretName};
+use pleach_core::port::{ChannelNames, ImageId, ImageNames, ProjectImages, SecretName};
 use pleach_core::word::{EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -365,13 +365,21 @@ pub(super) struct ChannelParameters {
     /// The version that the image is named for; it is the latest one in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<String>,
+    /// How one logs in to the registry that has its images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<RegistryConfig>,
 }
 
 impl ChannelParameters {
-    /// All names that lead to the image once it is done.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        let version = self.version.iter().map(|version| self.channel.version(version));
-        version.chain([self.channel.latest()]).collect()
+    /// Where all names lead once it is done.
+    pub(super) fn names(&self, images: &ImageNames) -> ImageNames {
+        let mut names = ImageNames::new();
+        for (called, image) in images {
+            let channel = self.channel.of(called);
+            let version = self.version.iter().map(|version| channel.version(version));
+            names.extend(version.chain([channel.latest()]).map(|name| (name, image.clone())));
+        }
+        names
     }
 }
 

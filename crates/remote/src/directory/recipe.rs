@@ -197,7 +197,11 @@ impl<'a> Scene<'a> {
             service: self.request.service.clone(),
             environment: self.request.environment.clone(),
             commit: self.request.commit.clone(),
-            version: self.request.version.filter(|_| config.image.is_some()).map(str::to_owned),
+            version: self
+                .request
+                .version
+                .filter(|_| config.image.is_some() || config.compose.is_some())
+                .map(str::to_owned),
             path: config.path.clone(),
             build: config.build.clone(),
             build_on: config.build_on,

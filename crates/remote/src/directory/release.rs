@@ -8,7 +8,7 @@ use pleach_core::config::{
     BuildPlace, CheckConfig, CommandLine, ComposeConfig, EnvironmentValue, ImageConfig, ScriptConfig,
 };
 use pleach_core::period::Period;
-use pleach_core::port::{ChannelNames, ImageId, ProjectImage, ProjectImages, TreeDigest};
+use pleach_core::port::{ChannelNames, ImageId, ImageNames, ProjectImage, ProjectImages, TreeDigest};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, RunId, ServiceName};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -49,7 +49,7 @@ pub struct ReleaseSpec {
     /// The socket of the engine that its project is on, where it is another than the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_socket: Option<PathBuf>,
-    /// The channel that its image is named on.
+    /// The channel that its image is named on; of a project, the images that it builds, each by a name of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelNames>,
     /// Starts it where something else keeps it running.
@@ -172,12 +172,31 @@ pub struct ReleaseRecord {
     /// Where a registry has those of them that one has: `NAME@sha256:…`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub registry: BTreeMap<String, String>,
+    /// What those are called that it builds, without a tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, String>,
     /// The SHA-256 of the file that its project is resolved and pinned in. Records of before have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<String>,
 }
 
 impl ReleaseRecord {
+    /// The images that were built of it, by what they are called on a channel.
+    pub(super) fn own_images(&self) -> ImageNames {
+        if let Some((config, image)) = self.spec.image.as_ref().zip(self.image.clone()) {
+            return ImageNames::from([(config.called(&self.spec.service), image)]);
+        }
+        let images = self.compose.iter().flatten();
+        let built: Vec<_> =
+            images.filter_map(|(service, image)| Some((service, self.called.get(service)?, image))).collect();
+        let name = |(service, called, image): &(&String, &String, &ImageId)| {
+            let is_shared = built.iter().any(|(_, other, another)| other == called && another != image);
+            let name = if is_shared { format!("{called}-{service}") } else { (*called).clone() };
+            (name, (*image).clone())
+        };
+        built.iter().map(name).collect()
+    }
+
     /// The images of its Compose project, and where they can be had.
     pub(super) fn project(&self) -> Option<ProjectImages> {
         let image = |(service, image): (&String, &ImageId)| {

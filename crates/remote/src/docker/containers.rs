@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use pleach_core::error::Failure;
 use pleach_core::port::{
     BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Platforms, RegistryLogin,
-    RegistryPlace, Source,
+    RegistryPlace, RegistryTags, Source,
 };
 use pleach_core::target::Facts;
 use serde_json::json;
@@ -166,10 +166,30 @@ impl Containers for DockerContainers {
         place: &RegistryPlace,
         login: Option<RegistryLogin>,
     ) -> Result<String, Failure> {
-        let name = format!("{}:{}", place.repository, place.tag);
-        let turn = self.turn(&BTreeMap::from([("push".to_owned(), name)]));
+        let turn = self.turn(&BTreeMap::from([("push".to_owned(), place.name())]));
         let _turn = turn.lock().await;
         Ok(self.builder.engine().await?.push(image, place, login.as_ref()).await?)
+    }
+
+    async fn tagged(
+        &self,
+        repository: &str,
+        tags: &[String],
+        login: Option<RegistryLogin>,
+    ) -> Result<RegistryTags, Failure> {
+        Ok(self.builder.engine().await?.tagged(repository, tags, login.as_ref()).await?)
+    }
+
+    async fn tag(
+        &self,
+        place: &RegistryPlace,
+        digest: &str,
+        image: Option<ImageId>,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        let turn = self.turn(&BTreeMap::from([("push".to_owned(), place.name())]));
+        let _turn = turn.lock().await;
+        Ok(self.builder.engine().await?.tag(place, digest, image.as_ref(), login.as_ref()).await?)
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

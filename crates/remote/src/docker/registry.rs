@@ -11,7 +11,7 @@ use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
 use pleach_core::error::{Explain, Kind};
-use pleach_core::port::{ImageId, RegistryLogin, RegistryPlace};
+use pleach_core::port::{ImageId, RegistryLogin, RegistryPlace, RegistryTags};
 use tokio::time::timeout;
 
 use super::engine::Engine;
@@ -141,7 +141,7 @@ impl Engine {
         place: &RegistryPlace,
         login: Option<&RegistryLogin>,
     ) -> Result<String, RegistryError> {
-        let name = format!("{}:{}", place.repository, place.tag);
+        let name = place.name();
         let asked = Asked { engine: self, place, login };
         let mut names = self.require_image(image).await?.names;
         // What a push that was killed has left.
@@ -157,6 +157,55 @@ impl Engine {
         let pushed = asked.push_named(image, &name).await;
         asked.forget(&names, &name).await?;
         pushed
+    }
+
+    /// Where tags lead in a registry.
+    pub async fn tagged(
+        &self,
+        repository: &str,
+        tags: &[String],
+        login: Option<&RegistryLogin>,
+    ) -> Result<RegistryTags, RegistryError> {
+        let mut found = RegistryTags::new();
+        for tag in tags {
+            let place = RegistryPlace { repository: repository.to_owned(), tag: tag.clone() };
+            let (asked, name) = (Asked { engine: self, place: &place, login }, place.name());
+            let digest = asked.digest(&name, &format!("see where `{name}` leads")).await?;
+            found.extend(digest.map(|digest| (tag.clone(), digest)));
+        }
+        Ok(found)
+    }
+
+    /// Has a tag lead to what its registry has by a digest, and to this image if one is named; tells where it leads then.
+    ///
+    /// An engine names only what it has, so it fetches what it lacks of it, and has no more of it afterwards than before.
+    pub async fn tag(
+        &self,
+        place: &RegistryPlace,
+        digest: &str,
+        image: Option<&ImageId>,
+        login: Option<&RegistryLogin>,
+    ) -> Result<String, RegistryError> {
+        let asked = Asked { engine: self, place, login };
+        let (name, by_digest) = (place.name(), format!("{}@{digest}", place.repository));
+        let own = [by_digest.clone(), name.clone()];
+        let had = self.names(&own).await?;
+        let tagged = async {
+            asked.fetch(&format!("`{by_digest}`"), digest).await?;
+            let seen = self.image(&by_digest).await?.ok_or_else(|| Asked::unseen(&by_digest))?;
+            asked.require_noted(image.unwrap_or(&seen.id), digest).await?;
+            self.ensure_name(&seen.id, &name).await?;
+            asked.push_named(&seen.id, &name).await
+        };
+        let tagged = tagged.await;
+        for only_for_this in own.iter().filter(|name| !had.contains_key(*name)) {
+            match self.ensure_no_image(only_for_this).await {
+                // A container is made of it: then it has been here before.
+                Ok(()) | Err(EngineError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tagged
     }
 
     /// Has an image from a registry, by its digest there, under this name. Does nothing but name it where the engine has it.
@@ -222,22 +271,32 @@ impl Asked<'_> {
 
     /// Has the engine fetch what it lacks of a digest, and makes sure that it is the image.
     async fn pull(&self, image: &ImageId, digest: &str) -> Result<(), RegistryError> {
-        let what = format!("pull image `{}` from `{}`", image.short(), self.place.repository);
+        self.fetch(&format!("image `{}` from `{}`", image.short(), self.place.repository), digest).await?;
+        self.require_noted(image, digest).await
+    }
+
+    async fn fetch(&self, image: &str, digest: &str) -> Result<(), RegistryError> {
+        let what = format!("pull {image}");
         let options = CreateImageOptionsBuilder::default().from_image(&self.place.repository).tag(digest).build();
         let said = self.engine.docker().create_image(Some(options), None, self.credentials());
-        self.drain(&what, said).await?;
-        self.require_noted(image, digest).await
+        self.drain(&what, said).await
     }
 
     /// The engine knows the digest as that of the image.
     async fn require_noted(&self, image: &ImageId, digest: &str) -> Result<(), RegistryError> {
         let by_digest = format!("{}@{digest}", self.place.repository);
-        let source = match self.engine.image(&by_digest).await? {
-            Some(found) if found.id == *image => return Ok(()),
-            Some(found) => Said(format!("it is image {} there", found.id.short())),
-            None => Said("the engine has not seen it there".into()),
-        };
-        Err(RegistryError::Another { name: by_digest, image: image.clone(), source })
+        match self.engine.image(&by_digest).await? {
+            Some(found) if found.id == *image => Ok(()),
+            Some(found) => {
+                let source = Said(format!("it is image {} there", found.id.short()));
+                Err(RegistryError::Another { name: by_digest, image: image.clone(), source })
+            }
+            None => Err(Self::unseen(&by_digest)),
+        }
+    }
+
+    fn unseen(by_digest: &str) -> RegistryError {
+        RegistryError::Missing { name: by_digest.to_owned(), source: Said("the engine has not seen it there".into()) }
     }
 
     /// A name that was only there for this goes, but for the last one of an image.

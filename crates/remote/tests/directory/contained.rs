@@ -79,7 +79,9 @@ fn a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old() {
     let picks = |calls: &[String]| {
         let push = calls.iter().position(|call| call == "containers.push").expect("it is pushed");
         let pull = (push..calls.len()).find(|at| calls[*at] == "shell.run").expect("it is pulled");
-        vec![push, pull]
+        let named = ["containers.tagged", "containers.tag"];
+        let named = named.map(|name| calls.iter().position(|call| call == name).expect("it is named there"));
+        [[push, pull], named].concat()
     };
     let mut registry = None;
     let form = || {

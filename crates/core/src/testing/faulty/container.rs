@@ -9,7 +9,7 @@ use super::FaultPlan;
 use crate::error::Failure;
 use crate::port::{
     BroughtImage, ChannelNames, Containers, ImageBuild, ImageId, ImageNames, NameChange, Platforms, RegistryLogin,
-    RegistryPlace, Source,
+    RegistryPlace, RegistryTags, Source,
 };
 
 /// Builds and brings images, except where it is planned otherwise.
@@ -50,6 +50,25 @@ impl Containers for FaultyContainers {
         login: Option<RegistryLogin>,
     ) -> Result<String, Failure> {
         self.plan.around("containers.push", || self.inner.push(image, place, login.clone())).await
+    }
+
+    async fn tagged(
+        &self,
+        repository: &str,
+        tags: &[String],
+        login: Option<RegistryLogin>,
+    ) -> Result<RegistryTags, Failure> {
+        self.plan.around("containers.tagged", || self.inner.tagged(repository, tags, login.clone())).await
+    }
+
+    async fn tag(
+        &self,
+        place: &RegistryPlace,
+        digest: &str,
+        image: Option<ImageId>,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.plan.around("containers.tag", || self.inner.tag(place, digest, image.clone(), login.clone())).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

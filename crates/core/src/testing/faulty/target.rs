@@ -11,7 +11,7 @@ use crate::error::{Failure, Kind};
 use crate::port::{
     BroughtImage, Call, ChannelNames, Command, CommandOutput, Containers, FencingToken, FileStat, Files, HeldFile,
     Http, HttpRequest, HttpResponse, ImageBuild, ImageId, ImageNames, NameChange, Permissions, Platforms,
-    RegistryLogin, RegistryPlace, Shell, Source, SourceRef, TreeDigest,
+    RegistryLogin, RegistryPlace, RegistryTags, Shell, Source, SourceRef, TreeDigest,
 };
 use crate::target::{Facet, Facts, Target};
 use crate::word::{EnvironmentName, TargetName};
@@ -141,6 +141,25 @@ impl Containers for Facets {
         login: Option<RegistryLogin>,
     ) -> Result<String, Failure> {
         self.containers()?.push(image, place, login).await
+    }
+
+    async fn tagged(
+        &self,
+        repository: &str,
+        tags: &[String],
+        login: Option<RegistryLogin>,
+    ) -> Result<RegistryTags, Failure> {
+        self.containers()?.tagged(repository, tags, login).await
+    }
+
+    async fn tag(
+        &self,
+        place: &RegistryPlace,
+        digest: &str,
+        image: Option<ImageId>,
+        login: Option<RegistryLogin>,
+    ) -> Result<String, Failure> {
+        self.containers()?.tag(place, digest, image, login).await
     }
 
     async fn bring(&self, image: &ImageId) -> Result<BroughtImage, Failure> {

@@ -35,6 +35,8 @@ pub(in crate::directory) struct Pinned {
     pub(in crate::directory) images: BTreeMap<String, ImageId>,
     /// Where registries have those of them that one has.
     pub(in crate::directory) registry: BTreeMap<String, String>,
+    /// What those are called that it builds.
+    pub(in crate::directory) called: BTreeMap<String, String>,
     /// The SHA-256 of the file.
     pub(in crate::directory) digest: String,
 }
@@ -181,13 +183,14 @@ impl<'a> Project<'a> {
         };
         self.keep_images(&images).await?;
         let paths = self.keep(resolved.host_paths()).await?;
+        let called = resolved.called(self.name());
         resolved.pin(&images, &paths);
         let (folder, token) = (self.folder(), self.site.token());
         let script = starting(self.socket(), self.compose, names.keys());
         self.site.files.write(&folder.join(STARTING), script.as_bytes(), Permissions::Public, token).await?;
         let pinned = resolved.to_bytes();
         self.site.files.write(&folder.join(PINNED), &pinned, Permissions::Private, token).await?;
-        Ok(Pinned { images, registry, digest: hex(&Sha256::digest(&pinned)) })
+        Ok(Pinned { images, registry, called, digest: hex(&Sha256::digest(&pinned)) })
     }
 
     /// No container of this project was started from elsewhere.

@@ -118,7 +118,7 @@ pub(super) fn place_in_registry(name: &str, places: &[String]) -> Option<String>
 }
 
 /// The name of an image without tag and digest, and as engines write those of Docker's own registry.
-fn repository(name: &str) -> &str {
+pub(super) fn repository(name: &str) -> &str {
     let name = name.split('@').next().unwrap_or_default();
     let end = name.rfind(':').filter(|at| !name[*at..].contains('/')).unwrap_or(name.len());
     let name = &name[..end];

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use pleach_core::port::ImageId;
 use serde_json::{Map, Value};
 
+use super::proven::repository;
+
 /// The file of a release that holds its project, resolved and pinned.
 pub(in crate::directory) const PINNED: &str = "compose.pleach.json";
 
@@ -45,7 +47,14 @@ impl Resolved {
 
     /// Whether any image is built.
     pub(super) fn is_built(&self) -> bool {
-        self.services().any(|(_, service)| service.get("build").is_some_and(|build| !build.is_null()))
+        self.services().any(|(_, service)| has_build(service))
+    }
+
+    /// What the images that it builds are called, by service.
+    pub(super) fn called(&self, project: &str) -> BTreeMap<String, String> {
+        let mut called = self.images(project);
+        called.retain(|name, _| self.services().any(|(other, service)| other == name && has_build(service)));
+        called.into_iter().map(|(name, image)| (name, repository(&image).to_owned())).collect()
     }
 
     /// Whether the image of a service is built, and the project alone names it.
@@ -87,6 +96,10 @@ impl Resolved {
 }
 
 /// How many containers a service has.
+fn has_build(service: &Value) -> bool {
+    service.get("build").is_some_and(|build| !build.is_null())
+}
+
 fn replicas(service: &Value) -> u64 {
     let scale = service.get("scale").and_then(Value::as_u64);
     scale.or_else(|| service.pointer("/deploy/replicas").and_then(Value::as_u64)).unwrap_or(1)

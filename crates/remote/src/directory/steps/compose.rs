@@ -51,9 +51,10 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     let mut record = site.require_record(release).await?;
     let containers = if parameters.project.is_empty() { None } else { Some(cx.require_containers()?) };
     let proven = containers.map(|containers| (&parameters.project, containers));
-    let Pinned { images, registry, digest } = Project::of(&site, &record, secrets)?.pin(proven).await?;
+    let Pinned { images, registry, called, digest } = Project::of(&site, &record, secrets)?.pin(proven).await?;
     record.state = ReleaseState::Built;
-    (record.compose, record.registry, record.pinned) = (Some(images), registry, Some(digest));
+    (record.compose, record.registry, record.called) = (Some(images), registry, called);
+    record.pinned = Some(digest);
     site.write_json(&site.layout().record(release), &record).await?;
     Ok(Applied::changed(pinned(&record)))
 }

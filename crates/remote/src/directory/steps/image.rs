@@ -165,7 +165,8 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     let sent = match cx.output::<Pushed>(Work::Push.step())? {
         Some(pushed) => {
             let whence = format!("it came from `{}`", pushed.place.repository);
-            let pulled = site.pull_image(release, &image, pushed, login(&parameters, secrets).await?).await;
+            let pulled =
+                site.pull_image(release, &image, pushed, login(parameters.login.as_ref(), secrets).await?).await;
             pulled.map_err(|failure| again(on_target(cx, failure, &image), spec))?;
             whence
         }

@@ -20,6 +20,7 @@ mod renew;
 mod route;
 mod script;
 mod switch;
+mod tag;
 mod upload;
 mod volumes;
 

@@ -114,7 +114,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure>
     let site = Site::of_step(cx, &parameters.place)?;
     let surplus = surplus(cx, &site, &parameters).await?;
     let names = match &parameters.channel {
-        Some(channel) => channel::surplus(cx, &site, channel).await?,
+        Some(channel) => channel::surplus(cx, &site, channel, &parameters.release).await?,
         None => Vec::new(),
     };
     Ok(if surplus.is_nothing() && names.is_empty() {
@@ -163,7 +163,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     }
     // Behind the releases: what only these needed is a version that nothing needs by now.
     let names = match &parameters.channel {
-        Some(channel) => channel::forget_surplus(cx, &site, channel).await?,
+        Some(channel) => channel::forget_surplus(cx, &site, channel, &parameters.release).await?,
         None => Vec::new(),
     };
     if !names.is_empty() {

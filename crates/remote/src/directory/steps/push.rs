@@ -1,5 +1,6 @@
 //! `push`: the image goes to its registry, from where the targets take it.
 
+use pleach_core::config::RegistryConfig;
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Inspection, StepContext};
 use pleach_core::port::{RegistryLogin, RegistryPlace, Secrets};
@@ -21,10 +22,10 @@ pub(super) struct Pushed {
 
 /// The login that the plan names, its password fetched.
 pub(super) async fn login(
-    parameters: &UploadParameters,
+    named: Option<&RegistryConfig>,
     secrets: &dyn Secrets,
 ) -> Result<Option<RegistryLogin>, Failure> {
-    let Some(named) = &parameters.login else { return Ok(None) };
+    let Some(named) = named else { return Ok(None) };
     Ok(Some(RegistryLogin { user: named.user.clone(), password: secrets.fetch(&named.password).await? }))
 }
 
@@ -36,7 +37,7 @@ pub(super) fn inspect(cx: &StepContext<'_>) -> Result<Inspection, Failure> {
 
 pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<Applied, Failure> {
     let parameters: UploadParameters = cx.require_parameters()?;
-    let (image, login) = (require_built(cx)?, login(&parameters, secrets).await?);
+    let (image, login) = (require_built(cx)?, login(parameters.login.as_ref(), secrets).await?);
     let none = || Failure::new(Kind::Internal, format!("service `{}` has no registry", parameters.place.service));
     let place = registry_place(&parameters.spec, &image).ok_or_else(none)?;
     let pushing = cx.require_containers()?.push(&image, &place, login);

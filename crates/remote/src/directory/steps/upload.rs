@@ -164,6 +164,7 @@ impl Site<'_> {
             tree: None,
             image: None,
             compose: None,
+            called: BTreeMap::new(),
             registry: BTreeMap::new(),
             pinned: None,
         };
