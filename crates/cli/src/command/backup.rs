@@ -37,8 +37,8 @@ pub(crate) struct Args {
     /// Remove this backup
     #[arg(long, value_name = "BACKUP")]
     remove: Option<RunId>,
-    /// Consent to removing it, without being asked, where the environment allows it
-    #[arg(short, long, requires = "remove")]
+    /// Consent to removing one, without being asked, where the environment allows it
+    #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
     on: On,

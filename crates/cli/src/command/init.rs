@@ -151,9 +151,11 @@ fn tell(proposal: &Proposal, paint: Paint) {
 
 fn summary(service: &ServiceProposal) -> (Style, String) {
     let port = service.port.as_ref().map(|port| format!(" on {}", port.value)).unwrap_or_default();
-    match (&service.recipe.run, &service.recipe.image, &service.description) {
+    let recipe = &service.recipe;
+    match (&recipe.run, &recipe.image, &service.description) {
         (Some(run), ..) => (Style::Good, format!("{}{port}", run.value.split(" --").next().unwrap_or(&run.value))),
         (None, Some(_), _) => (Style::Good, format!("a container{port}")),
+        (None, None, _) if recipe.project.is_some() => (Style::Good, format!("a Compose project{port}")),
         (None, None, Some(description)) => (Style::Good, description.clone()),
         (None, None, None) => (Style::Busy, "files only: how it is started was not found".to_owned()),
     }

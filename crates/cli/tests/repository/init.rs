@@ -217,6 +217,8 @@ fn compose_files_whose_services_need_each_other_are_projects() {
         ],
     );
     insta::assert_snapshot!(proposed(&sample));
+    let said = sample.pleach(&["init", "--force"]).stderr;
+    assert_eq!(said.matches("  a Compose project").count(), 3, "{said}");
 }
 
 #[test]
