@@ -9,6 +9,9 @@ use pleach_core::phase::Change;
 use pleach_core::plan::{Lane, Step};
 use pleach_core::word::{ReleaseId, ServiceName, TargetName};
 
+/// Steps that touch nothing of the target: what their way back saw says nothing of it.
+const OFF_TARGET: [&str; 3] = ["build-image", "push", "build-here"];
+
 /// One service on one target in one run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
@@ -123,12 +126,17 @@ fn read_back(group: &[(&Lane, &LaneState)]) -> Option<String> {
     if group.iter().any(|(_, state)| matches!(state.status, LaneStatus::Failed | LaneStatus::Stuck)) {
         return None;
     }
-    let (_, state) = group.iter().find(|(_, state)| state.status == LaneStatus::TakenBack).or(group.first())?;
+    let (lane, state) = group.iter().find(|(_, state)| state.status == LaneStatus::TakenBack).or(group.first())?;
     let seen = |wanted: Condition| {
         move |step: &&pleach_core::engine::StepState| step.condition == wanted && step.evidence.is_some()
     };
+    let is_of_target = |(step, _): &(&Step, _)| !OFF_TARGET.contains(&step.name.as_str());
+    let of_target = || lane.steps.iter().zip(&state.steps).filter(is_of_target).map(|(_, state)| state);
     let step = match state.status {
-        LaneStatus::TakenBack => state.steps.iter().find(seen(Condition::Undone)),
+        LaneStatus::TakenBack => {
+            let undone = seen(Condition::Undone);
+            of_target().find(&undone).or_else(|| state.steps.iter().find(&undone))
+        }
         _ => state.steps.iter().rev().find(seen(Condition::Done)),
     };
     step.and_then(|step| step.evidence.as_ref()).map(|evidence| evidence.as_str().to_owned())

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pleach_testbed::docker::DockerBed;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::dock::Dock;
 use crate::exported::unpack;
@@ -71,10 +72,15 @@ fn containers_are_deployed_replaced_without_a_lost_request_rolled_back_and_stopp
     let whole = dock.scene.ends(0, &["check", "uat"]);
     assert_eq!(whole.stdout, "no difference was found\n", "{}", whole.stderr);
     require_other_container_found(&dock);
-    dock.without_a_lost_request(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
+    let back = dock.without_a_lost_request(|| dock.scene.ends(0, &["rollback", "uat", "--yes"]));
     assert_eq!(dock.answers(), Some(1));
+    assert!(back.stdout.contains("release `0002-") && !back.stdout.contains("nothing was sent"), "{}", back.stdout);
     let listed = dock.scene.ends(0, &["ps", "uat"]);
     assert_eq!(listed.stdout.matches("container `").count(), 2, "{}", listed.stdout);
+    let listed = dock.scene.ends(0, &["--json", "ps", "uat"]).stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed}"));
+    let processes = listed["processes"].as_array().cloned().unwrap_or_default();
+    assert_eq!(processes.iter().filter(|process| process["pid"].is_u64()).count(), 2, "{listed:#}");
     let doctor = dock.scene.pleach(&["doctor", "uat"]);
     assert!(doctor.stdout.contains("its engine can be asked to run `alpha`"), "{}", doctor.stdout);
     dock.scene.ends(0, &["restart", "uat", "--yes"]);
@@ -156,7 +162,7 @@ fn what_cannot_be_built_or_does_not_stay_up_is_told_with_its_last_words_and_chan
         ("FROM base:1\nRUN echo no luck today; exit 3\n", ["could not build `Dockerfile`", "no luck today"]),
         (
             "FROM base:1\nCMD [\"/bin/busybox\", \"sh\", \"-c\", \"echo I give up; exit 4\"]\n",
-            ["it exited with 4", "I give up"],
+            [" times; the last time it exited with 4", "I give up"],
         ),
         ("FROM base:1\nCMD [\"/nothing\"]\n", ["could not start container", "/nothing"]),
         (

@@ -152,7 +152,7 @@ async fn read_service(
                 release,
                 state,
                 container: record.container.map(|container| container.name),
-                pid: record.group.map(|group| group.leader.pid).filter(|_| state.is_up()),
+                pid: record.group.map(|group| group.leader.pid).or(record.pid).filter(|_| state.is_up()),
                 since: record.since,
                 restarts: record.restarts,
                 last_end: record.last_end,

@@ -53,6 +53,8 @@ pub struct Container {
     pub state: ContainerState,
     /// What the engine's own check says, where it has one.
     pub health: Option<EngineHealth>,
+    /// Its first process, as the engine's host numbers it, while it runs.
+    pub pid: Option<u32>,
     /// How often the engine has started it again by itself.
     pub restarts: u64,
     /// When it was started last, as RFC 3339 writes it.
@@ -141,6 +143,7 @@ impl Engine {
         let mut addresses =
             networks.networks.unwrap_or_default().into_values().filter_map(|network| network.ip_address);
         let started = state.started_at.filter(|text| !text.starts_with(NEVER));
+        let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
         let (code, out_of_memory) = (state.exit_code.unwrap_or_default(), state.oom_killed.unwrap_or_default());
         let state = match state.status {
             Some(ContainerStateStatusEnum::CREATED) => ContainerState::Made,
@@ -156,6 +159,7 @@ impl Engine {
             image: found.image.and_then(|id| ImageId::new(id).ok()).ok_or_else(|| lacks("image of the container"))?,
             state,
             health,
+            pid,
             restarts: found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
             started,
             ports,
@@ -287,9 +291,9 @@ impl BegunLine {
 /// The engine may hear that a container ended before it hears that memory was the reason.
 pub(crate) fn how_it_ended(code: i64, out_of_memory: bool) -> String {
     match code {
-        _ if out_of_memory => "it asked for more memory than it may have".into(),
-        137 => "it was killed (exit code 137), as where it asks for more memory than it may have".into(),
-        _ => format!("it exited with {code}"),
+        _ if out_of_memory => "asked for more memory than it may have".into(),
+        137 => "was killed (exit code 137), as where it asks for more memory than it may have".into(),
+        _ => format!("exited with {code}"),
     }
 }
 

@@ -174,6 +174,7 @@ impl Starting<'_> {
             last_end: None,
             killed: false,
             health: None,
+            pid: None,
             since: Timestamp::now(),
         }
     }
@@ -249,6 +250,7 @@ pub(super) fn look(directory: &Path, release: &ReleaseId) -> Result<Option<Looke
     if let Some(found) = &found {
         fill(&mut record, found);
         record.health = found.health.clone().filter(|_| found.runs());
+        record.pid = found.pid;
     }
     let made = found.map(|found| MadeOf { image: found.image, labels: found.labels });
     Ok(Some(Looked { record, state, made }))

@@ -81,6 +81,7 @@ fn prepare() -> Result<(tokio::runtime::Runtime, Supervisor), Failure> {
         last_end: None,
         killed: false,
         health: None,
+        pid: None,
         since: Timestamp::now(),
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -94,6 +94,9 @@ pub struct InstanceRecord {
     /// check prints may be secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<EngineHealth>,
+    /// The first process of its container, as its host numbers it. Looked up each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// When the process that runs now was started.
     pub since: Timestamp,
 }
