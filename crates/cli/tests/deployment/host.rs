@@ -323,6 +323,23 @@ fn what_another_machine_has_deployed_since_is_neither_taken_back_nor_gone_over()
     assert!(deployed.stderr.contains("is left as it is: its current release is "), "{}", deployed.stderr);
     assert_eq!(host.scene.answers("alpha").as_deref(), Some("8.0.0"));
     assert!(host.scene.ends(0, &["resume"]).stdout.contains("nothing to resume"));
+
+    // A restart has captured nothing that could be asked, and starts nothing of what is not live any more.
+    host.scene.file("alpha", "stubborn");
+    host.scene.ends(0, &["deploy", "uat", "--yes", "--only", "alpha"]);
+    let mut working = host.scene.start(&["restart", "uat", "alpha", "--yes", "-v"]);
+    working.says("alpha@vm: renew");
+    working.signal(Signal::KILL);
+    drop(working.ends());
+    let _ = host.pleach_in(&elsewhere, &["lease", "break", "uat", "vm", "--yes"]);
+    deploys_there(9);
+    let resumed = host.scene.pleach(&["resume"]);
+    println!("{}{}", resumed.stdout, resumed.stderr);
+    assert!(resumed.stderr.contains("somebody has deployed since") && resumed.code == 110, "{}", resumed.stderr);
+    told_in_four_parts(&resumed);
+    let listed = host.scene.ends(0, &["ps", "uat", "alpha"]).stdout;
+    assert!(listed.matches("alpha ").count() == 1 && listed.contains("0009-"), "{listed}");
+    assert_eq!(host.scene.answers("alpha").as_deref(), Some("9.0.0"));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 use pleach_core::error::{Failure, Kind};
 use pleach_core::phase::{Applied, Change, Evidence, Inspection, StepContext};
 use pleach_core::port::{FileKind, Secrets};
+use pleach_core::word::ReleaseId;
 use serde_json::{Value, json};
 
 use super::process::warning;
@@ -52,6 +53,12 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     }
     let release = &parameters.release;
     let record = site.require_record(release).await?;
+    if let Some(other) = overtaken(&site, release).await? {
+        return Err(Failure::new(Kind::Conflict, format!("release `{release}` is not started again"))
+            .because(format!("{other}: somebody has deployed since this was planned"))
+            .state("what is live there was not touched")
+            .next(format!("`pleach restart {} {}`", record.spec.environment, record.spec.service)));
+    }
     require_startable(&site, &parameters, secrets).await?;
     let stopped = site.ensure_stopped(release, parameters.drain, record.spec.stop_grace).await?;
     let instance = site.ensure_started(&record, secrets).await?;
@@ -59,6 +66,15 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     Ok(match warning(release, stopped, parameters.drain, record.spec.stop_grace) {
         Some(why) => Applied { change: Change::Warned(why), ..applied },
         None => applied,
+    })
+}
+
+/// What is live instead of a release. Whoever goes on with a run that was killed may come long after others.
+async fn overtaken(site: &Site<'_>, release: &ReleaseId) -> Result<Option<String>, Failure> {
+    Ok(match site.current().await? {
+        Some(current) if current == *release => None,
+        Some(current) => Some(format!("release `{current}` is live")),
+        None => Some("no release is live".to_owned()),
     })
 }
 
@@ -90,6 +106,9 @@ pub(super) async fn undo(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result<
     let parameters: RenewParameters = cx.require_parameters()?;
     let site = Site::of_step(cx, &parameters.place)?;
     let release = &parameters.release;
+    if let Some(other) = overtaken(&site, release).await? {
+        return Ok(Evidence::seen(format!("nothing of release `{release}` was started: {other}")));
+    }
     let record = site.require_record(release).await?;
     let runs = site.is_up(release).await?;
     let seen = if runs { site.require_healthy(release, &asked(&record.spec), None, secrets).await.ok() } else { None };
