@@ -366,6 +366,7 @@ mod tests {
             last_end: Some("exited with 4".into()),
             killed: false,
             health: None,
+            pid: None,
             since: jiff::Timestamp::UNIX_EPOCH,
         };
         let ends = Ends { first: 7, seen: AtomicU32::new(7) };

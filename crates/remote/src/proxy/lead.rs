@@ -422,6 +422,7 @@ mod tests {
                     last_end: None,
                     killed: false,
                     health: None,
+                    pid: None,
                     since: jiff::Timestamp::UNIX_EPOCH,
                 };
                 record.save(&layout.instance(&release(number))).expect("written");
