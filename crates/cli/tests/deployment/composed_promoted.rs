@@ -133,6 +133,14 @@ fn production_runs_the_images_of_uat_whatever_their_names_mean_by_then() {
     assert_eq!(named(&dock.engine), all(&["uat-latest", "uat-v1.0.0"], &proven["front"]), "{}", said.stderr);
     let promoted = all(&["prod-latest", "prod-v1.0.0"], &proven["front"]);
     assert_eq!(named(&bed.engine), promoted, "{}", said.stderr);
+    let listed = dock.scene.ends(0, &["--json", "images", "uat"]).stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed}"));
+    let rows = listed["images"].as_array().expect("a list");
+    let [built, pulled] = rows.as_slice() else { panic!("{listed:#}") };
+    assert_eq!((built["image"].as_str(), built["version"].as_str()), (Some(&*proven["front"]), Some("1.0.0")));
+    assert!(built["names"].to_string().contains("\"alpha-front:uat-latest\""), "{listed:#}");
+    assert!(built["commit"].is_string() && pulled["commit"].is_null(), "{listed:#}");
+    assert!([built, pulled].iter().all(|image| image["current"].is_string()), "{listed:#}");
     assert!(dock.scene.ends(0, &promote).stdout.contains("nothing to do"));
 
     // Names are followed where it is deployed; and what is not where images are built comes back to there.

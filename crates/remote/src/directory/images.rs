@@ -9,6 +9,7 @@ use pleach_core::port::{FileKind, Files, ImageId, Shell};
 use pleach_core::word::{CommitId, EnvironmentName, ReleaseId, ServiceName};
 use serde::Serialize;
 
+use super::compose::seen_images;
 use super::layout::{ServiceLayout, release_number};
 use super::release::ReleaseRecord;
 use super::site::{ask_program, current, is_service, read_json, read_process_json};
@@ -84,12 +85,20 @@ pub(super) async fn read_images(
     for stat in files.list(&layout.records()).await? {
         if let Some(release) = stat.name.strip_suffix(".json").and_then(|name| ReleaseId::new(name).ok()) {
             let record: Option<ReleaseRecord> = read_json(files, &layout.record(&release)).await?;
-            records.extend(record.filter(|record| record.spec.image.is_some()));
+            records.extend(record.filter(|record| record.spec.image.is_some() || record.spec.compose.is_some()));
         }
     }
     records.sort_by_key(|record| release_number(record.release.as_str()));
     let Some(newest) = records.last() else { return Ok(None) };
     let environment = Some(newest.spec.environment.clone());
+    if newest.spec.compose.is_some() {
+        let wanted = records.iter().flat_map(ReleaseRecord::images).cloned().collect();
+        let seen = seen_images(shell, &newest.spec, &wanted).await?;
+        let current = current(files, layout).await?;
+        return Ok(Some(ServiceImages { environment, current, images: joined(seen, &records) }));
+    }
+    // What a project of before was made of is not asked for here.
+    records.retain(|record| record.spec.image.is_some());
     let (program, socket) = way(files, layout, &records).await?.ok_or_else(|| {
         Failure::new(Kind::Rejected, format!("nothing of `{service}` tells how its engine is asked"))
             .because("none of its releases was ever started")
@@ -116,19 +125,25 @@ async fn way(
 }
 
 fn joined(seen: Vec<SeenImage>, records: &[ReleaseRecord]) -> Vec<ServiceImage> {
-    let mut releases: BTreeMap<ImageId, (CommitId, Vec<ReleaseId>)> = BTreeMap::new();
+    let mut releases: BTreeMap<ImageId, Made> = BTreeMap::new();
     for record in records {
-        if let Some(image) = &record.image {
-            let made = releases.entry(image.clone()).or_insert_with(|| (record.spec.commit.clone(), Vec::new()));
-            made.1.push(record.release.clone());
+        let own: BTreeSet<ImageId> = record.own_images().into_values().collect();
+        for image in record.images().collect::<BTreeSet<_>>() {
+            let made = releases.entry(image.clone()).or_default();
+            if own.contains(image) && made.commit.is_none() {
+                (made.commit, made.version) = (Some(record.spec.commit.clone()), record.spec.version.clone());
+            }
+            made.releases.push(record.release.clone());
         }
     }
     let there: BTreeSet<ImageId> = seen.iter().map(|image| image.id.clone()).collect();
     let mut images: Vec<ServiceImage> = seen
         .into_iter()
-        .map(|seen| {
-            let (commit, releases) = releases.get(&seen.id).cloned().unzip();
-            ServiceImage { image: seen.id.clone(), commit, releases: releases.unwrap_or_default(), seen: Some(seen) }
+        .map(|mut seen| {
+            let Made { commit, version, releases } = releases.get(&seen.id).cloned().unwrap_or_default();
+            // Compose writes none on what it builds.
+            seen.version = seen.version.or(version);
+            ServiceImage { image: seen.id.clone(), commit, releases, seen: Some(seen) }
         })
         .collect();
     images.sort_by(|one, other| {
@@ -136,11 +151,20 @@ fn joined(seen: Vec<SeenImage>, records: &[ReleaseRecord]) -> Vec<ServiceImage> 
         built(other).cmp(&built(one)).then_with(|| one.image.cmp(&other.image))
     });
     let gone = releases.into_iter().filter(|(image, _)| !there.contains(image));
-    images.extend(gone.map(|(image, (commit, releases))| ServiceImage {
+    images.extend(gone.map(|(image, Made { commit, releases, .. })| ServiceImage {
         image,
         seen: None,
-        commit: Some(commit),
+        commit,
         releases,
     }));
     images
+}
+
+/// What is known of an image by the releases that are made of it.
+#[derive(Clone, Default)]
+struct Made {
+    /// What it was built from; nothing of what was only pulled.
+    commit: Option<CommitId>,
+    version: Option<String>,
+    releases: Vec<ReleaseId>,
 }

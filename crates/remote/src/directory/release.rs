@@ -181,6 +181,11 @@ pub struct ReleaseRecord {
 }
 
 impl ReleaseRecord {
+    /// All images that it is made of.
+    pub(super) fn images(&self) -> impl Iterator<Item = &ImageId> {
+        self.image.iter().chain(self.compose.iter().flat_map(BTreeMap::values))
+    }
+
     /// The images that were built of it, by what they are called on a channel.
     pub(super) fn own_images(&self) -> ImageNames {
         if let Some((config, image)) = self.spec.image.as_ref().zip(self.image.clone()) {

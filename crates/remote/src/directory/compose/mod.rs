@@ -21,6 +21,7 @@ mod one_off;
 mod project;
 mod proven;
 mod resolved;
+mod seen;
 mod version;
 
 pub(super) use draft::project;
@@ -30,4 +31,5 @@ pub(super) use one_off::OneOff;
 pub(super) use project::{Pinned, Project, WRITTEN, members_of, missing_image_of, pinned_fault, unasked};
 pub(super) use proven::for_platform;
 pub(super) use resolved::PINNED;
+pub(super) use seen::seen_images;
 pub use version::compose_version;
