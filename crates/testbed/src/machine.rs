@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::boot::{self, Boot};
-use crate::sshd::kill;
+use crate::sshd::kill_all;
 
 /// The network's base, 198.18.0.0, and how many cables of four addresses fit behind it.
 const BASE: u32 = 0xc612_0000;
@@ -30,6 +30,20 @@ const HOLD: &str = r#"mount -t tmpfs none /dev/shm && echo ready; while read -r 
 for process in /proc/[0-9]*; do
     [ "${process#/proc/}" = $$ ] || [ "$(readlink "$process/ns/net")" != "$own" ] || kill -s KILL "${process#/proc/}"
 done"#;
+
+/// What a boot makes anew where systemd does not: `/run`, and the boot's id.
+const BOOT: &str = r#"mount -t tmpfs -o mode=755 none /run && cat /proc/sys/kernel/random/uuid >/dev/shm/boot &&
+mount --bind /dev/shm/boot /proc/sys/kernel/random/boot_id"#;
+
+/// What had not come as far as the disk's image is in no copy of that.
+const FORGET: &str = r#"cp --sparse=always "$2" "$2.kept" && umount "$1" && mv "$2.kept" "$2" && mount -o loop,noauto_da_alloc "$2" "$1""#;
+
+/// An `/etc` upon this machine's, in which that folder is what runs at boot, and none is cron's.
+const LOCAL: &str = r#"cd /dev/shm && mkdir etc work && mount -t overlay -o lowerdir=/etc,upperdir=etc,workdir=work none /etc &&
+rm -rf /etc/cron.d /etc/local.d && mkdir -p "$1" && ln -s "$1" /etc/local.d"#;
+
+/// Runs that, as the service `local` of OpenRC does.
+const START_LOCAL: &str = r#"for script in /etc/local.d/*.start; do ! [ -x "$script" ] || "$script"; done"#;
 
 /// A machine; all that runs on it is ended when it is dropped.
 pub struct Machine {
@@ -212,6 +226,22 @@ impl Machine {
         self.require(&["mount", "-o", "loop", &image, &place]);
     }
 
+    /// Puts an empty disk there that keeps over a loss of power what was flushed to it, and hardly anything else. It lies in the
+    /// file `image`.
+    pub fn honest_disk(&self, place: &Path, image: &Path) {
+        fs::create_dir_all(self.see(place)).expect("made");
+        fs::File::create(self.see(image)).and_then(|file| file.set_len(64 << 20)).expect("sparse");
+        let (place, image) = (place.display().to_string(), image.display().to_string());
+        self.require(&["mkfs.ext4", "-q", "-F", &image]);
+        self.require(&["mount", "-o", "loop,noauto_da_alloc", &image, &place]);
+    }
+
+    /// Has such a disk be what it is after a loss of power: nobody writes to it any more.
+    pub fn forget_unflushed(&self, place: &Path, image: &Path) {
+        let (place, image) = (place.display().to_string(), image.display().to_string());
+        self.require(&["sh", "-c", FORGET, "sh", &place, &image]);
+    }
+
     /// Lets nobody write to the disk at a place any more.
     pub fn freeze(&self, place: &Path) {
         let place = place.display().to_string();
@@ -246,6 +276,21 @@ impl Machine {
         self.boot = Some(Boot::new(self.holder.id()));
     }
 
+    /// Boots one without systemd that has lost its power: the same disk, another boot, and nothing that runs.
+    pub fn boot(&self) {
+        self.require(&["sh", "-c", BOOT]);
+    }
+
+    /// From now on it has an `/etc` of its own, and what is to run at boot is kept in `folder`, which is `/etc/local.d` there.
+    pub fn keep_local(&self, folder: &Path) {
+        self.require(&["sh", "-c", LOCAL, "sh", &folder.display().to_string()]);
+    }
+
+    /// Runs what is kept there.
+    pub fn start_local(&self) {
+        self.require(&["sh", "-c", START_LOCAL]);
+    }
+
     /// Ends all that runs on it at once, as a loss of power does.
     pub fn lose_power(&self) {
         if let Some(boot) = &self.boot {
@@ -256,7 +301,7 @@ impl Machine {
             if left.is_empty() {
                 return;
             }
-            left.into_iter().for_each(|process| kill(process, "KILL"));
+            kill_all(&left, "KILL");
         }
     }
 }

@@ -42,7 +42,14 @@ impl Drop for Server {
 
 /// Sends a signal to one process that the test has started.
 pub fn kill(process: u32, signal: &str) {
-    let _ = Command::new("kill").args(["-s", signal, &process.to_string()]).stderr(Stdio::null()).status();
+    kill_all(&[process], signal);
+}
+
+/// The same with several at once, so that hardly one of them sees another one end.
+pub(crate) fn kill_all(processes: &[u32], signal: &str) {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", signal]).args(processes.iter().map(u32::to_string));
+    let _ = kill.stderr(Stdio::null()).status();
 }
 
 /// Parent, group and state of every process.
