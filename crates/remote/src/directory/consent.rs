@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::ServiceLayout;
 use super::site::{Site, ask_program, read_process_json};
-use crate::local::replace_file;
+use crate::local::replace_durably;
 use crate::proxy::Matching;
 
 /// A canary that waits for a person.
@@ -114,7 +114,7 @@ pub(crate) fn keep_consent(request: &ConsentRequest) -> Result<(), Failure> {
     }
     let given = GivenConsent { run: awaited.run.clone(), percent: awaited.percent, by: by.clone() };
     let bytes = serde_json::to_vec_pretty(&given).map_err(|error| failed(error.to_string()))?;
-    replace_file(&layout.canary_given(), &bytes).map_err(|error| failed(error.to_string()))
+    replace_durably(&layout.canary_given(), &bytes).map_err(|error| failed(error.to_string()))
 }
 
 impl GivenConsent {

@@ -117,7 +117,7 @@ impl Fence {
             return Err(FenceError::Passed { given: token, seen, root: self.root.clone() });
         }
         if seen < token {
-            replace_file(&self.path(), format!("{token}\n").as_bytes()).map_err(|source| self.io(source))?;
+            replace_durably(&self.path(), format!("{token}\n").as_bytes()).map_err(|source| self.io(source))?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Fence {
 }
 
 /// Replaces a small file in one step; durable when it returns.
-pub(crate) fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
     let beside = beside(path, "new");
     let written = (|| {
         let mut file = File::create(&beside)?;

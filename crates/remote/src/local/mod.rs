@@ -19,7 +19,7 @@ mod tree;
 mod work;
 
 pub use fence::{Fence, FenceError};
-pub(crate) use fence::{beside, is_half_written, sync_folder};
+pub(crate) use fence::{beside, is_half_written, replace_durably, sync_folder};
 pub(crate) use files::replace_file;
 pub use files::{FilesError, LocalFiles};
 pub(crate) use output::Output;

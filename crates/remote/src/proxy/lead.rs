@@ -26,7 +26,7 @@ use super::place::ProxyPlace;
 use super::port::Proxy;
 use super::request::{Drained, SeenService};
 use crate::directory::{ServiceLayout, release_number};
-use crate::local::replace_file;
+use crate::local::replace_durably;
 use crate::supervise::InstanceRecord;
 
 /// Which service, and by which proxy it is led to.
@@ -257,7 +257,7 @@ fn note(led: &Led) -> Result<(), Failure> {
     };
     let record = LedRecord { program: std::env::current_exe().map_err(failed)?, led: led.clone() };
     let bytes = serde_json::to_vec_pretty(&record).map_err(|error| failed(error.into()))?;
-    replace_file(&path, &bytes).map_err(failed)
+    replace_durably(&path, &bytes).map_err(failed)
 }
 
 fn forget(path: &Path) -> Result<(), Failure> {

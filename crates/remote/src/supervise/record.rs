@@ -113,8 +113,12 @@ impl InstanceRecord {
         Some((self, supervisor))
     }
 
-    /// Writes it in one step.
+    /// Writes it in one step; durable where a container is told of, which its engine starts again after a loss of power.
     pub(crate) fn save(&self, path: &Path) -> std::io::Result<()> {
-        crate::local::replace_file(path, &serde_json::to_vec_pretty(self)?)
+        let text = serde_json::to_vec_pretty(self)?;
+        match &self.container {
+            Some(_) => crate::local::replace_durably(path, &text),
+            None => crate::local::replace_file(path, &text),
+        }
     }
 }
