@@ -13,6 +13,13 @@ for_shell() {
     printf '%s' "$1" | sed "s/'/'\\\\''/g"
 }
 
+# Nobody reads these before a boot: they are there after a loss of power, too.
+settle_entries() {
+    for made do
+        flush "$made" && flush "${made%/*}" || return 1
+    done
+}
+
 # Makes the entry by which it goes on after a boot, and writes which kind it is into `entry`.
 enter() {
     name_entry
@@ -27,19 +34,21 @@ enter() {
                 entry=systemd
             elif [ -w "$system/etc/cron.d" ] && { command -v cron || command -v crond; } >/dev/null; then
                 printf '@reboot root %s\n' "$(printf '%s' "$at_boot" | sed 's/%/\\%/g')" \
-                    >"$system/etc/cron.d/$unit" && entry=cron
+                    >"$system/etc/cron.d/$unit" && settle_entries "$system/etc/cron.d/$unit" && entry=cron
             elif [ -w "$system/etc/local.d" ]; then
                 printf '#!/bin/sh\n%s\n' "$at_boot" >"$system/etc/local.d/$unit.start" &&
-                    chmod 755 "$system/etc/local.d/$unit.start" && entry=local
+                    chmod 755 "$system/etc/local.d/$unit.start" &&
+                    settle_entries "$system/etc/local.d/$unit.start" && entry=local
             elif command -v crontab >/dev/null; then
                 {
                     crontab -l 2>/dev/null | grep -v "# $unit\$"
                     printf '@reboot %s # %s\n' "$(printf '%s' "$at_boot" | sed 's/%/\\%/g')" "$unit"
-                } | crontab - 2>/dev/null && entry='crontab'
+                } | crontab - 2>/dev/null && sync && entry='crontab'
             fi
             ;;
     esac
     printf '%s\n' "$entry" >"$place/entry"
+    settle_entries "$place/entry"
     if [ "$entry" = none ]; then
         note 'there is no way to go on after a boot'
     fi
@@ -60,7 +69,8 @@ enter_systemd() {
         printf '[Unit]\nDescription=Begins the watch again\n\n[Timer]\nOnActiveSec=0\nOnBootSec=0\n'
         printf 'OnUnitInactiveSec=5\nAccuracySec=1\n\n[Install]\nWantedBy=timers.target\n'
     } >"$units/$unit.timer" || return 1
-    systemctl daemon-reload && systemctl enable --now "$unit.timer"
+    systemctl daemon-reload && systemctl enable --now "$unit.timer" &&
+        settle_entries "$units/$unit.service" "$units/$unit.timer" "$units/timers.target.wants/$unit.timer"
 } >/dev/null 2>&1
 
 leave() {
