@@ -124,9 +124,9 @@ impl<'a> Site<'a> {
         let bytes = serde_json::to_vec(request)
             .map_err(|error| Failure::new(Kind::Internal, "could not send a request").because(error.to_string()))?;
         command.stdin = Some(bytes.into());
-        // Its answer is for this program; people get the step's own words.
+        // Its answer is for this program; people get the step's own words, also where it was cut off.
         let quiet = Call { lines: &NoLines, ..self.call };
-        let output = self.require_shell()?.run(&command, quiet).await?;
+        let output = self.require_shell()?.run(&command, quiet).await.map_err(without_answer)?;
         let doing = format!("`{program} {}` {}", words.join(" "), told_status(output.status));
         crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
             Err(Failure::new(Kind::UnknownOutcome, doing)
@@ -180,6 +180,12 @@ impl<'a> Site<'a> {
     }
 }
 
+/// Of what a command printed that was cut off, its answer in JSON is for nobody.
+fn without_answer(mut failure: Failure) -> Failure {
+    failure.output.retain(|line| !line.starts_with('{'));
+    failure
+}
+
 /// Asks the executable on the target for what changes nothing there.
 pub(super) async fn ask_program<T: DeserializeOwned>(
     shell: &dyn Shell,
@@ -192,7 +198,8 @@ pub(super) async fn ask_program<T: DeserializeOwned>(
     let mut command = Command::read([&*program].iter().chain(words).copied());
     command.stdin = stdin.map(Into::into);
     let cancel = CancellationToken::new();
-    let output = shell.run(&command, Call { token: None, lines: &NoLines, cancel: &cancel }).await?;
+    let call = Call { token: None, lines: &NoLines, cancel: &cancel };
+    let output = shell.run(&command, call).await.map_err(without_answer)?;
     crate::daemon::parse(&output.stdout).unwrap_or_else(|| {
         Err(Failure::new(Kind::UnknownOutcome, format!("could not {}", what()))
             .because(format!("the answer of `{program}` could not be read"))
@@ -231,7 +238,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(files: &dyn Files, path: &Pat
     })
 }
 
-/// A record of processes. It is not flushed, so a power cut may leave it empty: then none of its processes lives.
+/// A record of what runs. One of processes is not flushed, so a power cut may leave it empty: then none of them lives.
 pub(super) async fn read_process_json<T: DeserializeOwned>(
     files: &dyn Files,
     path: &Path,
