@@ -17,11 +17,11 @@ fn canaried(wait: &str) -> Option<(Haproxy, Dock)> {
     Some((haproxy, dock))
 }
 
-fn begin_with_a_tenth(dock: &mut Dock, wait: &str) {
+pub(crate) fn begin_with_a_tenth(dock: &mut Dock, wait: &str) {
     dock.target(&format!("[environments.uat.canary]\nsteps = [\"10%\"]\nwait = \"{wait}\"\nrequests = 10\n"));
 }
 
-fn file(dock: &Dock) -> String {
+pub(crate) fn file(dock: &Dock) -> String {
     std::fs::read_to_string(dock.bed.at("proxy/pleach.cfg")).expect("there")
 }
 
@@ -56,7 +56,7 @@ fn asked_and_not(dock: &Dock) -> (u32, u32) {
 }
 
 /// A deployment under way, all of whose releases have their part.
-fn shared(dock: &Dock) -> Working {
+pub(crate) fn shared(dock: &Dock) -> Working {
     shared_by(dock, &["deploy", "uat", "--yes", "-v"], "canary-10 done")
 }
 

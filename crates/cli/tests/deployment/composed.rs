@@ -50,7 +50,7 @@ pub(crate) fn project(compose: &str) -> Option<Dock> {
 }
 
 /// The containers of the project: service, name, id, image and whether it runs.
-fn members(dock: &Dock) -> Vec<(String, String, bool)> {
+pub(crate) fn members(dock: &Dock) -> Vec<(String, String, bool)> {
     let all = dock.ask("/containers/json?all=1");
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let of =

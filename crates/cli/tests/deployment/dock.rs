@@ -18,6 +18,9 @@ use crate::scene::{SERVICES, Said, Scene};
 /// Answers with the files of the commit.
 const DOCKERFILE: &str = "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n";
 
+/// What is on the disk of targets, on their machine.
+const DISK: &str = "/dev/shm/disk";
+
 /// So many answers tell that a service was asked all the time.
 const FEWEST: usize = 5;
 
@@ -27,6 +30,8 @@ pub(crate) struct Dock {
     /// Before its machine: it ends first.
     pub(crate) engine: Engine,
     pub(crate) bed: SshBed,
+    /// Whether a loss of power takes along what was not flushed.
+    forgets: bool,
 }
 
 /// A container, as its engine tells of it.
@@ -52,7 +57,7 @@ impl Dock {
         bed.configure("ConnectTimeout 3\nServerAliveInterval 1\nServerAliveCountMax 2");
         let mut scene = Scene::new();
         scene.variables.push(("DOCKER_HOST".into(), format!("unix://{}", engine.socket().display())));
-        let dock = Self { scene, engine, bed };
+        let dock = Self { scene, engine, bed, forgets: false };
         let services = SERVICES.map(|name| {
             format!(
                 "[services.{name}]\nbranch = \"skill/{name}\"\nport = {}\nstop-grace = \"1s\"\n\
@@ -290,6 +295,32 @@ impl Dock {
     pub(crate) fn restart_engine(&mut self) {
         let Self { engine, bed, .. } = self;
         engine.restart(bed.machine());
+    }
+
+    /// From now on the targets lie on a disk that keeps over a loss of power only what was flushed to it.
+    pub(crate) fn use_honest_disk(&mut self) {
+        self.machine().honest_disk(&self.bed.at("root"), DISK.as_ref());
+        self.forgets = true;
+        // It sees the disks that were there when it was started.
+        self.restart_engine();
+    }
+
+    /// Takes the power of the whole machine away, and nobody is told: the engine ends with its containers, connections with their
+    /// commands, proxies, watchdogs.
+    pub(crate) fn lose_power(&mut self) {
+        self.machine().cut();
+        self.machine().lose_power();
+        self.engine.kill();
+        if self.forgets {
+            self.machine().forget_unflushed(&self.bed.at("root"), DISK.as_ref());
+        }
+    }
+
+    /// Boots it as far as one can log in there: the same disks, and an engine that does not run yet.
+    pub(crate) fn begin_to_boot(&mut self) {
+        self.machine().boot();
+        self.bed.restart("");
+        self.machine().mend();
     }
 
     /// Deploys, restarts the engine when this is said, and goes on where it has to: how that ended.

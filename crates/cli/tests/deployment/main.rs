@@ -8,6 +8,7 @@
 
 mod astray;
 mod backups;
+mod booted;
 mod builds;
 mod canaried;
 mod channels;

@@ -20,6 +20,8 @@ impl Haproxy {
     pub(crate) fn start(machine: &Machine, folder: &std::path::Path) -> Self {
         let path = |name: &str| folder.join(name).display().to_string();
         let (own, file, pid) = (path("haproxy.cfg"), path("pleach.cfg"), path("haproxy.pid"));
+        // One that was killed has left it.
+        let _ = std::fs::remove_file(machine.see(&folder.join("admin.sock")));
         let master = machine
             .command("haproxy")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -59,7 +61,7 @@ pub(crate) fn proxied() -> Option<(Haproxy, Dock)> {
 }
 
 /// The same, before anything was started.
-fn with_haproxy_down() -> Option<Dock> {
+pub(crate) fn with_haproxy_down() -> Option<Dock> {
     let mut dock = Dock::new()?;
     let folder = dock.bed.at("proxy");
     std::fs::create_dir_all(&folder).expect("made");
@@ -258,11 +260,13 @@ fn a_proxy_that_is_down_at_first_leaves_nothing_behind_and_one_that_somebody_has
 }
 
 /// The servers that HAProxy gives requests to: backend, address, port and weight.
-fn used(dock: &Dock) -> Vec<String> {
+pub(crate) fn used(dock: &Dock) -> Vec<String> {
     let state = say(dock, "show servers state");
     let lines = state.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    // One that its file began with as disabled is marked so (4) also once it was enabled, and stands (2) from then on.
+    let takes = |words: &[&str]| words[5] == "2" && matches!(words[6], "0" | "4") && words[7] != "0";
     let mut used: Vec<String> = lines
-        .filter(|words| words.len() > 18 && words[6] == "0" && words[7] != "0" && !words[0].starts_with('#'))
+        .filter(|words| words.len() > 18 && takes(words) && !words[0].starts_with('#'))
         .map(|words| format!("{} {}:{} {}", words[1], words[4], words[18], words[7]))
         .collect();
     used.sort();
