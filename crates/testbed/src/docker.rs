@@ -33,6 +33,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const SOCKET: &str = "/run/docker.sock";
 const LOG: &str = "/dev/shm/log";
 const DATA: &str = "/dev/shm/data";
+const VOLUMES: &str = "/dev/shm/data/volumes";
 
 /// Waits for the end of the test, and ends what that has left running where it was killed.
 const HOLD: &str = r#"mount -t tmpfs none /dev/shm && mount -t tmpfs -o mode=755 none /run && echo ready
@@ -126,6 +127,19 @@ impl Engine {
     /// Where it listens, seen from here. On its machine, that is `/var/run/docker.sock`.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Where it has the volumes, on its machine.
+    pub fn volumes(&self) -> &Path {
+        Path::new(VOLUMES)
+    }
+
+    /// Puts an [honest disk](Machine::honest_disk) there. The engine has ended, and is to be started again.
+    pub fn put_volumes_on_disk(&mut self, machine: &Machine, image: &Path) {
+        self.kill();
+        // Without a mount of its own it would make one that has nothing of what is mounted below.
+        machine.overlay(DATA.as_ref(), DATA.as_ref());
+        machine.honest_disk(self.volumes(), image);
     }
 
     /// Takes all of its processes, and with them all containers, away at once, as a loss of power does.

@@ -11,6 +11,7 @@ use crate::composed::{COMPOSE, members, project};
 use crate::dock::Dock;
 use crate::proxied::{Haproxy, used, with_haproxy_down};
 use crate::scene::{SERVICES, Working, told_in_four_parts};
+use crate::volumes::{LATER, content, with_data};
 
 /// The longest that anything takes that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -229,6 +230,25 @@ fn behind_haproxy_all_is_answered_after_a_boot_and_a_host_that_nobody_comes_back
     assert!(resumed.stderr.contains("the target took itself back"), "{}", resumed.stderr);
     assert_eq!(all(dock), old);
     dock.require_settled(2);
+}
+
+#[test]
+fn a_volume_that_was_put_back_is_there_also_after_a_loss_of_power() {
+    let Some(mut dock) = with_data("") else { return };
+    dock.use_honest_disk_for_volumes();
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    let before = content(&dock, "alpha-data");
+    let mut host = Host { haproxy: None, dock };
+    let dock = &host.dock;
+    // What it writes, a service flushes by itself.
+    dock.scene.commit("alpha", "migrate", Some(&format!("{LATER}/bin/busybox sync\n")));
+    dock.scene.commit("alpha", "health", None);
+    dock.scene.ends(110, &["deploy", "uat", "--yes"]);
+    assert_eq!(content(dock, "alpha-data"), before);
+    host.reboot();
+    assert_eq!(content(&host.dock, "alpha-data"), before);
+    host.dock.scene.ends(0, &["restart", "uat", "--yes"]);
+    assert_eq!(host.dock.answer("alpha"), Some(1));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::scene::{SERVICES, Said, Scene};
 /// Answers with the files of the commit.
 const DOCKERFILE: &str = "FROM base:1\nSTOPSIGNAL SIGKILL\nCOPY . /www\n";
 
-/// What is on the disk of targets, on their machine.
+/// What is on a disk of its own, on its machine.
 const DISK: &str = "/dev/shm/disk";
 
 /// So many answers tell that a service was asked all the time.
@@ -30,8 +30,8 @@ pub(crate) struct Dock {
     /// Before its machine: it ends first.
     pub(crate) engine: Engine,
     pub(crate) bed: SshBed,
-    /// Whether a loss of power takes along what was not flushed.
-    forgets: bool,
+    /// Of what lies there a loss of power takes along what was not flushed.
+    forgets: Option<PathBuf>,
 }
 
 /// A container, as its engine tells of it.
@@ -57,7 +57,7 @@ impl Dock {
         bed.configure("ConnectTimeout 3\nServerAliveInterval 1\nServerAliveCountMax 2");
         let mut scene = Scene::new();
         scene.variables.push(("DOCKER_HOST".into(), format!("unix://{}", engine.socket().display())));
-        let dock = Self { scene, engine, bed, forgets: false };
+        let dock = Self { scene, engine, bed, forgets: None };
         let services = SERVICES.map(|name| {
             format!(
                 "[services.{name}]\nbranch = \"skill/{name}\"\nport = {}\nstop-grace = \"1s\"\n\
@@ -299,9 +299,18 @@ impl Dock {
 
     /// From now on the targets lie on a disk that keeps over a loss of power only what was flushed to it.
     pub(crate) fn use_honest_disk(&mut self) {
-        self.machine().honest_disk(&self.bed.at("root"), DISK.as_ref());
-        self.forgets = true;
+        let place = self.bed.at("root");
+        self.machine().honest_disk(&place, DISK.as_ref());
+        self.forgets = Some(place);
         // It sees the disks that were there when it was started.
+        self.restart_engine();
+    }
+
+    /// The same of all volumes, instead of the targets.
+    pub(crate) fn use_honest_disk_for_volumes(&mut self) {
+        let Self { engine, bed, .. } = self;
+        engine.put_volumes_on_disk(bed.machine(), DISK.as_ref());
+        self.forgets = Some(self.engine.volumes().to_owned());
         self.restart_engine();
     }
 
@@ -311,8 +320,8 @@ impl Dock {
         self.machine().cut();
         self.machine().lose_power();
         self.engine.kill();
-        if self.forgets {
-            self.machine().forget_unflushed(&self.bed.at("root"), DISK.as_ref());
+        if let Some(place) = &self.forgets {
+            self.machine().forget_unflushed(place, DISK.as_ref());
         }
     }
 

@@ -15,10 +15,10 @@ const FIRST: &str = "[ -e /data/deep ] || { mkdir -p /data/deep/empty; echo one 
                      ln /data/deep/file /data/other; chmod 640 /data/deep/file; chown 1234:5678 /data/deep/file; chmod 700 /data/deep; }\n";
 
 /// What a later one makes of that.
-const LATER: &str = "rm -r /data/deep /data/link; echo two >/data/other; mkdir -p /data/more/.hidden; echo x >/data/more/x; chmod 777 /data\n";
+pub(crate) const LATER: &str = "rm -r /data/deep /data/link; echo two >/data/other; mkdir -p /data/more/.hidden; echo x >/data/more/x; chmod 777 /data\n";
 
 /// Service `alpha` is a container that brings its volume up to date when it starts, and nothing else is deployed.
-fn with_data(environment: &str) -> Option<Dock> {
+pub(crate) fn with_data(environment: &str) -> Option<Dock> {
     let dock = Dock::new()?;
     let service = format!(
         "[services.alpha]\nbranch = \"skill/alpha\"\nport = {}\nstop-grace = \"1s\"\nsnapshot = [\"volume:alpha-data\"]\n\
@@ -45,7 +45,7 @@ fn folder(dock: &Dock, volume: &str) -> PathBuf {
 }
 
 /// All that is in a volume: kinds, modes, owners, links, times and contents of files.
-fn content(dock: &Dock, volume: &str) -> String {
+pub(crate) fn content(dock: &Dock, volume: &str) -> String {
     let script = "find . -printf '%P %y %m %U:%G %l\\n' | sort; find . -type f -printf '%P %n %Ts\\n' | sort; \
                   find . -type f -exec sha256sum {} + | sort";
     let output = Command::new("sh").args(["-c", script]).current_dir(folder(dock, volume)).output().expect("find");

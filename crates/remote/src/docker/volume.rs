@@ -8,6 +8,7 @@
 //! The engine's archives carry owners, modes, links, whole seconds of times, and of extended attributes `security.capability`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -75,6 +76,21 @@ impl Engine {
         };
         let made = self.docker().create_volume(request).await;
         made.map(drop).map_err(self.failed(&format!("make volume `{}`", volume.name)))
+    }
+
+    /// Has what was written to a volume outlive a loss of power. Succeeds where there is none.
+    pub(crate) async fn flush_volume(&self, name: &str) -> Result<(), EngineError> {
+        let what = format!("look at volume `{name}`");
+        let found = match self.docker().inspect_volume(name).await.map_err(self.failed(&what)) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        let flushed = File::open(found.mountpoint).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        // Who may not open its folder may flush all that the host has.
+        if flushed.is_err() {
+            rustix::fs::sync();
+        }
+        Ok(())
     }
 
     /// The containers that run with a volume.

@@ -115,10 +115,13 @@ put_back_row() {
 put_back() {
     if ! [ -e "$place/restored" ]; then
         each put_back_row || fail 65 "$place/plan is damaged"
+        # Before it counts as done: it is put back but once.
+        sync
         if [ -e "$place/changed" ]; then
             : >"$place/restored" || fail 74 "could not write in $place"
+            flush "$place/restored"
+            flush "$place"
         fi
-        sync
     fi
     if [ -e "$place/changed" ]; then
         note 'changed'

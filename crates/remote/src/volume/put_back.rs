@@ -16,6 +16,7 @@ use super::scan::{scan, unpack};
 use super::tree::Tree;
 use crate::daemon::{cannot_lock, lock_file};
 use crate::docker::{Container, Engine, EngineWay};
+use crate::local::sync_folder;
 
 /// Has volumes be as they were before `run`, once: what was put back is left alone from then on.
 pub(crate) async fn put_back(request: &PutBackVolumes, run: &RunId) -> Result<VolumesPutBack, Failure> {
@@ -48,6 +49,10 @@ impl PuttingBack<'_> {
             for volume in kept {
                 self.put_back_one(volume).await?;
             }
+            // The engine does not, and the copies go once it counts as done.
+            for volume in kept {
+                self.engine.flush_volume(&volume.name).await?;
+            }
             self.mark("restored")?;
         }
         Ok(VolumesPutBack {
@@ -64,7 +69,7 @@ impl PuttingBack<'_> {
 
     fn mark(&self, mark: &str) -> Result<(), Failure> {
         let path = self.place.join(mark);
-        let marked = File::create(&path).and_then(|file| file.sync_all());
+        let marked = File::create(&path).and_then(|file| file.sync_all()).and_then(|()| sync_folder(&path));
         marked.map_err(|error| cannot("put volumes back", &path, &error))
     }
 
