@@ -62,6 +62,12 @@ const NEEDS: &[Need] = &[
         package: "btrfs-progs",
         purpose: "makes disks that share blocks",
     },
+    Need {
+        program: "mkfs.ext4",
+        proof: &["-V"],
+        package: "e2fsprogs",
+        purpose: "makes disks that lose what was not flushed",
+    },
     Need { program: "zstd", proof: &["--version"], package: "zstd", purpose: "packs copies" },
     Need { program: "faketime", proof: &["--version"], package: "faketime", purpose: "sets clocks ahead" },
 ];

@@ -16,7 +16,9 @@ use crate::port::free_ports;
 pub const USER: &str = "ada";
 /// With what.
 pub const PASSWORD: &str = "correct horse";
-/// The same as the registry reads it.
+/// Both as HTTP carries them.
+const BASIC: &str = "YWRhOmNvcnJlY3QgaG9yc2U=";
+/// The password as the registry reads it.
 const HASHED: &str = "ada:$2y$05$RKNoxSUXs9qfn6/uEyiGYeIPiTv0tbcnA3TjwujJBPtiiAv.w4u2y\n";
 
 /// What a line takes that is not cut.
@@ -69,6 +71,17 @@ impl Registry {
     /// The port that leads to it, at every address of this machine.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Asks it for what lies below `/v2/`, as [`USER`]; gives head and body.
+    pub fn ask(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        let accept = "application/vnd.docker.distribution.manifest.v2+json";
+        let head = format!("GET /v2/{path} HTTP/1.0\r\nAuthorization: Basic {BASIC}\r\nAccept: {accept}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
     }
 
     /// From now on each line to it is cut once so many bytes have been sent over it.

@@ -62,13 +62,7 @@ impl Registered {
 
     /// Where the tags of channels lead that the registry has of `alpha`.
     fn tags(&self) -> BTreeMap<String, String> {
-        let at = |path: &str| {
-            let mut curl = Command::new("curl");
-            curl.args(["-sSi", "-u", &format!("{USER}:{PASSWORD}")]);
-            curl.args(["-H", "Accept: application/vnd.docker.distribution.manifest.v2+json"]);
-            let output = curl.arg(format!("http://{}/v2/team/alpha/{path}", self.host)).output().expect("`curl` runs");
-            String::from_utf8(output.stdout).expect("text")
-        };
+        let at = |path: &str| self.registry.ask(&format!("team/alpha/{path}"));
         let listed = at("tags/list");
         let (_, body) = listed.split_once("\r\n\r\n").expect("a head and a body");
         let listed: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
