@@ -7,6 +7,7 @@ pub mod compose;
 pub mod docker;
 pub mod machine;
 pub mod meanwhile;
+pub mod noise;
 pub mod port;
 pub mod proxy;
 pub mod registry;

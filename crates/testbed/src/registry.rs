@@ -1,4 +1,4 @@
-//! A registry of images: Debian's `docker-registry`, behind a line that can be cut.
+//! A registry of images: Debian's `docker-registry`, behind a line that can be cut, or be still.
 #![allow(clippy::expect_used, reason = "a test ends where it finds something wrong")]
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,15 @@ pub struct Registry {
     child: Child,
     _folder: tempfile::TempDir,
     port: u16,
-    most: Arc<AtomicUsize>,
+    line: Arc<Line>,
+}
+
+/// How far each line to it goes.
+struct Line {
+    sent: AtomicUsize,
+    answered: AtomicUsize,
+    /// Whether an answer has got so far.
+    is_still: AtomicBool,
 }
 
 impl Registry {
@@ -55,17 +63,19 @@ impl Registry {
             thread::sleep(Duration::from_millis(10));
         }
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
-        let (port, most) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(WHOLE)));
-        let line = most.clone();
+        let port = listener.local_addr().expect("an address").port();
+        let [sent, answered] = [AtomicUsize::new(WHOLE), AtomicUsize::new(WHOLE)];
+        let line = Arc::new(Line { sent, answered, is_still: AtomicBool::new(false) });
+        let lines = line.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let (line, far) = (line.clone(), TcpStream::connect(("127.0.0.1", behind)));
+                let (line, far) = (lines.clone(), TcpStream::connect(("127.0.0.1", behind)));
                 if let Ok(far) = far {
                     carry(near, far, line);
                 }
             }
         });
-        Self { child, _folder: folder, port, most }
+        Self { child, _folder: folder, port, line }
     }
 
     /// The port that leads to it, at every address of this machine.
@@ -86,12 +96,28 @@ impl Registry {
 
     /// From now on each line to it is cut once so many bytes have been sent over it.
     pub fn cut_after(&self, bytes: usize) {
-        self.most.store(bytes, Ordering::SeqCst);
+        self.line.sent.store(bytes, Ordering::SeqCst);
+    }
+
+    /// From now on each line from it is still once so many bytes have been answered over it, until it is mended.
+    pub fn still_after(&self, bytes: usize) {
+        self.line.is_still.store(false, Ordering::SeqCst);
+        self.line.answered.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Waits until a line is still.
+    pub fn wait_until_still(&self) {
+        let begun = Instant::now();
+        while !self.line.is_still.load(Ordering::SeqCst) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nobody takes so much from the registry");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Mends the line.
     pub fn mend(&self) {
-        self.most.store(WHOLE, Ordering::SeqCst);
+        self.line.sent.store(WHOLE, Ordering::SeqCst);
+        self.line.answered.store(WHOLE, Ordering::SeqCst);
     }
 }
 
@@ -103,14 +129,25 @@ impl Drop for Registry {
 }
 
 /// Carries what comes, both ways, until it ends or the line is cut.
-fn carry(near: TcpStream, far: TcpStream, most: Arc<AtomicUsize>) {
+fn carry(near: TcpStream, far: TcpStream, line: Arc<Line>) {
     let (back, from) = (near.try_clone().expect("a descriptor"), far.try_clone().expect("a descriptor"));
-    thread::spawn(move || pass(&from, &back, |_| true));
+    let still = line.clone();
+    thread::spawn(move || {
+        let mut answered = 0;
+        pass(&from, &back, |count| {
+            answered += count;
+            while answered > still.answered.load(Ordering::SeqCst) {
+                still.is_still.store(true, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(5));
+            }
+            true
+        });
+    });
     thread::spawn(move || {
         let mut sent = 0;
         pass(&near, &far, |count| {
             sent += count;
-            sent <= most.load(Ordering::SeqCst)
+            sent <= line.sent.load(Ordering::SeqCst)
         });
         let _ = near.shutdown(Shutdown::Both);
     });

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pleach_testbed::docker::{Engine, machine};
 use pleach_testbed::machine::Machine;
 use pleach_testbed::meanwhile::meanwhile_all;
+use pleach_testbed::noise::noise;
 use pleach_testbed::sshd::SshBed;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -135,6 +136,12 @@ impl Dock {
 
     pub(crate) fn version_of(&self, service: &str, version: u32) {
         self.scene.commit(service, "metadata", Some(&format!("version {version}\n")));
+    }
+
+    /// A new version of a service that is so large, however it is packed.
+    pub(crate) fn large_version_of(&self, service: &str, version: u32, bytes: usize) {
+        self.scene.commit(service, "large", Some(&format!("{version}{}", noise(bytes))));
+        self.version_of(service, version);
     }
 
     /// The version that a service answers with on the machine; nothing if it does not answer.

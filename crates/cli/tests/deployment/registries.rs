@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use std::collections::BTreeSet;
+
 use pleach_testbed::docker::DockerBed;
 use pleach_testbed::registry::{PASSWORD, Registry, USER};
 use rustix::process::Signal;
@@ -74,6 +76,12 @@ impl Registered {
             digest.unwrap_or_else(|| panic!("{answer}")).to_owned()
         };
         tags.map(|tag| (tag.to_owned(), digest(tag))).collect()
+    }
+
+    /// All images that the machine's engine has, named or not.
+    fn images(&self) -> BTreeSet<String> {
+        let all = self.dock.ask("/images/json");
+        all.as_array().expect("a list").iter().map(|one| one["Id"].as_str().expect("an id").to_owned()).collect()
     }
 
     /// The references on an engine that name the registry.
@@ -265,4 +273,44 @@ fn names_of_channels_lead_to_the_same_images_in_the_registry_and_go_back_with_a_
     }
     let kept = elsewhere.engine.ask("GET", "/images/json", "", &[]).expect("it answers");
     assert_eq!(kept.matches("\"Id\"").count(), 1, "its base alone: {kept}");
+}
+
+#[test]
+fn an_engine_that_is_restarted_while_it_pulls_has_all_of_an_image_or_nothing_and_so_is_the_deployment() {
+    let Some(mut scene) = scene(false) else { return };
+    scene.deploy(0);
+    for (version, killed) in [(2, false), (3, true)] {
+        let (before, images) = (scene.dock.seen(), scene.images());
+        scene.dock.large_version_of("alpha", version, 4 << 20);
+        scene.dock.version_of("beta", version);
+        scene.registry.still_after(1 << 20);
+        let working = scene.dock.scene.start(&["deploy", "uat", "--yes", "-v"]);
+        scene.registry.wait_until_still();
+        if killed {
+            working.signal(Signal::KILL);
+        }
+        scene.dock.restart_engine();
+        scene.registry.mend();
+        let mut said = working.ends();
+        let told = format!("{}\n{}{}", said.code, said.stdout, said.stderr);
+        assert!(killed || said.stderr.contains("was lost while it was asked to pull image"), "{told}");
+        if killed || matches!(said.code, 112 | 113) {
+            said = scene.dock.scene.pleach(&["resume"]);
+        }
+        let told = format!("{told}\n{}\n{}{}", said.code, said.stdout, said.stderr);
+        match said.code {
+            0 => scene.dock.becomes(version),
+            110 => {
+                scene.dock.becomes(version - 1);
+                assert_eq!(scene.dock.seen(), before, "{told}");
+                assert_eq!(scene.images(), images, "{told}");
+            }
+            _ => panic!("{told}"),
+        }
+        scene.dock.require_settled(2);
+        scene.deploy(0);
+        scene.dock.becomes(version);
+        assert_eq!(scene.references(None), [""; 0], "{told}");
+        assert_eq!(scene.references(Some(&scene.builder)), [""; 0], "{told}");
+    }
 }

@@ -149,14 +149,15 @@ impl Engine {
         if let Some(digest) = asked.digest(&name, &format!("see whether `{name}` is there")).await? {
             let by_digest = format!("{}@{digest}", place.repository);
             let pulled = asked.pull(image, &digest).await;
-            asked.forget(&names, &by_digest).await?;
-            asked.forget(&names, &name).await?;
-            return pulled.map(|()| digest);
+            let forgotten = asked.forget(&names, &by_digest).await.and(asked.forget(&names, &name).await);
+            pulled?;
+            return Ok(forgotten.map(|()| digest)?);
         }
         self.ensure_name(image, &name).await?;
         let pushed = asked.push_named(image, &name).await;
-        asked.forget(&names, &name).await?;
-        pushed
+        let forgotten = asked.forget(&names, &name).await;
+        let digest = pushed?;
+        Ok(forgotten.map(|()| digest)?)
     }
 
     /// Where tags lead in a registry.
@@ -225,7 +226,8 @@ impl Engine {
                 return Err(RegistryError::Missing { name: by_digest, source });
             }
             if let Err(error) = asked.pull(image, digest).await {
-                self.ensure_no_image(&by_digest).await?;
+                // An engine that is lost cannot be asked to forget either: what failed first is told.
+                let _ = self.ensure_no_image(&by_digest).await;
                 return Err(error);
             }
         }
