@@ -215,6 +215,11 @@ impl Machine {
         self.require(&["mount", "-t", "tmpfs", "-o", &options, "none", &place.display().to_string()]);
     }
 
+    /// Gives the disk at a place another size, as `mount` writes sizes; what lies on it stays.
+    pub fn resize(&self, place: &Path, size: &str) {
+        self.require(&["mount", "-o", &format!("remount,size={size}"), &place.display().to_string()]);
+    }
+
     /// Puts an empty disk there whose files can share blocks. It lies in the file `image`, which takes what is written to it.
     pub fn sharing_disk(&self, place: &Path, image: &Path) {
         fs::create_dir_all(self.see(place)).expect("made");

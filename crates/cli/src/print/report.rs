@@ -100,9 +100,13 @@ fn explain(mut failure: Failure, row: &Row, report: &Report) -> Failure {
     let gone =
         row.status == LaneStatus::TakenBack && failure.next.as_ref().is_some_and(|next| !next.contains("`pleach "));
     let after = next_after(report, row);
+    let anew = format!(", then `pleach deploy {}`", report.environment);
     failure.next = Some(match failure.next.filter(|_| !gone) {
         // It is still there to be looked at, and waits for an answer.
-        Some(look) if report.outcome == Some(Outcome::Held) => format!("{look}, then {after}"),
+        Some(look) if report.outcome == Some(Outcome::Held) => {
+            // Nothing is deployed beside a run that is held.
+            format!("{}, then {after}", look.strip_suffix(&anew).unwrap_or(&look))
+        }
         Some(next) => next,
         None => after,
     });

@@ -23,6 +23,7 @@ mod doctor;
 mod exported;
 mod far;
 mod flood;
+mod full;
 mod help;
 mod host;
 mod integrity;

@@ -198,7 +198,7 @@ impl Explain for EngineError {
                     OLDEST_API.0, OLDEST_API.1
                 )
             }
-            Self::Full { look, .. } => format!("see what takes the room with {look}, make some, then do it again"),
+            Self::Full { look, .. } => format!("see what takes the room with {look}, and make some"),
             Self::Refused { look, .. } => format!("read the engine's own log: {look}"),
             Self::Lost { look, .. } => format!("see with {look} that it runs, then do it again"),
             Self::NotFound { .. } | Self::Conflict { .. } => {

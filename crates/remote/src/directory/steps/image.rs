@@ -68,7 +68,7 @@ pub(super) async fn build(cx: &StepContext<'_>, means: &Means) -> Result<Applied
     let image = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped(&parameters)),
-        image = building => image?,
+        image = building => image.map_err(|failure| again(failure, &parameters.spec))?,
     };
     require_fit(cx, &parameters, &image).await?;
     let evidence = format!("image {} holds {}", image.short(), parameters.spec.commit.short());
@@ -171,7 +171,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
             whence
         }
         None => {
-            let brought = containers.bring(&image).await?;
+            let brought = containers.bring(&image).await.map_err(|failure| again(failure, spec))?;
             within(cx, site.ensure_image_name(release, &image)).await?;
             told(&brought)
         }

@@ -50,7 +50,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
     Ok(Applied::changed(evidence).output(json!(Pushed { place, digest })))
 }
 
-/// What to do about a registry is done elsewhere; then it goes on here.
+/// What to do about a registry or an engine is done elsewhere; then it goes on here.
 pub(super) fn again(mut failure: Failure, spec: &ReleaseSpec) -> Failure {
     let next = failure.next.filter(|next| !next.contains("`pleach "));
     failure.next = next.map(|next| format!("{next}, then `pleach deploy {}`", spec.environment));
