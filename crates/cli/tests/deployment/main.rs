@@ -35,6 +35,7 @@ mod network;
 mod network_back;
 mod power;
 mod proxied;
+mod pruned;
 mod reboot;
 mod refuse;
 mod registries;

@@ -59,12 +59,23 @@ async fn require_whole(
 ) -> Result<String, Failure> {
     let record = site.require_record(release).await?;
     let path = site.layout().release(release);
+    let is_current = site.current().await?.as_ref() == Some(release);
     let missing = |because: String| {
-        let first = site.place.typed(format!("rm {}", word(&site.layout().current())));
+        let next = if is_current {
+            let first = site.place.typed(format!("rm {}", word(&site.layout().current())));
+            format!("deploy as if it were the first time: `{first}`")
+        } else {
+            let (commit, environment, service) =
+                (record.spec.commit.short(), &record.spec.environment, &site.place.service);
+            format!(
+                "what runs runs on; to have {commit} again, `git revert {commit}..` on its branch, then `pleach deploy \
+                 {environment} --only {service}`"
+            )
+        };
         Failure::new(Kind::Conflict, format!("release `{release}` cannot be gone back to"))
             .because(because)
             .state("nothing was touched")
-            .next(format!("deploy as if it were the first time: `{first}`"))
+            .next(next)
     };
     if !matches!(site.files.stat(&path).await?.map(|stat| stat.kind), Some(FileKind::Directory)) {
         return Err(missing(format!("`{}` is not there", path.display())));
