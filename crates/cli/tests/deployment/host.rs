@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pleach_testbed::sshd::{SshBed, new_key};
@@ -71,25 +70,11 @@ impl Host {
 
     /// Another person's clone, with a state directory of its own.
     pub(crate) fn elsewhere(&self) -> PathBuf {
-        let clone = self.bed.at("elsewhere");
-        let git = |place: &Path, words: &[&str]| {
-            let ended = Command::new("git").args(words).current_dir(place).stdin(Stdio::null()).status();
-            assert!(ended.expect("git").success(), "git {words:?}");
-        };
-        let root = self.scene.root().display().to_string();
-        git(Path::new("/"), &["clone", "-q", &root, &clone.display().to_string()]);
-        for service in ["alpha", "beta"] {
-            git(&clone, &["branch", "-q", &format!("skill/{service}"), &format!("origin/skill/{service}")]);
-        }
-        clone
+        self.scene.cloned_to(&self.bed.at("elsewhere"))
     }
 
     pub(crate) fn pleach_in(&self, place: &Path, arguments: &[&str]) -> Said {
-        let mut command = Command::new(PLEACH);
-        command.args(arguments).current_dir(place).stdin(Stdio::null()).env_remove("NO_COLOR");
-        let output = command.output().expect("pleach runs");
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        self.scene.pleach_in(place, arguments)
     }
 
     pub(crate) fn both_answer(&self, version: &str) {
@@ -268,11 +253,7 @@ fn what_another_machine_has_deployed_since_is_neither_taken_back_nor_gone_over()
     let elsewhere = host.elsewhere();
     let deploys_there = |version: u32| {
         host.scene.version("alpha", version);
-        let fetched = Command::new("git")
-            .args(["fetch", "-q", "origin", "+refs/heads/skill/*:refs/heads/skill/*"])
-            .current_dir(&elsewhere)
-            .status();
-        assert!(fetched.expect("git").success());
+        host.scene.fetch_to(&elsewhere);
         let deployed = host.pleach_in(&elsewhere, &["deploy", "uat", "--yes", "--only", "alpha"]);
         assert_eq!(deployed.code, 0, "{}", deployed.stderr);
     };

@@ -16,6 +16,7 @@ mod clock;
 mod composed;
 mod composed_promoted;
 mod consent;
+mod deployers;
 mod disk;
 mod dock;
 mod docked;

@@ -164,6 +164,26 @@ impl Scene {
         Said::of(self.command(arguments).output().expect("pleach runs"))
     }
 
+    /// Another clone, as somebody on another machine has one.
+    pub(crate) fn cloned_to(&self, place: &Path) -> PathBuf {
+        let cloned = Command::new("git").args(["clone", "-q"]).arg(self.root()).arg(place).status();
+        assert!(cloned.expect("git").success());
+        self.fetch_to(place);
+        place.to_owned()
+    }
+
+    /// That one has all branches as they are here by now.
+    pub(crate) fn fetch_to(&self, clone: &Path) {
+        let branches = ["fetch", "-q", "origin", "+refs/heads/skill/*:refs/heads/skill/*"];
+        let fetched = Command::new("git").args(branches).current_dir(clone).status();
+        assert!(fetched.expect("git").success());
+    }
+
+    /// Runs the command in another clone.
+    pub(crate) fn pleach_in(&self, clone: &Path, arguments: &[&str]) -> Said {
+        Said::of(self.command(arguments).current_dir(clone).output().expect("pleach runs"))
+    }
+
     /// Runs the command as the last arguments of another one, where one is named.
     pub(crate) fn under(&self, other: &[impl AsRef<OsStr>], arguments: &[&str]) -> Said {
         let Some((program, words)) = other.split_first() else { return self.pleach(arguments) };
