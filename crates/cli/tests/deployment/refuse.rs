@@ -2,6 +2,7 @@
 
 use pleach_testbed::docker::{TOO_OLD, answer_all};
 
+use crate::dock::Dock;
 use crate::scene::{Scene, told_in_four_parts};
 
 #[test]
@@ -64,6 +65,30 @@ fn an_engine_that_is_too_old_is_told_before_anything_is_built_or_sent() {
         assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
     }
     assert!(!scene.place().join("live").exists());
+}
+
+#[test]
+fn an_engine_that_builds_and_is_too_old_or_away_is_told_while_planning_and_what_builds_nothing_needs_none() {
+    let Some(mut dock) = Dock::new() else { return };
+    dock.scene.ends(0, &["deploy", "uat", "--yes"]);
+    dock.version(2);
+    let (before, old) = (dock.seen(), dock.scene.place().join("old.sock"));
+    answer_all(&old, TOO_OLD);
+    for (socket, because, next) in [
+        (old, "where Pleach runs is too old: it speaks API 1.26", "19.03 or newer"),
+        (dock.scene.place().join("none.sock"), "there is no Docker engine where Pleach runs", "systemctl start docker"),
+    ] {
+        dock.scene.variables = vec![("DOCKER_HOST".into(), format!("unix://{}", socket.display()))];
+        let refused = dock.scene.ends(100, &["deploy", "uat", "--yes"]);
+        told_in_four_parts(&refused);
+        let what = "the image of service `alpha` cannot be built here";
+        for words in [what, because, next, "or name another one: `DOCKER_HOST=unix:///PATH`"] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+        assert_eq!(dock.seen(), before);
+        dock.scene.ends(0, &["restart", "uat", "--yes"]);
+        dock.require_settled(2);
+    }
 }
 
 #[test]

@@ -134,4 +134,23 @@ impl Scene<'_> {
             .state("nothing was touched")
             .next(next))
     }
+
+    /// There is an engine where images are built: also what is built already comes from there.
+    pub(super) fn require_builder(&self) -> Result<(), Failure> {
+        let missing: Option<MissingEngine> = fact(self.request, "docker/builder-missing")?;
+        let Some(missing) = missing else { return Ok(()) };
+        let next = format!(
+            "{}; or name another one: `DOCKER_HOST=unix:///PATH`",
+            missing.advice(|command| format!("`{command}`"))
+        );
+        let because = match missing {
+            MissingEngine::Rights => "the user may not use the Docker engine where Pleach runs".to_owned(),
+            MissingEngine::Absent => "there is no Docker engine where Pleach runs".to_owned(),
+            MissingEngine::Old { api } => {
+                format!("the Docker engine where Pleach runs is too old: it speaks API {api}")
+            }
+        };
+        let what = format!("the image of service `{}` cannot be built here", self.request.service);
+        Err(Failure::new(Kind::Rejected, what).because(because).state("nothing was touched").next(next))
+    }
 }

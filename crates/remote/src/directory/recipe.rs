@@ -329,6 +329,7 @@ impl<'a> Scene<'a> {
         };
         if let Some(image) = &spec.image {
             self.require_engine()?;
+            self.require_builder()?;
             self.add_image(&mut steps, &upload, image, &release)?;
             self.add_scripts(&mut steps, &release, scripts, ScriptPlace::AfterBuild)?;
             return self.finish_deploy(steps, &spec, release, scripts);

@@ -62,19 +62,21 @@ impl DockerContainers {
     }
 
     /// `docker/platform` and `docker/builder`: what the target's engine runs, and what the one that builds runs on. One that says
-    /// nothing, or not soon, has no such fact. `docker/missing`: why the target's cannot be asked, where that will not pass by itself.
+    /// nothing, or not soon, has no such fact. `docker/missing` and `docker/builder-missing`: why it cannot be asked, where that will
+    /// not pass by itself.
     pub(crate) async fn facts(&self) -> Facts {
         let ask = |reached| timeout(PATIENCE, Reached::engine(reached));
         let (target, builder) = tokio::join!(ask(&self.target), ask(&self.builder));
-        let missing = match &target {
-            Ok(Err(EngineError::TooOld { has, .. })) => Some(MissingEngine::Old { api: has.clone() }),
-            Ok(Err(EngineError::Absent { .. })) => Some(MissingEngine::Absent),
-            Ok(Err(EngineError::NoRights { .. })) => Some(MissingEngine::Rights),
+        let missing = |asked: &Result<Result<&Engine, EngineError>, _>| match asked {
+            Ok(Err(EngineError::TooOld { has, .. })) => Some(json!(MissingEngine::Old { api: has.clone() })),
+            Ok(Err(EngineError::Absent { .. })) => Some(json!(MissingEngine::Absent)),
+            Ok(Err(EngineError::NoRights { .. })) => Some(json!(MissingEngine::Rights)),
             _ => None,
         };
         let platform = |asked: Result<Result<&Engine, _>, _>| Some(json!(asked.ok()?.ok()?.facts().platform));
         let named = [
-            ("docker/missing", missing.map(|missing| json!(missing))),
+            ("docker/missing", missing(&target)),
+            ("docker/builder-missing", missing(&builder)),
             ("docker/platform", platform(target)),
             ("docker/builder", platform(builder)),
         ];

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is missing, as fact `docker/missing` of a target says it.
+/// What is missing, as facts `docker/missing` and `docker/builder-missing` of a target say it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingEngine {

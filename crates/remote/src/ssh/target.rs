@@ -12,6 +12,7 @@
 //! | `host/sudo` | whether `sudo` asks for nothing |
 //! | `host/missing` | programs that it lacks and that this target needs |
 //! | `docker/missing` | `absent` where there is no Docker engine, `rights` where its socket may not be used, `old` with the API of one that is too old |
+//! | `docker/builder-missing` | the same of the engine that builds images |
 //! | `docker/platform`, `docker/builder` | what its Docker engine runs, and what the one that builds images runs on: `linux/amd64` |
 //! | `program/missing` | why `program` cannot be used yet |
 //! | `program/install` | whether Pleach can put its own executable there |
