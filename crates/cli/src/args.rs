@@ -65,9 +65,14 @@ impl On {
 
     /// What a command has behind it that means the same.
     pub(crate) fn words(&self) -> String {
-        let names: Vec<&str> = self.targets.iter().map(TargetName::as_str).collect();
-        if names.is_empty() { String::new() } else { format!(" --target {}", names.join(",")) }
+        option("target", &self.targets)
     }
+}
+
+/// An option with these values, as it stands behind a command that is to be typed again; nothing where there are none.
+pub(crate) fn option(name: &str, values: &[impl ToString]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    if values.is_empty() { String::new() } else { format!(" --{name} {}", values.join(",")) }
 }
 
 /// When to use colours.

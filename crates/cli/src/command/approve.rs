@@ -6,7 +6,7 @@ use pleach_core::plan::{Detail, render};
 
 use crate::args::Globals;
 use crate::deployment::{
-    Answered, ConsentRequest, ask_for_consent, block_on, consent_path, load_plan, questions, save_consent,
+    Again, Answered, ConsentRequest, ask_for_consent, block_on, consent_path, load_plan, questions, save_consent,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, complain, narrate, stderr_plan_columns};
@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         answered,
         questions,
         now: project.workspace.now(),
-        command: &format!("pleach approve {}", saved.path.display()),
+        again: Again { command: &format!("pleach approve {}", saved.path.display()), saving: None },
     })?;
     save_consent(&saved.path, &consent)?;
     if globals.json {

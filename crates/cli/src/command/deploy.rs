@@ -9,9 +9,9 @@ use pleach_core::plan::{ApprovedPlan, Detail, OnFailure, Operation, Plan, approv
 use pleach_core::word::{EnvironmentName, ServiceName};
 
 use super::promote::{bring_back, require_still_proven};
-use crate::args::{Globals, On};
+use crate::args::{Globals, On, option};
 use crate::deployment::{
-    Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
+    Again, Answered, ConsentRequest, RunOptions, Work, ask_for_canary, ask_for_consent, block_on, can_ask, carry_out,
     load_consent, load_plan, prepare, questions, require_clean, require_enough, require_nothing_unfinished, select,
 };
 use crate::exit::{Ended, Exit};
@@ -48,10 +48,26 @@ pub(crate) struct Args {
     options: RunOptions,
 }
 
+impl Args {
+    /// What is typed to do the same again, without `--canary`, which stands behind it.
+    fn command(&self) -> String {
+        let plan: Vec<_> = self.plan.iter().map(|path| path.display()).collect();
+        let ignore = if self.ignore_uncommitted { " --ignore-uncommitted" } else { "" };
+        let options = [option("plan", &plan), option("only", &self.only), on_failure_words(self.on_failure)].concat();
+        format!("pleach deploy {}{options}{}{ignore}", self.environment, self.on.words())
+    }
+
+    /// What is typed to save the plan of it.
+    fn saving(&self) -> String {
+        let options = [option("only", &self.only), self.on.words(), option("canary", &self.canary)].concat();
+        format!("pleach plan {}{options} --out plan.json", self.environment)
+    }
+}
+
 /// Checks that nothing stands in the way, makes or reads the plan, shows it, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let mut project = Project::open_on(globals, Some(&args.environment), &args.on)?;
-    ask_for_canary(&mut project, &args.environment, &args.canary)?;
+    ask_for_canary(&mut project, &args.environment, &args.canary, &args.command())?;
     block_on(deploy(&args, globals, &project))
 }
 
@@ -83,9 +99,10 @@ async fn deploy(args: &Args, globals: &Globals, project: &Project) -> Result<Exi
     }
     show_for_consent(&plan, environment.consent, globals);
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let command = format!("pleach deploy {}", args.environment);
+    let (command, saving) = (args.command() + &option("canary", &args.canary), args.saving());
+    let again = Again { command: &command, saving: Some(&*saving).filter(|_| args.plan.is_none()) };
     let saved = args.plan.as_deref();
-    let approved = approve_plan(project, plan, environment.consent, answered, saved, &command).await?;
+    let approved = approve_plan(project, plan, environment.consent, answered, saved, again).await?;
     if let Some((from, proven)) = &proven {
         bring_back(project, from, &args.environment, proven.iter()).await?;
     }
@@ -99,7 +116,7 @@ pub(super) async fn approve_plan(
     rule: ConsentRule,
     answered: Answered,
     saved: Option<&Path>,
-    command: &str,
+    again: Again<'_>,
 ) -> Result<ApprovedPlan, Ended> {
     let given = saved.map(load_consent).transpose()?.flatten();
     let was_given = given.is_some();
@@ -111,7 +128,7 @@ pub(super) async fn approve_plan(
             answered,
             questions: questions(project, &plan, rule).await,
             now: project.workspace.now(),
-            command,
+            again,
         })?,
     };
     let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
@@ -168,4 +185,10 @@ async fn nothing_to_do(args: &Args, globals: &Globals, project: &Project, plan: 
 pub(super) fn parse_on_failure(text: &str) -> Result<OnFailure, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned()))
         .map_err(|_| "one of `unwind-run`, `unwind-lane` and `hold`".to_owned())
+}
+
+/// `--on-failure`, as it was typed.
+pub(super) fn on_failure_words(policy: Option<OnFailure>) -> String {
+    let policy = policy.and_then(|policy| serde_json::to_value(policy).ok());
+    option("on-failure", &policy.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>())
 }

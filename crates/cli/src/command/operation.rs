@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::deploy::show_for_consent;
 use crate::args::Globals;
 use crate::deployment::{
-    Answered, ConsentRequest, RunOptions, Work, ask_for_consent, carry_out, prepare, questions,
+    Again, Answered, ConsentRequest, RunOptions, Work, ask_for_consent, carry_out, prepare, questions,
     require_nothing_unfinished,
 };
 use crate::exit::{Ended, Exit};
@@ -78,7 +78,7 @@ async fn run_plan(
         answered: request.answered,
         questions: questions(project, &plan, rule).await,
         now: project.workspace.now(),
-        command: request.command,
+        again: Again { command: request.command, saving: None },
     })?;
     let approved = approve(plan, consent).map_err(|error| Ended::refused(error.into()))?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), request.options, globals).await

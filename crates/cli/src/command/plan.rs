@@ -6,7 +6,7 @@ use pleach_core::percent::Percent;
 use pleach_core::plan::{Detail, Operation, Plan, render};
 use pleach_core::word::{EnvironmentName, ServiceName};
 
-use crate::args::{Globals, On};
+use crate::args::{Globals, On, option};
 use crate::deployment::{ask_for_canary, block_on, prepare, save_plan};
 use crate::exit::{Ended, Exit};
 use crate::print::{answer, narrate, stdout_plan_columns};
@@ -37,7 +37,8 @@ pub(crate) struct Args {
 /// Reads the config, the commits and the targets, makes the plan and shows it. Touches nothing.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let mut project = Project::open_on(globals, Some(&args.environment), &args.on)?;
-    ask_for_canary(&mut project, &args.environment, &args.canary)?;
+    let same = format!("{}{}{}", args.environment, option("only", &args.only), args.on.words());
+    ask_for_canary(&mut project, &args.environment, &args.canary, &format!("pleach plan {same}"))?;
     let plan = block_on(prepare(&project, &args.environment, Operation::Deploy, &args.only))?;
     show_plan(&plan, if args.long { Detail::Steps } else { Detail::Lanes }, globals);
     if let Some(path) = &args.out {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
         let (environment, path) = (&args.environment, path.display());
         narrate(&format!("saved to `{path}`; next: `pleach deploy {environment} --plan {path}`"));
     } else if !plan.is_empty() && !globals.quiet {
-        narrate(&format!("nothing was touched; next: `pleach deploy {}{}`", args.environment, args.on.words()));
+        narrate(&format!("nothing was touched; next: `pleach deploy {same}{}`", option("canary", &args.canary)));
     }
     Ok(Exit::DONE)
 }

@@ -15,11 +15,11 @@ use pleach_remote::directory::{built_name, passed_name};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::deploy::{approve_plan, parse_on_failure, show_for_consent};
+use super::deploy::{approve_plan, on_failure_words, parse_on_failure, show_for_consent};
 use super::plan::show_plan;
-use crate::args::{Globals, On};
+use crate::args::{Globals, On, option};
 use crate::deployment::{
-    Answered, RunOptions, Work, ask_for_canary, block_on, carry_out, facts_of, prepare_proven,
+    Again, Answered, RunOptions, Work, ask_for_canary, block_on, carry_out, facts_of, prepare_proven,
     require_nothing_unfinished, save_plan, select,
 };
 use crate::exit::{Ended, Exit};
@@ -57,10 +57,18 @@ pub(crate) struct Args {
     options: RunOptions,
 }
 
+impl Args {
+    /// What is typed to do the same again, without `--canary`, which stands behind it.
+    fn command(&self) -> String {
+        let options = [option("only", &self.only), on_failure_words(self.on_failure), self.on.words()].concat();
+        format!("pleach promote {} {}{options}", self.from, self.to)
+    }
+}
+
 /// Looks what is proven, plans exactly that, gets consent, runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let mut project = Project::open_on(globals, Some(&args.to), &args.on)?;
-    ask_for_canary(&mut project, &args.to, &args.canary)?;
+    ask_for_canary(&mut project, &args.to, &args.canary, &args.command())?;
     block_on(promote(&args, globals, &project))
 }
 
@@ -92,8 +100,9 @@ async fn promote(args: &Args, globals: &Globals, project: &Project) -> Result<Ex
     show_for_consent(&plan, to.consent, globals);
     let changed = changed_by(&plan);
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
-    let command = format!("pleach promote {} {}{}", args.from, args.to, args.on.words());
-    let approved = approve_plan(project, plan, to.consent, answered, None, &command).await?;
+    let command = format!("{}{}", args.command(), option("canary", &args.canary));
+    let again = Again { command: &command, saving: Some(&format!("{command} --out plan.json")) };
+    let approved = approve_plan(project, plan, to.consent, answered, None, again).await?;
     let needed = proven.iter().filter(|(service, _)| changed.contains(*service));
     bring_back(project, &args.from, &args.to, needed).await?;
     carry_out(&project.workspace, Work::Execute(Box::new(approved)), &args.options, globals).await

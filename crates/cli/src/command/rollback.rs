@@ -14,7 +14,7 @@ use super::operation::{OperationRequest, run_operation};
 use crate::args::{Globals, On};
 use crate::board::rows;
 use crate::deployment::{
-    Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, person,
+    Again, Answered, ConsentRequest, Questions, RunOptions, Work, ask_for_consent, block_on, carry_out, person,
 };
 use crate::exit::{Ended, Exit};
 use crate::print::complain;
@@ -54,11 +54,13 @@ struct Way {
 /// Finds the runs to take back, tells what that means, gets consent, and takes them back, the newest first.
 pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     let answered = if args.yes { Answered::Yes } else { Answered::NotYet };
+    let services: String = args.services.iter().map(|service| format!(" {service}")).collect();
+    let command = format!("pleach rollback {}{services}{}", args.environment, args.on.words());
     if let Some(release) = &args.to {
         let project = Project::open_on(globals, Some(&args.environment), &args.on)?;
         let operation = Operation::Switch { release: release.clone() };
         let Args { environment, services, options, .. } = &args;
-        let command = &format!("pleach rollback {environment} --to {release}{}", args.on.words());
+        let command = &format!("{command} --to {release}");
         let consent = None;
         let request = OperationRequest { environment, services, operation, answered, options, consent, command };
         return block_on(run_operation(request, globals, &project));
@@ -72,7 +74,6 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
     for way in &ways {
         complain(&format!("take back run {}\n  {}\n", way.run, way.told.join("\n  ")));
     }
-    let command = format!("pleach rollback {}", args.environment);
     if let Some(first) = ways.first() {
         ask_for_consent(&ConsentRequest {
             plan: &first.plan,
@@ -80,7 +81,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> Result<Exit, Ended> {
             answered,
             questions: Questions::Name,
             now: workspace.now(),
-            command: &command,
+            again: Again { command: &command, saving: None },
         })?;
     }
     block_on(take_back(&workspace, ways, &args.options, globals))

@@ -9,7 +9,13 @@ use crate::exit::Ended;
 use crate::project::Project;
 
 /// Has an environment's releases prove themselves with these parts of the requests; a service that cannot is refused by name.
-pub(crate) fn ask_for_canary(project: &mut Project, name: &EnvironmentName, steps: &[Percent]) -> Result<(), Ended> {
+/// `command` is what was typed, without these.
+pub(crate) fn ask_for_canary(
+    project: &mut Project,
+    name: &EnvironmentName,
+    steps: &[Percent],
+    command: &str,
+) -> Result<(), Ended> {
     if steps.is_empty() {
         return Ok(());
     }
@@ -24,7 +30,7 @@ pub(crate) fn ask_for_canary(project: &mut Project, name: &EnvironmentName, step
                 .state("nothing was touched")
                 .next(format!(
                     "whole percentages, each larger than the one before, and `0%` only with `match` in `canary`: \
-                     `pleach deploy {name} --canary 10%,50%`"
+                     `{command} --canary 10%,50%`"
                 )),
         ));
     }

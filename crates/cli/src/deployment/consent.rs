@@ -34,18 +34,25 @@ pub(crate) struct ConsentRequest<'a> {
     /// Where the rule is [`ConsentRule::Typed`].
     pub(crate) questions: Questions,
     pub(crate) now: Timestamp,
-    /// What to type again.
+    pub(crate) again: Again<'a>,
+}
+
+/// What to type to do the same again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Again<'a> {
     pub(crate) command: &'a str,
+    /// What saves the plan of it as `plan.json`, where something does.
+    pub(crate) saving: Option<&'a str>,
 }
 
 /// Gets consent to a plan that was shown, or refuses.
 pub(crate) fn ask_for_consent(request: &ConsentRequest<'_>) -> Result<Consent, Ended> {
-    let ConsentRequest { plan, rule, answered, questions, now, command } = request;
+    let ConsentRequest { plan, rule, answered, questions, now, again } = request;
     let environment = plan.environment.as_str();
     let mut answers = BTreeMap::new();
     let how = match (rule, answered) {
         (ConsentRule::Yes, Answered::Yes) => YES,
-        _ if !can_ask() => return Err(Ended::refused(no_terminal(plan, *rule, command))),
+        _ if !can_ask() => return Err(Ended::refused(no_terminal(plan, *rule, *again))),
         (ConsentRule::Yes | ConsentRule::Ask, _) => {
             if !says_yes(&format!("Do this in `{environment}`?")) {
                 return Err(Ended::refused(declined(plan, "the answer was not a yes")));
@@ -111,30 +118,23 @@ fn ask(question: &str) -> Option<String> {
     (read > 0).then(|| clean(line.trim()).trim().to_owned())
 }
 
-fn no_terminal(plan: &Plan, rule: ConsentRule, command: &str) -> Failure {
+fn no_terminal(plan: &Plan, rule: ConsentRule, Again { command, saving }: Again<'_>) -> Failure {
     let environment = &plan.environment;
     let failure = Failure::new(Kind::Conflict, format!("nobody consented to plan `{}`", plan.id().short()))
         .state("nothing was touched");
-    match rule {
-        ConsentRule::Yes => failure
+    if rule == ConsentRule::Yes {
+        return failure
             .because("this is no terminal to ask in, and `--yes` was not given")
-            .next(format!("read what stands above, then `{command} --yes`")),
-        ConsentRule::Ask | ConsentRule::Typed if command.starts_with("pleach promote") => failure
-            .because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in"))
-            .next(format!(
-                "`{command} --out plan.json`, in a terminal `pleach approve plan.json`, then `pleach deploy {environment} --plan \
-                 plan.json`"
-            )),
-        ConsentRule::Ask | ConsentRule::Typed if !command.starts_with("pleach deploy") => failure
-            .because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in"))
-            .next(format!("`{command}` in a terminal")),
-        ConsentRule::Ask | ConsentRule::Typed => failure
-            .because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in"))
-            .next(format!(
-                "`pleach plan {environment} --out plan.json`, in a terminal `pleach approve plan.json`, then `pleach deploy \
-                 {environment} --plan plan.json`"
-            )),
+            .next(format!("read what stands above, then `{command} --yes`"));
     }
+    failure.because(format!("`{environment}` wants a person's answer, and this is no terminal to ask in")).next(
+        match saving {
+            Some(saving) => format!(
+                "`{saving}`, in a terminal `pleach approve plan.json`, then `pleach deploy {environment} --plan plan.json`"
+            ),
+            None => format!("`{command}` in a terminal"),
+        },
+    )
 }
 
 fn declined(plan: &Plan, why: &str) -> Failure {

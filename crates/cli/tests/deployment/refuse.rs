@@ -92,6 +92,27 @@ fn an_engine_that_builds_and_is_too_old_or_away_is_told_while_planning_and_what_
 }
 
 #[test]
+fn what_is_advised_to_be_typed_is_the_command_that_was_typed() {
+    let scene = Scene::new();
+    let advised = |code: i32, arguments: &str, next: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let said = scene.ends(code, &arguments);
+        assert!(said.stderr.contains(&format!("`pleach {next}`")), "{next}: {}", said.stderr);
+    };
+    let typed = "local --only alpha --on-failure hold --target here --ignore-uncommitted";
+    advised(102, &format!("deploy {typed}"), &format!("deploy {typed} --yes"));
+    advised(0, "plan local --only alpha", "deploy local --only alpha");
+    advised(102, "deploy prod --only alpha --yes", "plan prod --only alpha --out plan.json");
+    for command in ["plan local", "deploy local --only alpha", "promote local prod --only alpha --target there"] {
+        advised(100, &format!("{command} --canary 50%,10%"), &format!("{command} --canary 10%,50%"));
+    }
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    scene.version("alpha", 2);
+    scene.ends(0, &["deploy", "local", "--yes"]);
+    advised(102, "rollback local alpha", "rollback local alpha --yes");
+}
+
+#[test]
 fn a_config_with_several_mistakes_is_told_all_of_them() {
     let scene = Scene::new();
     scene.write("pleach.toml", "[project]\nnme = \"x\"\n[services.a]\nbranch = 7\n");

@@ -33,11 +33,15 @@ impl Scene<'_> {
             None => Ok(Ok(Some(canary))),
             Some(why) if canary.required => {
                 let (service, target) = (&self.request.service, &self.request.target);
-                let environment = &self.request.environment;
+                let name = &self.request.environment;
+                let from = environment.and_then(|environment| environment.promote_from.as_ref());
+                let again = from.map_or_else(|| format!("deploy {name}"), |from| format!("promote {from} {name}"));
                 Err(Failure::new(Kind::Rejected, format!("`{service}` on `{target}` cannot share its requests"))
                     .because(why)
                     .state("nothing was touched")
-                    .next(format!("without `--canary`, and without `required` in `canary`: `pleach deploy {environment} --only {service}`")))
+                    .next(format!(
+                        "without `--canary`, and without `required` in `canary`: `pleach {again} --only {service}`"
+                    )))
             }
             Some(why) => Ok(Err(why)),
         }
