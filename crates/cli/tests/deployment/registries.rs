@@ -1,9 +1,7 @@
 //! Images that go through a registry: pushed once where they are built, pulled by digest where they run, and named there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-
-use std::collections::BTreeSet;
 
 use pleach_testbed::docker::DockerBed;
 use pleach_testbed::registry::{PASSWORD, Registry, USER};

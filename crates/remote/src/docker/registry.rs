@@ -203,7 +203,8 @@ impl Engine {
             match self.ensure_no_image(only_for_this).await {
                 // A container is made of it: then it has been here before.
                 Ok(()) | Err(EngineError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+                // What failed first is told.
+                Err(error) => return tagged.and(Err(error.into())),
             }
         }
         tagged
