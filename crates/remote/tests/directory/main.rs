@@ -23,6 +23,7 @@ mod machine;
 mod phase;
 mod platform;
 mod project;
+mod proxied;
 mod restart;
 mod scripts;
 mod snapshot;

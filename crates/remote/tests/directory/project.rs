@@ -61,6 +61,8 @@ pub(crate) struct Project {
     settings: String,
     /// The lines of the target that say how it is reached.
     way: String,
+    /// The table of the environment's canary, where it has one.
+    canary: String,
     engine: Engine,
     events: Arc<RecordingEvents>,
     runs: AtomicU32,
@@ -155,12 +157,33 @@ impl Project {
             registry,
             settings,
             way,
+            canary: String::new(),
             engine,
             events,
             runs,
             keep: 5,
             proven: BTreeMap::new(),
         }
+    }
+
+    /// Behind a HAProxy whose files lie in a folder.
+    #[must_use]
+    pub(crate) fn behind(mut self, folder: &Path) -> Self {
+        let at = |name: &str| folder.join(name).display().to_string();
+        let (socket, file, config) = (at("admin.sock"), at("pleach.cfg"), at("haproxy.cfg"));
+        self.way = format!(
+            "kind = \"directory\"\nproxy = {{ socket = \"{socket}\", file = \"{file}\", config = \"{config}\", \
+             reload = [\"sh\", \"-c\", \"kill -USR2 $(cat {})\"] }}",
+            at("haproxy.pid"),
+        );
+        self
+    }
+
+    /// A part of the requests first, for so long.
+    #[must_use]
+    pub(crate) fn with_canary(mut self, wait: &str) -> Self {
+        self.canary = format!("[environments.local.canary]\nsteps = [\"50%\"]\nwait = \"{wait}\"\nrequests = 2\n");
+        self
     }
 
     /// The same directory as a target over SSH.
@@ -228,10 +251,11 @@ impl Project {
 
     fn config(&self) -> Config {
         let (settings, way, live, keep) = (&self.settings, &self.way, self.live.display(), self.keep);
+        let canary = &self.canary;
         let text = format!(
             "[project]\nname = \"trial\"\n[services.api]\n{settings}\n[environments.local]\n\
              channel = \"trial\"\nretry = {{ attempts = 2, backoff = \"10ms\", longest = \"20ms\" }}\n\
-             [environments.local.targets.here]\n{way}\npath = \"{live}\"\nkeep = {keep}\n"
+             [environments.local.targets.here]\n{way}\npath = \"{live}\"\nkeep = {keep}\n{canary}"
         );
         parse("pleach.toml", &text).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
