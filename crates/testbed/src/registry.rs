@@ -85,9 +85,24 @@ impl Registry {
 
     /// Asks it for what lies below `/v2/`, as [`USER`]; gives head and body.
     pub fn ask(&self, path: &str) -> String {
+        self.say("GET", path, "")
+    }
+
+    /// Has a tag of a repository lead to where another one does, as somebody else may.
+    pub fn move_tag(&self, repository: &str, tag: &str, to: &str) {
+        let manifest = self.ask(&format!("{repository}/manifests/{to}"));
+        let (_, manifest) = manifest.split_once("\r\n\r\n").expect("a head and a body");
+        let said = self.say("PUT", &format!("{repository}/manifests/{tag}"), manifest);
+        assert!(said.contains(" 201 "), "{said}");
+    }
+
+    fn say(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        let accept = "application/vnd.docker.distribution.manifest.v2+json";
-        let head = format!("GET /v2/{path} HTTP/1.0\r\nAuthorization: Basic {BASIC}\r\nAccept: {accept}\r\n\r\n");
+        let (kind, length) = ("application/vnd.docker.distribution.manifest.v2+json", body.len());
+        let head = format!(
+            "{method} /v2/{path} HTTP/1.0\r\nAuthorization: Basic {BASIC}\r\nAccept: {kind}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(head.as_bytes()).expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");

@@ -255,6 +255,13 @@ fn names_of_channels_lead_to_the_same_images_in_the_registry_and_go_back_with_a_
     let fourth = scene.tags();
     assert_eq!(fourth["uat-latest"], fourth["uat-v4.0.0"], "{fourth:#?}");
 
+    // Whoever has moved a tag since meant it.
+    deploy(5);
+    scene.registry.move_tag("team/alpha", "uat-latest", "uat-v2.0.0");
+    let back = scene.dock.scene.ends(0, &["rollback", "uat", "--yes", "-v"]);
+    assert!(back.stderr.contains("uat-latest` stays: somebody has moved it"), "{}{}", back.stderr, back.stdout);
+    assert_eq!(scene.tags()["uat-latest"], second["uat-v2.0.0"]);
+
     // An engine that has nothing of it yet gives a name to what the registry has.
     let release = scene.dock.containers("alpha").iter().find_map(|seen| {
         let release = seen.name.strip_prefix("alpha-")?.get(..13)?;
