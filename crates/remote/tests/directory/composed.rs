@@ -6,7 +6,7 @@ use std::time::Duration;
 use pleach_core::testing::faulty::Fault;
 
 use crate::faults::Told;
-use crate::machine::{Came, Scene, trial};
+use crate::machine::{Came, Scene, require_both, trial};
 use crate::project::{Form, Project};
 
 const NAME: &str = "composed::a_fault_at_any_call_while_a_project_is_deployed_ends_all_new_or_all_old";
@@ -74,5 +74,5 @@ async fn deploy(scene: &mut Scene, fault: Option<(usize, Fault)>, at: &str) -> C
 #[test]
 fn a_fault_at_any_call_while_a_project_is_deployed_ends_all_new_or_all_old() {
     let picks = |calls: &[String]| (0..calls.len()).filter(|at| calls[*at] == "shell.run").collect();
-    trial(NAME, STRIDE, STEP_LIMIT, || Project::new(Form::Composed), picks, deploy);
+    require_both(trial(NAME, STRIDE, STEP_LIMIT, || Project::new(Form::Composed), picks, deploy));
 }

@@ -11,7 +11,7 @@ use pleach_remote::docker::{Engine as DockerEngine, EngineWay, label};
 use pleach_testbed::registry::Registry;
 
 use crate::faults::Told;
-use crate::machine::{Came, Scene, trial};
+use crate::machine::{Came, Scene, require_both, trial};
 use crate::project::{Form, Project, ask_for};
 
 const THROUGH: &str = "contained::a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old";
@@ -71,7 +71,7 @@ async fn deploy(scene: &mut Scene, fault: Option<(usize, Fault)>, at: &str) -> C
 fn a_fault_at_any_call_while_a_container_is_deployed_ends_all_new_or_all_old() {
     let asked = |call: &String| call.starts_with("containers.") || call == "shell.run";
     let picks = |calls: &[String]| (0..calls.len()).filter(|at| asked(&calls[*at])).collect();
-    trial(NAME, STRIDE, STEP_LIMIT, || Project::new(Form::Contained), picks, deploy);
+    require_both(trial(NAME, STRIDE, STEP_LIMIT, || Project::new(Form::Contained), picks, deploy));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_fault_while_an_image_goes_through_a_registry_ends_all_new_or_all_old() {
         project.change("image = {", &format!("image = {{ registry = \"127.0.0.1:{}/team\",", registry.port()));
         project
     };
-    trial(THROUGH, 1, STEP_LIMIT, form, picks, deploy);
+    require_both(trial(THROUGH, 1, STEP_LIMIT, form, picks, deploy));
 }
 
 /// Each release leaves its name in the volume.
@@ -124,5 +124,5 @@ async fn deploy_on_volume(scene: &mut Scene, fault: Option<(usize, Fault)>, at: 
 #[test]
 fn a_fault_while_a_volume_is_kept_and_changed_leaves_what_belongs_to_the_release_that_runs() {
     let picks = |calls: &[String]| (0..calls.len()).filter(|at| calls[*at] == "shell.run").collect();
-    trial(VOLUME, 5, STEP_LIMIT, with_volume, picks, deploy_on_volume);
+    require_both(trial(VOLUME, 5, STEP_LIMIT, with_volume, picks, deploy_on_volume));
 }

@@ -112,7 +112,9 @@ fn a_fault_while_a_proxy_leads_elsewhere_ends_all_new_or_all_old_in_it_and_in_it
         Project::new(Form::Contained).behind(proxy.folder.path()).with_canary("1s")
     };
     let folder = || haproxy.get().unwrap().folder.path().to_owned();
-    trial(NAME, STRIDE, STEP_LIMIT, form, picks, async |scene: &mut Scene, fault, at: &str| {
+    let came = trial(NAME, STRIDE, STEP_LIMIT, form, picks, async |scene: &mut Scene, fault, at: &str| {
         deploy(scene, &folder(), fault, at).await
     });
+    // How many calls a canary makes is not always the same, so which of them are tried is not either.
+    assert!(came.is_none_or(|(new, _)| new > 0), "{came:?}");
 }
