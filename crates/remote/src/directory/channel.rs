@@ -99,14 +99,10 @@ impl Scene<'_> {
         let names = version.map(|version| format!("`{}` and ", named.version(version))).unwrap_or_default();
         let summary = format!("name the {its} {names}`{}`", named.latest());
         // From a registry, an image that has been gone here since may have to come back first.
-        let limit = if has_registry(spec) { FILES } else { SHORT };
+        let limit = if spec.has_registry() { FILES } else { SHORT };
         steps.finish().add(Work::Channel, summary, &parameters, limit)?;
         Ok(())
     }
-}
-
-fn has_registry(spec: &ReleaseSpec) -> bool {
-    spec.image.as_ref().is_some_and(|image| image.registry.is_some())
 }
 
 impl Site<'_> {

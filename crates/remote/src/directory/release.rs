@@ -86,6 +86,11 @@ pub struct ReleaseSpec {
 }
 
 impl ReleaseSpec {
+    /// Whether its image goes through a registry.
+    pub(super) fn has_registry(&self) -> bool {
+        self.image.as_ref().is_some_and(|image| image.registry.is_some())
+    }
+
     /// The SHA-256 over everything but the commit and its version, in hexadecimal: what tells that a service is set up otherwise
     /// now.
     pub fn settings(&self) -> String {

@@ -95,11 +95,11 @@ impl Resolved {
     }
 }
 
-/// How many containers a service has.
 fn has_build(service: &Value) -> bool {
     service.get("build").is_some_and(|build| !build.is_null())
 }
 
+/// How many containers a service has.
 fn replicas(service: &Value) -> u64 {
     let scale = service.get("scale").and_then(Value::as_u64);
     scale.or_else(|| service.pointer("/deploy/replicas").and_then(Value::as_u64)).unwrap_or(1)

@@ -60,7 +60,7 @@ pub(super) async fn inspect(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Resu
             let given = async { Tags::of(cx, &parameters, secrets).await?.are_given(tags).await };
             ask_builder(cx, given).await.unwrap_or(false)
         }
-        None => !has_registry(&record),
+        None => !record.spec.has_registry(),
     };
     // What applying it again tells of these is not to be lost.
     Ok(if is_built && is_tagged {
@@ -100,7 +100,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, secrets: &dyn Secrets) -> Result
         }
         is_changed |= !note.built_before.as_ref().is_some_and(|before| note.is_given(before));
     }
-    if has_registry(&record) {
+    if record.spec.has_registry() {
         let tagged = match &note.registry {
             Some(tags) => {
                 ask_builder(cx, async { Tags::of(cx, &parameters, secrets).await?.give(tags, &record).await }).await
@@ -140,7 +140,7 @@ async fn ensure_note(
         true => ask_builder(cx, cx.require_containers()?.names(&listed)).await.ok(),
         false => None,
     };
-    let registry = match has_registry(record) {
+    let registry = match record.spec.has_registry() {
         true => {
             let noting = async { Tags::of(cx, parameters, secrets).await?.note(record, &names).await };
             ask_builder(cx, noting).await.ok().flatten()
@@ -156,10 +156,6 @@ async fn ensure_note(
 /// A Compose project builds its images on the target itself.
 fn is_built_here(record: &ReleaseRecord) -> bool {
     record.spec.image.is_some()
-}
-
-fn has_registry(record: &ReleaseRecord) -> bool {
-    record.spec.image.as_ref().is_some_and(|image| image.registry.is_some())
 }
 
 /// A version is one image: that its name was another one's is for a person to know.
