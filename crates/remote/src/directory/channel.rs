@@ -1,7 +1,7 @@
 //! Names of images on a channel: the part of a draft, and what a site does with them on its target's engine.
 
 use pleach_core::error::Failure;
-use pleach_core::port::{ChannelNames, ImageNames, NameChange, RegistryTags};
+use pleach_core::port::{ChannelNames, ImageId, ImageNames, NameChange, RegistryTags};
 use pleach_core::word::{ReleaseId, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub(super) const VERSIONS: usize = 5;
 
 /// What a run gave names to, and where these led before. Durable before the first of them is changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", from = "WrittenNote")]
 pub(super) struct NamesNote {
     pub(super) run: RunId,
     /// Where they are to lead.
@@ -30,6 +30,37 @@ pub(super) struct NamesNote {
     /// In the registry that its images go through; absent where there is none, or it could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) registry: Option<TagsNote>,
+}
+
+/// A note as it may lie on a target.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WrittenNote {
+    run: RunId,
+    /// What all names are to lead to, in a note of before.
+    image: Option<ImageId>,
+    names: WrittenNames,
+    before: ImageNames,
+    built_before: Option<ImageNames>,
+    registry: Option<TagsNote>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenNames {
+    Leading(ImageNames),
+    Listed(Vec<String>),
+}
+
+impl From<WrittenNote> for NamesNote {
+    fn from(written: WrittenNote) -> Self {
+        let WrittenNote { run, image, names, before, built_before, registry } = written;
+        let names = match names {
+            WrittenNames::Leading(names) => names,
+            WrittenNames::Listed(names) => names.into_iter().filter_map(|name| Some((name, image.clone()?))).collect(),
+        };
+        Self { run, names, before, built_before, registry }
+    }
 }
 
 /// The same in a registry.
@@ -145,5 +176,21 @@ impl Site<'_> {
     ) -> Result<T, Failure> {
         let request = serde_json::to_vec(request).unwrap_or_default();
         ask_program(self.require_shell()?, &self.place.program, &["supervise", verb], Some(request), what).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_of_before_leads_all_of_its_names_to_the_one_image() {
+        let image = format!("sha256:{}", "ab".repeat(32));
+        let text = format!(r#"{{"run":"run-1","image":"{image}","names":["a:x-latest","a:x-v1"],"before":{{}}}}"#);
+        let note: NamesNote = serde_json::from_str(&text).expect("a note");
+        assert_eq!(note.names.keys().collect::<Vec<_>>(), ["a:x-latest", "a:x-v1"]);
+        assert!(note.names.values().all(|led| led.as_str() == image) && note.registry.is_none());
+        let written = serde_json::to_string(&note).expect("text");
+        assert_eq!(serde_json::from_str::<NamesNote>(&written).expect("a note"), note);
     }
 }
